@@ -1,0 +1,117 @@
+"""TaskRunsApi: the operations on task runs."""
+
+# Bodies are `...`: the signature and the docstring are the declaration.
+# mypy: disable-error-code="empty-body"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from ..models.create_task_run_request import CreateTaskRunRequest
+from ..models.heartbeat_task_run_request import HeartbeatTaskRunRequest
+from ..models.task_run import TaskRun
+from ..models.task_run_heartbeat import TaskRunHeartbeat
+from ..models.task_run_summary import TaskRunSummary
+from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
+from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, endpoint, iterate, with_http_info
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .endpoint import Options
+
+
+class TaskRunsApi(Api):
+    """Runs: launch one without a task, look at them, stop them."""
+
+    @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
+    def abort_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRunSummary:
+        """Stop a run.
+
+        The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
+        with `get_task_run`.
+
+        Args:
+            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
+        """
+        ...
+
+    abort_task_run_with_http_info = with_http_info(abort_task_run)
+
+    @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
+    def create_task_run(
+        self, *, body: Body[CreateTaskRunRequest] = None, **options: Unpack[Options]
+    ) -> TaskRun:
+        """Launch a run without a task.
+
+        The run is returned as it starts, with its id and the status `Pending`.
+
+        A call whose answer never came is not sent again: see `may_have_happened` of `ApiException`.
+
+        Args:
+            body: Name, access list and execution of the run.
+        """
+        ...
+
+    create_task_run_with_http_info = with_http_info(create_task_run)
+
+    @endpoint("GET", "/v1/tasks/runs/{runId}")
+    def get_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRun:
+        """Get a run, with its status, execution and logs.
+
+        Args:
+            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
+        """
+        ...
+
+    get_task_run_with_http_info = with_http_info(get_task_run)
+
+    @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
+    def heartbeat_task_run(
+        self, run_id: str, *, body: Body[HeartbeatTaskRunRequest] = None, **options: Unpack[Options]
+    ) -> TaskRunHeartbeat:
+        """Report that a run goes on.
+
+        For the agents that execute runs; users of the service have no need of it.
+
+        Args:
+            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
+            body: What the agent reports.
+        """
+        ...
+
+    heartbeat_task_run_with_http_info = with_http_info(heartbeat_task_run)
+
+    @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
+    def list_task_runs(
+        self,
+        *,
+        sort: Optional[str] = None,
+        names: Filter = None,
+        status: Filter = None,
+        versions: Filter = None,
+        acls: Filter = None,
+        page_size: Optional[int] = None,
+        page_token: Optional[str] = None,
+        **options: Unpack[Options],
+    ) -> TaskRunSummaryPagedItems:
+        """Get one page of the runs that you can see.
+
+        `iter_task_runs` walks all pages.
+
+        Args:
+            sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
+                `status`, `timeCreated` and `timeModified`.
+            names: Show only runs of these names.
+            status: Show only runs of these statuses, such as `Running`.
+            versions: Show only runs of these versions.
+            acls: Show only what these entries of access lists allow.
+            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            page_token: Token of another page, from a page got before. Keep page size, sort and
+                filters.
+        """
+        ...
+
+    list_task_runs_with_http_info = with_http_info(list_task_runs)
+
+    iter_task_runs = iterate(list_task_runs, TaskRunSummary)

@@ -1,0 +1,141 @@
+"""TaskVersionsApi: the operations on the versions of a task."""
+
+# Bodies are `...`: the signature and the docstring are the declaration.
+# mypy: disable-error-code="empty-body"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from ..models.create_task_version_request import CreateTaskVersionRequest
+from ..models.launch_task_request import LaunchTaskRequest
+from ..models.task_run import TaskRun
+from ..models.task_version import TaskVersion
+from ..models.task_version_summary import TaskVersionSummary
+from ..models.task_version_summary_paged_items import TaskVersionSummaryPagedItems
+from ..models.update_task_version_request import UpdateTaskVersionRequest
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, endpoint, iterate, with_http_info
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .endpoint import Options
+
+
+class TaskVersionsApi(Api):
+    """Versions of a task: create, look at, change and launch them."""
+
+    @endpoint("POST", "/v1/tasks/{taskId}/versions", success=201, errors=ERRORS_OF_NAMES)
+    def create_task_version(
+        self,
+        task_id: str,
+        *,
+        body: Body[CreateTaskVersionRequest] = None,
+        **options: Unpack[Options],
+    ) -> TaskVersion:
+        """Create a version of a task.
+
+        `{{name}}` anywhere in its execution is a placeholder, to be filled in at launch.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            body: Name, execution and access list of the version.
+        """
+        ...
+
+    create_task_version_with_http_info = with_http_info(create_task_version)
+
+    @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
+    def get_task_version(
+        self, task_id: str, version_id: str, **options: Unpack[Options]
+    ) -> TaskVersion:
+        """Get a version, with its execution.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
+        """
+        ...
+
+    get_task_version_with_http_info = with_http_info(get_task_version)
+
+    @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
+    def launch_task_run(
+        self,
+        task_id: str,
+        version_id: str,
+        *,
+        body: Body[LaunchTaskRequest] = None,
+        **options: Unpack[Options],
+    ) -> TaskRun:
+        """Launch a run of a version.
+
+        The run is returned as it starts, with its id and the status `Pending`.
+
+        A call whose answer never came is not sent again: see `may_have_happened` of `ApiException`.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
+            body: A value for each placeholder of the version, and a name for the run.
+        """
+        ...
+
+    launch_task_run_with_http_info = with_http_info(launch_task_run)
+
+    @endpoint("GET", "/v1/tasks/{taskId}/versions")
+    def list_task_versions(
+        self,
+        task_id: str,
+        *,
+        sort: Optional[str] = None,
+        versions: Filter = None,
+        ids: Filter = None,
+        acls: Filter = None,
+        page_size: Optional[int] = None,
+        page_token: Optional[str] = None,
+        **options: Unpack[Options],
+    ) -> TaskVersionSummaryPagedItems:
+        """Get one page of the versions of a task.
+
+        `iter_task_versions` walks all pages.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
+                `version`, `timeCreated` and `timeModified`.
+            versions: Show only versions of these names, such as `1.0.0`.
+            ids: Show only versions of these ids.
+            acls: Show only what these entries of access lists allow.
+            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            page_token: Token of another page, from a page got before. Keep page size, sort and
+                filters.
+        """
+        ...
+
+    list_task_versions_with_http_info = with_http_info(list_task_versions)
+
+    iter_task_versions = iterate(list_task_versions, TaskVersionSummary)
+
+    @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
+    def update_task_version(
+        self,
+        task_id: str,
+        version_id: str,
+        *,
+        body: Body[UpdateTaskVersionRequest] = None,
+        **options: Unpack[Options],
+    ) -> TaskVersion:
+        """Change a version.
+
+        What is set in the body replaces what was there; the rest stays. The execution is replaced
+        as a whole.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
+            body: What to change.
+        """
+        ...
+
+    update_task_version_with_http_info = with_http_info(update_task_version)

@@ -1,0 +1,97 @@
+"""TasksApi: the operations on tasks."""
+
+# Bodies are `...`: the signature and the docstring are the declaration.
+# mypy: disable-error-code="empty-body"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from ..models.create_task_request import CreateTaskRequest
+from ..models.task import Task
+from ..models.task_summary import TaskSummary
+from ..models.task_summary_paged_items import TaskSummaryPagedItems
+from ..models.update_task_request import UpdateTaskRequest
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, endpoint, iterate, with_http_info
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .endpoint import Options
+
+
+class TasksApi(Api):
+    """Tasks: create, look at and change them."""
+
+    @endpoint("POST", "/v1/tasks", success=201, errors=ERRORS_OF_NAMES)
+    def create_task(
+        self, *, body: Body[CreateTaskRequest] = None, **options: Unpack[Options]
+    ) -> Task:
+        """Create a task.
+
+        Versions can be created with it; `{{name}}` anywhere in their executions is a placeholder,
+        to be filled in at launch.
+
+        Args:
+            body: Name, access list and first versions of the task.
+        """
+        ...
+
+    create_task_with_http_info = with_http_info(create_task)
+
+    @endpoint("GET", "/v1/tasks/{taskId}")
+    def get_task(self, task_id: str, **options: Unpack[Options]) -> TaskSummary:
+        """Get a task, without its versions.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+        """
+        ...
+
+    get_task_with_http_info = with_http_info(get_task)
+
+    @endpoint("GET", "/v1/tasks")
+    def list_tasks(
+        self,
+        *,
+        names: Filter = None,
+        acls: Filter = None,
+        page_size: Optional[int] = None,
+        sort: Optional[str] = None,
+        page_token: Optional[str] = None,
+        **options: Unpack[Options],
+    ) -> TaskSummaryPagedItems:
+        """Get one page of the tasks that you can see.
+
+        `iter_tasks` walks all pages.
+
+        Args:
+            names: Show only tasks of these names; case matters.
+            acls: Show only what these entries of access lists allow.
+            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
+                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
+            page_token: Token of another page, from a page got before. Keep page size, sort and
+                filters.
+        """
+        ...
+
+    list_tasks_with_http_info = with_http_info(list_tasks)
+
+    iter_tasks = iterate(list_tasks, TaskSummary)
+
+    @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
+    def update_task(
+        self, task_id: str, *, body: Body[UpdateTaskRequest] = None, **options: Unpack[Options]
+    ) -> Task:
+        """Change the name, description or access list of a task.
+
+        What is set in the body replaces what was there; the rest stays.
+
+        Args:
+            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
+            body: What to change.
+        """
+        ...
+
+    update_task_with_http_info = with_http_info(update_task)

@@ -1,0 +1,388 @@
+"""One call: from arguments to a request, from the answer to a model."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Union
+from urllib.parse import quote, urlencode
+
+import six
+from urllib3.exceptions import HTTPError
+
+from . import __version__
+from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
+from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
+from .models.base import check_type, encode
+from .rest import Request, Rest, connection_exception
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+    from .async_result import AsyncResult, Workers
+
+logger = logging.getLogger("libica.openapi.libtes")
+
+JSON = "application/json"
+USER_AGENT = f"libica/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+class Unset:
+    """The type of ``DEFAULT``."""
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT = Unset()
+"""Stands for a time-out that was not given: the configuration's is taken."""
+
+RequestTimeout = Union[Timeout, Unset]
+QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
+
+
+class ApiClient:
+    """Makes calls for the API classes, over connections that it keeps open.
+
+    One client may be used by many threads. Used in a ``with`` block it is closed at the end;
+    a closed client opens anew when it is used again.
+
+    Args:
+        configuration: Where the service is and how to call it; it is not copied, so what is
+            changed in it later holds for the next call. Default: a copy of the default one.
+        header_name: Name of a header to send with each call.
+        header_value: Value of that header.
+        cookie: Cookie to send with each call.
+        pool_threads: How many calls with ``async_req=True`` run at the same time. Default 1.
+
+    The arguments can be read and changed as attributes; ``default_headers`` has the headers that
+    are sent with each call.
+    """
+
+    def __init__(
+        self,
+        configuration: Optional[Configuration] = None,
+        header_name: Optional[str] = None,
+        header_value: Optional[str] = None,
+        cookie: Optional[str] = None,
+        pool_threads: int = 1,
+    ) -> None:
+        if configuration is None:
+            configuration = Configuration.get_default_copy()
+        self.configuration = configuration
+        self.default_headers = {"User-Agent": USER_AGENT}
+        if header_name is not None:
+            self.set_default_header(header_name, header_value or "")
+        self.cookie = cookie
+        self.pool_threads = pool_threads
+        self._rest = Rest(configuration)
+        self._workers: Optional[Workers] = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> ApiClient:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for the calls in the background, then close the connections."""
+        with self._lock:
+            workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
+        self._rest.close()
+
+    @property
+    def user_agent(self) -> str:
+        """The ``User-Agent`` header."""
+        return self.default_headers["User-Agent"]
+
+    @user_agent.setter
+    def user_agent(self, value: str) -> None:
+        self.set_default_header("User-Agent", value)
+
+    def set_default_header(self, header_name: str, header_value: str) -> None:
+        """Send a header with each call from now on.
+
+        Raises:
+            ApiTypeError: The value is no string.
+            ApiValueError: The value holds a line break or another control character.
+        """
+        check_header(header_name, header_value)
+        self.default_headers[header_name] = header_value
+
+    def call_api(
+        self,
+        resource_path: str,
+        method: str,
+        path_params: Optional[Mapping[str, str]] = None,
+        query_params: Optional[QueryParams] = None,
+        header_params: Optional[Mapping[str, str]] = None,
+        body: Any = None,
+        post_params: Optional[Sequence[Any]] = None,
+        files: Optional[Mapping[str, Any]] = None,
+        response_type: Optional[str] = None,
+        auth_settings: Optional[Sequence[str]] = None,
+        async_req: Optional[bool] = None,
+        _return_http_data_only: Optional[bool] = None,
+        collection_formats: Optional[Mapping[str, str]] = None,
+        _preload_content: bool = True,
+        _request_timeout: RequestTimeout = DEFAULT,
+        _host: Optional[str] = None,
+    ) -> Any:
+        """Make a call.
+
+        Args:
+            resource_path: Path of the call, with ``{names}`` to be filled in.
+            method: HTTP method.
+            path_params: What to fill in; it is percent-encoded.
+            query_params: The query.
+            header_params: Headers beside the default ones.
+            body: A model, or anything made of dicts and lists: sent as JSON.
+            post_params: Must be empty: TES has no forms.
+            files: Must be empty: TES has no uploads.
+            response_type: What the answer is, as ``deserialize`` takes it; if ``None``, not read.
+            auth_settings: ``["Bearer"]`` to send the token.
+            async_req: Whether to return at once, with an ``AsyncResult``.
+            _return_http_data_only: Whether to return the data alone.
+            collection_formats: Must be empty: lists in a query are joined by commas.
+            _preload_content: Whether to read the answer; if not, urllib3's is returned as it is.
+            _request_timeout: In place of the configuration's ``timeout``.
+            _host: Host to call in place of the configuration's.
+
+        Returns:
+            Data, status and headers; or what the arguments above ask for.
+
+        Raises:
+            ApiTypeError: An argument is of the wrong type. Nothing was sent.
+            ApiValueError: An argument is not accepted. Nothing was sent.
+            ApiException: The call failed.
+        """
+        if post_params or files or collection_formats:
+            raise wrong_value("post_params`, `files` and `collection_formats", "be empty")
+        configuration = self.configuration
+        timeout = configuration.timeout
+        if not isinstance(_request_timeout, Unset):
+            timeout = check_timeout("_request_timeout", _request_timeout)
+        url = (configuration.host if _host is None else check_host(_host)).rstrip("/")
+        safe = configuration.safe_chars_for_path_param
+        url += _path(resource_path, path_params or {}, safe) + _query(query_params or {})
+        headers = {"Accept": JSON, **(header_params or {}), **self.default_headers}
+        if self.cookie:
+            headers["Cookie"] = self.cookie
+        data = None
+        if body is not None:
+            headers.setdefault("Content-Type", JSON)
+            data = self._json(body)
+        for name, value in headers.items():
+            check_header(name, value)
+        request = Request(method, url, headers, data, timeout, _preload_content)
+        authorize = "Bearer" in (auth_settings or ())
+        call = functools.partial(
+            self._perform, request, authorize, response_type, bool(_return_http_data_only)
+        )
+        return self._submit(call) if async_req else call()
+
+    def sanitize_for_serialization(self, obj: Any) -> Any:
+        """Turn a model, or anything made of dicts and lists, into what ``json`` takes.
+
+        Raises:
+            ApiTypeError: Something in it has no place in JSON.
+        """
+        return encode(obj)
+
+    def deserialize(self, response: Any, response_type: str) -> Any:
+        """Turn an answer into a model or another type in the words of ``openapi_types``.
+
+        Args:
+            response: An answer with ``data``, as bytes or text, and perhaps ``headers``.
+            response_type: Such as ``TaskRun``, ``list[TaskRun]`` or ``dict(str, str)``.
+
+        Raises:
+            ApiValueError: There is no such type.
+            InvalidResponseException: The answer is not of that type.
+        """
+        from .models.decoding import Mismatch
+
+        convert = _converter(response_type)
+        content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
+        try:
+            data = _DECODE_JSON(_text(response.data, content_type))
+            if data is None:
+                raise Mismatch(response_type, data)
+            return convert(data)
+        except (ValueError, LookupError, RecursionError, Mismatch) as error:
+            came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
+            reason = f"expected JSON of {response_type}, got {came}: {error}"
+            raise InvalidResponseException(reason=reason) from error
+
+    def _json(self, body: Any) -> bytes:
+        try:
+            return _ENCODE_JSON(self.sanitize_for_serialization(body)).encode("ascii")
+        except (ValueError, RecursionError) as error:
+            raise wrong_value("body", f"be something that JSON can hold: {error}") from None
+
+    def _submit(self, call: Callable[[], Any]) -> AsyncResult[Any]:
+        from .async_result import Workers
+
+        with self._lock:
+            if self._workers is None:
+                self._workers = Workers(self.pool_threads)
+            return self._workers.submit(call)
+
+    def _perform(
+        self, request: Request, authorize: bool, response_type: Optional[str], data_only: bool
+    ) -> Any:
+        """Send a request and read the answer."""
+        token = self._authorize(request, refused=None) if authorize else None
+        response = self._exchange(request)
+        if response.status == 401 and token and self._authorize(request, refused=token) != token:
+            response.drain_conn()
+            response = self._exchange(request)
+        if not 200 <= response.status < 300:
+            raise _exception(response, request)
+        if not request.preload:
+            return response
+        try:
+            data = self.deserialize(response, response_type) if response_type else None
+        except InvalidResponseException as exception:
+            raise _exception(response, request, exception.reason) from exception.__cause__
+        return data if data_only else (data, response.status, response.headers)
+
+    def _authorize(self, request: Request, refused: Optional[str]) -> Optional[str]:
+        """Put the token into the headers, asking the hook where there is none or it was refused.
+
+        Threads whose token was refused at the same time share what the first of them got.
+        """
+        configuration = self.configuration
+        setting = configuration.auth_settings().get("Bearer", {})
+        if configuration.refresh_api_key_hook and setting.get("value") in (None, refused):
+            with self._lock:
+                setting = configuration.auth_settings().get("Bearer", {})
+                if setting.get("value") in (None, refused):
+                    configuration.refresh_api_key_hook(configuration)
+                    setting = configuration.auth_settings().get("Bearer", {})
+        token = setting.get("value")
+        if token:
+            request.headers[setting["key"] or ""] = token
+        return token
+
+    def _exchange(self, request: Request) -> BaseHTTPResponse:
+        settings = self.configuration
+        log = _log(settings.debug, settings.logger_file, settings.logger_format)
+        started = time.monotonic()
+        outcome: object = "no answer"
+        try:
+            response = self._rest.send(request)
+            outcome = response.status
+            return response
+        finally:
+            if log.isEnabledFor(logging.DEBUG):
+                took = time.monotonic() - started
+                log.debug("%s %s: %s in %.3f s", request.method, request.path, outcome, took)
+
+
+def _exception(
+    response: BaseHTTPResponse, request: Request, unusable: Optional[str] = None
+) -> ApiException:
+    """Make the exception for an answer that is a failure, or is unusable for the reason given."""
+    cls = STATUS_EXCEPTIONS.get(response.status, ApiException)
+    if unusable:
+        cls = InvalidResponseException
+    try:
+        return cls(None, unusable, response, request.method, request.path)
+    except HTTPError as error:
+        return connection_exception(error, request)
+
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+
+
+def _path(template: str, params: Mapping[str, str], safe: str) -> str:
+    """Fill in ids, percent-encoded so that each can name but one segment of the path."""
+    for name, value in params.items():
+        check_type(str, value, name)
+        try:
+            segment = value if _UNRESERVED(value) else quote(value, safe=safe)
+        except UnicodeEncodeError:
+            raise wrong_value(name, "be Unicode text, without surrogates") from None
+        if any(part in ("", ".", "..") for part in segment.split("/")):
+            raise wrong_value(name, "not be empty, '.' or '..'")
+        template = template.replace(f"{{{name}}}", segment)
+    return template
+
+
+def _query(params: QueryParams) -> str:
+    """Return the query with its question mark, lists joined by commas."""
+    items = params.items() if isinstance(params, Mapping) else params
+    joined = [
+        (name, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
+        for name, value in items
+    ]
+    try:
+        return "?" + urlencode(joined, quote_via=quote) if joined else ""
+    except UnicodeEncodeError:
+        raise wrong_value("query_params", "be Unicode text, without surrogates") from None
+
+
+_ENCODE_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODE_JSON = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
+
+
+def _text(data: Union[bytes, str], content_type: str) -> str:
+    """Decode as the content type says, else as UTF-8, which JSON is; a BOM is passed over."""
+    charset = _CHARSET(content_type)
+    text = six.ensure_text(data, charset[1] if charset else "utf-8")
+    return text[1:] if text.startswith("\ufeff") else text
+
+
+@functools.cache
+def _converter(response_type: str) -> Callable[[Any], Any]:
+    """Return the function that makes a type, named in the words of ``openapi_types``, of JSON."""
+    from datetime import datetime
+
+    from . import models
+    from .models.decoding import converter
+
+    def declared(name: str) -> Any:
+        if name.startswith("list[") and name.endswith("]"):
+            return list[declared(name[5:-1])]  # type: ignore[misc]
+        if name.startswith("dict(str, ") and name.endswith(")"):
+            return dict[str, declared(name[10:-1])]  # type: ignore[misc]
+        for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
+            if known and known.__name__ == name:
+                return known
+        raise wrong_value("response_type", f"be a type of TES, not {name!r}")
+
+    return converter(declared(response_type))
+
+
+@functools.lru_cache(maxsize=8)
+def _log(debug: bool, file: Optional[str], line: str) -> logging.Logger:
+    """Return the package's logger, or with ``debug`` on one that hands its records on to it.
+
+    That one is unknown to ``logging``, so no level that others see is changed.
+    """
+    if not debug:
+        return logger
+    log = logging.Logger(logger.name, logging.DEBUG)
+    log.parent = logger
+    if file or not logger.hasHandlers():
+        handler = logging.FileHandler(file, delay=True) if file else logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(line))
+        log.addHandler(handler)
+    return log

@@ -1,0 +1,102 @@
+"""Calls in the background: the result to wait for, and the threads that work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from queue import SimpleQueue
+from typing import Any, Optional, TypeVar
+
+T = TypeVar("T")
+
+
+class AsyncResult(Future[T]):
+    """What ``async_req=True`` returns: the result of a call that goes on in the background.
+
+    It has the methods of ``multiprocessing.pool.AsyncResult`` and is a
+    ``concurrent.futures.Future``, so ``as_completed`` and ``asyncio.wrap_future`` take it too.
+    """
+
+    def get(self, timeout: Optional[float] = None) -> T:
+        """Wait for the result and return it, or raise what the call raised.
+
+        Args:
+            timeout: Seconds to wait at most; ``None`` waits for as long as the call lasts.
+
+        Raises:
+            TimeoutError: The call goes on after that time. It is the exception of
+                ``concurrent.futures`` and of ``multiprocessing`` at once.
+        """
+        self.wait(timeout)
+        if self.done():
+            return self.result()
+        import multiprocessing
+
+        both = type("AsyncTimeoutError", (FutureTimeoutError, multiprocessing.TimeoutError), {})
+        raise both(f"no result after {timeout} s; the call goes on")
+
+    def wait(self, timeout: Optional[float] = None) -> None:
+        """Wait until the call has ended, or until ``timeout`` seconds have passed."""
+        ended = threading.Event()
+        self.add_done_callback(lambda _: ended.set())
+        ended.wait(timeout)
+
+    def ready(self) -> bool:
+        """Tell whether the call has ended."""
+        return self.done()
+
+    def successful(self) -> bool:
+        """Tell whether the call has ended without raising.
+
+        Raises:
+            ValueError: It has not ended.
+        """
+        if not self.done():
+            raise ValueError(f"{self!r} not ready")
+        return not self.cancelled() and self.exception() is None
+
+
+class Workers:
+    """Daemon threads that run calls in the order in which they were submitted.
+
+    Being daemons they do not keep the interpreter alive, and they hold no reference to their
+    owner, so that dropping it ends them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._calls: SimpleQueue[Any] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, call: Callable[[], T]) -> AsyncResult[T]:
+        """Run a call in the background; the owner sees to it that no two threads submit at once."""
+        result: AsyncResult[T] = AsyncResult()
+        self._calls.put((result, call))
+        if len(self._threads) < self._count:
+            thread = threading.Thread(target=_work, args=(self._calls,), name="libtes", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return result
+
+    def close(self) -> None:
+        """End the threads once all that was submitted is done."""
+        self.__del__()
+        for thread in self._threads:
+            thread.join()
+
+    def __del__(self) -> None:
+        for _ in self._threads:
+            self._calls.put(None)
+
+
+def _work(calls: SimpleQueue[Any]) -> None:
+    while (item := calls.get()) is not None:
+        result, call = item
+        if result.set_running_or_notify_cancel():
+            try:
+                result.set_result(call())
+            except BaseException as error:  # a thread has nobody else to tell
+                result.set_exception(error)
+        del item, result, call

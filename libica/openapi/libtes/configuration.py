@@ -1,0 +1,240 @@
+"""Where the service is, as whom to call it, how patiently: a value that changes nothing else."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
+from urllib.parse import urlsplit
+
+from .exceptions import ApiValueError, wrong_type, wrong_value
+
+if TYPE_CHECKING:
+    from urllib3.util.retry import Retry
+
+Timeout = Union[float, tuple[Optional[float], Optional[float]], None]
+"""Seconds for the whole of one attempt, or a pair (connect, read); ``None`` means no limit."""
+
+DEFAULT_HOST = "https://aps2.platform.illumina.com"
+DEFAULT_TIMEOUT = (10.0, 60.0)
+
+_HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+
+class Configuration:
+    """Settings of a client; change them at any time, the next call goes by them.
+
+    Args:
+        host: Address of the service; a path in it is put before the path of each call.
+        api_key: ``{"Authorization": token}``. The dict is copied.
+        api_key_prefix: ``{"Authorization": "Bearer"}`` puts that and a space before the token.
+        username: Kept for scripts that set it; TES does not use it.
+        password: Likewise.
+        discard_unknown_keys: Likewise; unknown fields of an answer are always passed over.
+
+    Attributes:
+        timeout: Seconds to wait where a call does not say: ``(connect, read)``, or one number
+            for both together, or ``None`` for no limit. Default ``(10, 60)``.
+        retries: How often to repeat a failed call where that is safe: an ``int``, or urllib3's
+            ``Retry``, of which total and back-off are taken; 0 is off. Default ``None``: 3.
+        connection_pool_maxsize: Connections kept open to the host. Default: 5 a CPU.
+        ssl_ca_cert: File or folder of CA certificates to trust. Default: those of certifi.
+        cert_file: File of the client's certificate.
+        key_file: File of its private key.
+        verify_ssl: Whether to verify the certificate of the service. Default ``True``.
+        assert_hostname: Name that the certificate must bear, or ``False`` for any.
+        proxy: URL of a proxy. Default: as ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say.
+        proxy_headers: Headers for the proxy.
+        safe_chars_for_path_param: Characters that are not percent-encoded in ids.
+        client_side_validation: Whether limits of the contract are checked before sending.
+            Default ``True``; types and ids are checked in any case.
+        refresh_api_key_hook: Function that sets a new token in the configuration it is given;
+            called when there is no token, and once when the service refuses it with 401.
+        debug: Whether to log method, path, status and time of each call. Default ``False``.
+        logger_file: File for that log. Default: where ``logging`` goes, or standard error.
+        logger_format: Format of the lines in that log.
+        temp_folder_path: Kept for scripts that set it; TES has no downloads.
+
+    Raises:
+        ApiTypeError: An argument is of the wrong type.
+        ApiValueError: The host has no scheme, or has a user, a query or a fragment.
+    """
+
+    _default: ClassVar[Optional[Configuration]] = None
+
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        api_key: Optional[Mapping[str, str]] = None,
+        api_key_prefix: Optional[Mapping[str, str]] = None,
+        username: Optional[str] = None,
+        password: Optional[str] = None,
+        discard_unknown_keys: bool = False,
+    ) -> None:
+        self.host = host
+        self.api_key: dict[str, str] = dict(api_key or {})
+        self.api_key_prefix: dict[str, str] = dict(api_key_prefix or {})
+        self.username = username
+        self.password = password
+        self.discard_unknown_keys = discard_unknown_keys
+        self.timeout: Timeout = DEFAULT_TIMEOUT
+        self.retries: Union[int, Retry, None] = None
+        self.connection_pool_maxsize: Optional[int] = (os.cpu_count() or 1) * 5
+        self.ssl_ca_cert: Optional[str] = None
+        self.cert_file: Optional[str] = None
+        self.key_file: Optional[str] = None
+        self.verify_ssl: bool = True
+        self.assert_hostname: Union[str, bool, None] = None
+        self.proxy: Optional[str] = None
+        self.proxy_headers: Optional[Mapping[str, str]] = None
+        self.safe_chars_for_path_param: str = ""
+        self.client_side_validation: bool = True
+        self.refresh_api_key_hook: Optional[Callable[[Configuration], object]] = None
+        self.debug: bool = False
+        self.logger_file: Optional[str] = None
+        self.logger_format: str = "%(asctime)s %(levelname)s %(message)s"
+        self.temp_folder_path: Optional[str] = None
+
+    @classmethod
+    def from_env(cls) -> Configuration:
+        """Make a configuration from ``ICA_BASE_URL`` and ``ICA_ACCESS_TOKEN``.
+
+        Raises:
+            ApiValueError: One of them is missing or empty, or the URL is not usable.
+        """
+        names = ("ICA_BASE_URL", "ICA_ACCESS_TOKEN")
+        missing = [name for name in names if not os.environ.get(name)]
+        if missing:
+            raise ApiValueError(f"Set the environment variable {' and '.join(missing)}")
+        token = os.environ["ICA_ACCESS_TOKEN"]
+        return cls(
+            host=os.environ["ICA_BASE_URL"],
+            api_key={"Authorization": token},
+            api_key_prefix={} if token.startswith("Bearer ") else {"Authorization": "Bearer"},
+        )
+
+    @classmethod
+    def set_default(cls, default: Optional[Configuration]) -> None:
+        """Keep a copy for clients that are made without a configuration; ``None`` forgets it."""
+        Configuration._default = copy.deepcopy(default)
+
+    @classmethod
+    def get_default_copy(cls) -> Configuration:
+        """Return a copy of the default configuration, or a new one where none was set."""
+        default = Configuration._default
+        return Configuration() if default is None else copy.deepcopy(default)
+
+    def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
+        """Return the key after its prefix, or ``None`` where there is no key.
+
+        Raises:
+            ApiTypeError: The key is no string.
+            ApiValueError: The key holds a line break or another control character.
+        """
+        if not self.api_key.get(identifier) and self.refresh_api_key_hook is not None:
+            self.refresh_api_key_hook(self)
+        key = self.api_key.get(identifier)
+        if not key:
+            return None
+        prefix = self.api_key_prefix.get(identifier)
+        value = f"{prefix} {key}" if prefix else key
+        check_header(f"api_key[{identifier!r}]", value)
+        return value
+
+    def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
+        """Return how to authorize a call: the header and its value, under ``Bearer``."""
+        value = self.get_api_key_with_prefix("Authorization")
+        if value is None:
+            return {}
+        return {
+            "Bearer": {"type": "api_key", "in": "header", "key": "Authorization", "value": value}
+        }
+
+    def to_debug_report(self) -> str:
+        """Return the versions and settings to name in a report of an error; no secrets."""
+        from . import __version__
+
+        return (
+            "Python SDK Debug Report:\n"
+            f"OS: {sys.platform}\n"
+            f"Python Version: {sys.version}\n"
+            "Version of the API: v1\n"
+            f"SDK Package Version: {__version__}"
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the host and the time-out are checked at once."""
+        if name == "host":
+            check_host(value)
+        elif name == "timeout":
+            check_timeout("timeout", value)
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        authorized = "with" if self.api_key.get("Authorization") else "without"
+        return f"<{type(self).__name__} {self.host!r} {authorized} a token>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        # The hook is shared: what it refers to, such as a lock, need not be copyable.
+        shared = ("refresh_api_key_hook",)
+        for name, value in vars(self).items():
+            twin.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without secrets; the reader sets the token again, or the hook does."""
+        proxy = self.proxy and re.sub(r"//[^/@]*@", "//", self.proxy)
+        blank: dict[str, Any] = {
+            "api_key": {},
+            "password": None,
+            "proxy": proxy,
+            "proxy_headers": None,
+        }
+        return {**vars(self), **blank}
+
+
+def check_host(host: object) -> str:
+    """Return the host, or refuse one that a call could not, or should not, go to."""
+    if not isinstance(host, str):
+        raise wrong_type("host", "str", host)
+    parts = urlsplit("")
+    try:
+        parts = urlsplit(host)
+        usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\x00-\x20\x7f\\]", host):
+        raise wrong_value("host", f"be a URL such as {DEFAULT_HOST!r}")
+    if "@" in parts.netloc or "?" in host or "#" in host:
+        raise wrong_value("host", "have no user, query or fragment")
+    return host
+
+
+def check_timeout(where: str, timeout: object) -> Timeout:
+    """Return the time-out, or refuse what is none."""
+    accepted = "positive seconds, a pair (connect, read) of them, or None"
+    parts = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+    if len(parts) != 2:
+        raise wrong_value(where, f"be {accepted}, got {len(parts)} parts")
+    for seconds in parts:
+        if seconds is not None:
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+                raise wrong_type(where, accepted, seconds)
+            if not 0 < seconds < math.inf:
+                raise wrong_value(where, f"be {accepted}, got {seconds}")
+    checked: Any = parts if isinstance(timeout, (tuple, list)) else timeout
+    return checked  # type: ignore[no-any-return]
+
+
+def check_header(name: str, value: object) -> None:
+    """Refuse a value that cannot be a header."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "str", value)
+    if not _HEADER(value):
+        raise wrong_value(name, "be Latin-1 text with no line break: strip() what a file gave")

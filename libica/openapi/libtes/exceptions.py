@@ -1,0 +1,208 @@
+"""One class per way to fail.
+
+``OpenApiException`` covers them all. What the caller did wrong is an ``ApiTypeError``,
+``ApiValueError`` or ``ApiKeyError``, raised before anything is sent; all that happens from there
+on is an ``ApiException``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Optional
+
+
+class OpenApiException(Exception):  # noqa: N818 the name that scripts catch
+    """Base of every exception that this package raises."""
+
+
+class ApiTypeError(OpenApiException, TypeError):
+    """An argument, a field or part of a body is of the wrong type."""
+
+
+class ApiValueError(OpenApiException, ValueError):
+    """An argument or a field is missing, or has a value that is not accepted."""
+
+
+class ApiKeyError(OpenApiException, KeyError):
+    """A name was looked up that does not exist."""
+
+
+class ApiException(OpenApiException):
+    """A call failed: the service refused it, gave no usable answer, or was not reached.
+
+    ``str()`` tells the method, path, status, and the service's own code and message, and never
+    a header or body that was sent.
+
+    Attributes:
+        status: The HTTP status; ``None`` where no answer came.
+        reason: The reason phrase of the status, or what went wrong where no answer came.
+        body: The answer's body as text; ``None`` where none came.
+        headers: The answer's headers; ``None`` where none came.
+        code: The error code in the service's ``ErrorResponse``, if it sent one.
+        message: The message in it.
+        details: The details in it.
+        method: The HTTP method of the call.
+        path: The path of the call, without its query.
+    """
+
+    _reached: ClassVar[bool] = True  # whether the call may have come as far as the service
+
+    def __init__(
+        self,
+        status: Optional[int] = None,
+        reason: Optional[str] = None,
+        http_resp: Optional[Any] = None,
+        method: Optional[str] = None,
+        path: Optional[str] = None,
+    ) -> None:
+        """Make the exception from its parts, the answer being one of urllib3."""
+        answer = http_resp
+        self.status: Optional[int] = answer.status if answer else status
+        self.reason: Optional[str] = reason or (answer.reason if answer else None)
+        self.body: Optional[str] = answer.data.decode("utf-8", "replace") if answer else None
+        self.headers: Optional[Mapping[str, str]] = answer.headers if answer else None
+        self.method = method
+        self.path = path
+        error = _error_response(self.body)
+        self.code: Optional[str] = error.get("code")
+        self.message: Optional[str] = error.get("message")
+        self.details: Optional[list[Any]] = error.get("details")
+        super().__init__(self.status, self.reason)
+
+    @property
+    def may_have_happened(self) -> bool:
+        """Whether the service may have acted on a call that changes something.
+
+        A launch for which this is true may have made a task run: look for it by its name before
+        you launch again.
+        """
+        if self.method in (None, "GET", "HEAD") or not self._reached:
+            return False
+        return self.status is None or self.status == 408 or not 300 <= self.status < 500
+
+    def __str__(self) -> str:
+        call = " ".join(part for part in (self.method, self.path) if part)
+        outcome = " ".join(str(part) for part in (self.status, self.reason) if part)
+        return ": ".join(part for part in (call, outcome, self.code, self.message) if part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.__dict__)
+
+
+class BadRequestException(ApiException):
+    """400: the service does not accept the request as it stands; its message tells why."""
+
+
+class UnauthorizedException(ApiException):
+    """401: the token is missing, wrong or expired."""
+
+
+class ForbiddenException(ApiException):
+    """403: the token is valid but does not allow this."""
+
+
+class NotFoundException(ApiException):
+    """404: there is no such object, or it is not visible to this token."""
+
+
+class ConflictException(ApiException):
+    """409: the request clashes with what exists, such as a name that is taken."""
+
+
+class TooManyRequestsException(ApiException):
+    """429: the service asks to slow down, and still did after the client's own retries."""
+
+
+class ServiceException(ApiException):
+    """500 to 599: the service failed."""
+
+
+class InvalidResponseException(ApiException):
+    """The service answered with success, but not with what the contract promises.
+
+    Examples are a login page in HTML, an empty body, a body that is no JSON, or a field of the
+    wrong type; ``reason`` says what came, what was expected and where.
+    """
+
+
+class ApiConnectionException(ApiException):
+    """No complete answer came; ``__cause__`` is what urllib3 reported."""
+
+
+class ConnectException(ApiConnectionException):
+    """No connection could be made: the host is unknown, refuses or cannot be reached."""
+
+    _reached = False
+
+
+class ProxyException(ConnectException):
+    """The proxy could not be reached, or did not let the call through."""
+
+
+class TlsException(ConnectException):
+    """The certificate is not trusted, has expired or names another host."""
+
+
+class ConnectTimeoutException(ConnectException):
+    """No connection could be made within the connect time-out."""
+
+
+class ReadTimeoutException(ApiConnectionException):
+    """The service did not answer within the read time-out."""
+
+
+class ConnectionLostException(ApiConnectionException):
+    """The connection broke before the answer was complete."""
+
+
+STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
+    400: BadRequestException,
+    401: UnauthorizedException,
+    403: ForbiddenException,
+    404: NotFoundException,
+    409: ConflictException,
+    429: TooManyRequestsException,
+    **dict.fromkeys(range(500, 600), ServiceException),
+}
+
+
+def _revive(cls: type[ApiException], state: dict[str, Any]) -> ApiException:
+    exception = cls(state.get("status"), state.get("reason"))
+    exception.__dict__.update(state)
+    return exception
+
+
+def _error_response(body: Optional[str]) -> dict[str, Any]:
+    """Return the fields of an ``ErrorResponse``, as far as the body is one."""
+    import json
+
+    try:
+        data = json.loads(body or "")
+    except (ValueError, RecursionError):
+        data = None
+    types = {"code": str, "message": str, "details": list}
+    given = data.items() if isinstance(data, dict) else ()
+    return {name: value for name, value in given if isinstance(value, types.get(name, ()))}
+
+
+def wrong_type(where: str, accepted: str, value: object) -> ApiTypeError:
+    """Make the error for a value of a wrong type; the value is not shown, it may be a secret."""
+    return ApiTypeError(f"Invalid type for `{where}`, must be {accepted}, not {kind(value)}")
+
+
+def wrong_value(where: str, accepted: str) -> ApiValueError:
+    """Make the error for a value that is not accepted; it is not shown, it may be a secret."""
+    return ApiValueError(f"Invalid value for `{where}`, must {accepted}")
+
+
+def kind(value: object) -> str:
+    """Name what a value is without showing it, for messages."""
+    return "None" if value is None else type(value).__name__
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean ...?"`` where a known name is close, else nothing."""
+    import difflib
+
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""

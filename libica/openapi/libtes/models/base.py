@@ -1,0 +1,364 @@
+"""What every model is made of: declared fields, what users may set, and what they see.
+
+A model declares each field once::
+
+    class Image(Model):
+        name: Value[str] = required("Name in its registry, without tag.", length=(1, inf))
+        credentials: Nested[Credentials] = optional("Login for a private registry.")
+
+All else comes from the declaration. Attributes are slots. What a user sets is checked by
+``__setattr__``; ``decoding`` fills models from answers, past these checks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
+
+from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
+
+if TYPE_CHECKING:
+    import inspect
+    from typing import ClassVar, overload
+
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[type], type]:
+        """Stand in at run time for the marker that only type checkers read."""
+        return lambda cls: cls
+
+
+Get = TypeVar("Get")
+Set = TypeVar("Set")
+AnyModel = TypeVar("AnyModel", bound="Model")
+Bounds = tuple[float, float]
+
+
+class Field(Generic[Get, Set]):
+    """The declaration of one field: its names, type and meaning, and what a user may set it to.
+
+    As an annotation it tells type checkers what reading gives and what setting accepts. ``length``
+    is the fewest and most characters, ``between`` the least and greatest number.
+    """
+
+    name: str
+    type: Any
+
+    def __init__(
+        self,
+        doc: str,
+        *,
+        required: bool = False,
+        json: str = "",
+        length: Bounds = (0, math.inf),
+        between: Bounds = (-math.inf, math.inf),
+    ) -> None:
+        self.doc = doc
+        self.required = required
+        self.json = json
+        self.length = length
+        self.between = between
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> Field[Get, Set]: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> Optional[Get]: ...
+        def __get__(self, instance: object, owner: type) -> Any:
+            """Read the field; ``None`` where nobody set it."""
+
+        def __set__(self, instance: object, value: Optional[Set]) -> None:
+            """Set the field after checking the value."""
+
+    def check(self, value: Any, where: str, limits: bool) -> None:
+        """Refuse a value that a user may not set."""
+        if value is not None:
+            check_type(self.type, value, where)
+        if not limits:
+            return
+        if value is None:
+            if self.required:
+                raise wrong_value(where, "not be `None`")
+        elif self.type is str:
+            check_bounds(self.length, len(value), where, " characters")
+        elif self.type in (int, float):
+            check_bounds(self.between, value, where)
+
+
+Value = Field[Get, Get]
+Nested = Field[AnyModel, Union[AnyModel, Mapping[str, Any]]]
+Many = Field[list[AnyModel], Sequence[Union[AnyModel, Mapping[str, Any]]]]
+
+
+def optional(doc: str, **declared: Any) -> Any:
+    """Declare a field that a user may leave out; the rest is as in ``Field``."""
+    return Field(doc, **declared)
+
+
+def required(doc: str, **declared: Any) -> Any:
+    """Declare a field that a user must give; the rest is as in ``Field``."""
+    return Field(doc, required=True, **declared)
+
+
+def switch(*, default: object, kw_only: bool) -> Any:
+    """Tell type checkers of the constructor's last argument, which is no field."""
+
+
+@dataclass_transform(field_specifiers=(required, switch))
+class ModelType(type):
+    """Turns the declarations in a class body into slots and tables."""
+
+    _fields: dict[str, Field[Any, Any]]
+    openapi_types: dict[str, str]
+    attribute_map: dict[str, str]
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelType:
+        """Make the class; its fields keep the order in which they were first declared."""
+        declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
+        inherited = {k: v for base in bases for k, v in getattr(base, "_fields", {}).items()}
+        body = {key: value for key, value in namespace.items() if key not in declared}
+        body.setdefault("__slots__", tuple(key for key in declared if key not in inherited))
+        cls = super().__new__(mcs, name, bases, body)
+        for key, field in declared.items():
+            field.name = key
+            field.type = get_args(cls.__annotations__[key])[0]
+            field.json = field.json or camel_case(key)
+        cls._fields = fields = {**inherited, **declared}
+        cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
+        cls.attribute_map = {key: field.json for key, field in fields.items()}
+        return cls
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's arguments, for ``inspect``, ``help`` and notebooks."""
+        from inspect import Parameter, Signature
+
+        hints = {key: field.type for key, field in cls._fields.items()}
+        hints["local_vars_configuration"] = object
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        return Signature(
+            [Parameter(key, kind, default=None, annotation=Optional[h]) for key, h in hints.items()]
+        )
+
+
+class Model(metaclass=ModelType):
+    """Base of the models: a value with declared fields.
+
+    Arguments are the fields, by position or by name; ``None`` means not set, and what is not set
+    is not sent. Wherever a model may stand, a plain dict with the names of the JSON may stand
+    too: it is kept and sent as it is. ``local_vars_configuration`` may be a ``Configuration``
+    whose ``client_side_validation`` is off; then the limits of the contract are not checked.
+
+    Raises:
+        ApiTypeError: An argument is unknown or of the wrong type.
+        ApiValueError: A required field is missing, or a value lies outside its limits.
+    """
+
+    __slots__ = ("local_vars_configuration",)
+    __hash__ = None  # type: ignore[assignment]
+
+    openapi_types: ClassVar[dict[str, str]]  # Python name to type
+    attribute_map: ClassVar[dict[str, str]]  # Python name to JSON name
+
+    if TYPE_CHECKING:
+        local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
+    else:
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            cls = type(self)
+            names = (*cls._fields, "local_vars_configuration")
+            values = bind_arguments(cls.__name__, names, len(names), args, kwargs)
+            _store(self, "local_vars_configuration", values.get("local_vars_configuration"))
+            for name, field in cls._fields.items():
+                value = values.get(name)
+                (setattr if value is not None or field.required else _store)(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        cls = type(self)
+        if name in cls._fields:
+            limits = getattr(self.local_vars_configuration, "client_side_validation", True)
+            cls._fields[name].check(value, f"{cls.__name__}.{name}", limits)
+        elif name != "local_vars_configuration":
+            hint = closest(name, cls._fields)
+            raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
+        _store(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the data under Python names, models within as dicts, times as datetimes."""
+        return {name: _plain(getattr(self, name)) for name in type(self)._fields}
+
+    def to_str(self) -> str:
+        """Return the data laid out over lines, with secrets masked."""
+        from pprint import pformat
+
+        return pformat(redact(self.to_dict()))
+
+    __str__ = to_str
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in type(self)._fields}
+        given = {name: value for name, value in given.items() if value is not None}
+        chosen = [name for name in _HEADLINE if name in given] or list(given)[:3]
+        shown = [f"{name}={_brief(name, given[name])}" for name in chosen]
+        more = ["..."] if len(shown) < len(given) else []
+        return f"{type(self).__name__}({', '.join(shown + more)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in type(self)._fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Past the checks: an answer may lie outside the limits.
+        names = ("local_vars_configuration", *type(self)._fields)
+        return _rebuild, (type(self), {name: getattr(self, name) for name in names})
+
+
+_store = object.__setattr__
+
+
+def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
+    model = cls.__new__(cls)
+    for name in ("local_vars_configuration", *cls._fields):
+        _store(model, name, state.get(name))
+    return model
+
+
+def bind_arguments(
+    callee: str, names: Sequence[str], most: int, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Match arguments to names as Python does for a call; at most so many by position."""
+    if len(args) > most:
+        raise ApiTypeError(f"{callee} takes at most {most} positional arguments, got {len(args)}")
+    values = dict(zip(names, args))
+    for name, value in kwargs.items():
+        if name not in names:
+            hint = closest(name, names)
+            raise ApiTypeError(f"{callee} got an unexpected keyword argument {name!r}{hint}")
+        if name in values:
+            raise ApiTypeError(f"{callee} got two values for argument {name!r}")
+        values[name] = value
+    return values
+
+
+def camel_case(name: str) -> str:
+    """Return the name in JSON that a Python name stands for, unless a field says otherwise."""
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)
+
+
+def type_name(declared: Any) -> str:
+    """Return the name that ``openapi_types`` gives a type, such as ``list[TaskVersion]``."""
+    if get_origin(declared) is list:
+        return f"list[{type_name(get_args(declared)[0])}]"
+    if get_origin(declared) is dict:
+        return "dict({}, {})".format(*map(type_name, get_args(declared)))
+    return "object" if declared is Any else str(declared.__name__)
+
+
+def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> None:
+    """Refuse a number, or a count of some unit, outside the bounds."""
+    least, most = bounds
+    if not least <= value <= most:
+        accepted = f"{least} to {most}" if most < math.inf else f"{least} or more"
+        raise wrong_value(where, f"be {accepted}{unit}, got {value}")
+
+
+def check_type(declared: Any, value: Any, where: str) -> None:
+    """Refuse a value whose type is not the declared one, or does not fit in JSON."""
+    origin = get_origin(declared)
+    expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
+    if isinstance(declared, ModelType):
+        expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
+    if not isinstance(value, expected) or (declared in (int, float) and value.__class__ is bool):
+        raise wrong_type(where, name, value)
+    if origin is list:
+        for index, each in enumerate(value):
+            check_type(get_args(declared)[0], each, f"{where}[{index}]")
+    elif origin is dict:
+        for key, each in value.items():
+            check_type(str, key, f"{where}: key")
+            check_type(str, each, f"{where}[{key!r}]")
+    elif declared is float and not math.isfinite(value):
+        raise wrong_value(where, "be finite: JSON has no NaN")
+
+
+_EXPECTED: dict[Any, tuple[Any, str]] = {
+    list: ((list, tuple), "a list"),
+    dict: (Mapping, "a dict"),
+    float: ((int, float), "a number"),
+}
+
+
+def encode(value: Any, where: str = "body") -> Any:
+    """Turn models, dicts and lists into what the ``json`` module takes."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Model):
+        encoded = {}
+        for name, field in type(value)._fields.items():
+            each = getattr(value, name)
+            if each is not None:
+                if isinstance(each, (list, tuple, dict)):  # may have changed since it was set
+                    check_type(field.type, each, f"{type(value).__name__}.{name}")
+                encoded[field.json] = encode(each, f"{where}.{name}")
+        return encoded
+    if isinstance(value, Mapping):
+        for key in value:
+            check_type(str, key, f"{where}: key")
+        return {key: encode(each, f"{where}[{key!r}]") for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(each, f"{where}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, date):
+        return value.isoformat()
+    raise wrong_type(where, "something that JSON has", value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.to_dict()
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return value
+
+
+MASK = "***"
+SECRET_NAMES = frozenset(("password", "credentials", "jwt", "nonce", "executionrawjson"))
+_HEADLINE = ("id", "name", "version", "status")
+
+
+def redact(data: Any, name: str = "") -> Any:
+    """Return a copy of plain data with its secrets masked.
+
+    Secrets are what stands under one of ``SECRET_NAMES`` in any spelling, variables named
+    ``SECURE_*``, and whatever follows the question mark of a URL, where signatures stand.
+    """
+    spelled = name.replace("_", "").lower()
+    secret = spelled in SECRET_NAMES or name.upper().startswith("SECURE_")
+    if isinstance(data, Mapping):
+        return {key: redact(each, name if secret else str(key)) for key, each in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [redact(each, name) for each in data]
+    if secret and data is not None:
+        return MASK
+    if isinstance(data, str) and spelled.endswith("url") and "?" in data:
+        return data[: data.index("?") + 1] + MASK
+    return data
+
+
+def _brief(name: str, value: Any) -> str:
+    """Return the value on one short line, without its secrets."""
+    if isinstance(value, Model):
+        return f"{type(value).__name__}(...)"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple, Mapping)):
+        return f"<{len(value)} items>"
+    text = repr(redact(value, name))
+    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"

@@ -1,0 +1,176 @@
+"""How models are made from answers: one function a type, compiled once for each model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Union, get_args, get_origin
+
+from ..exceptions import kind
+from .base import Model, ModelType
+
+Convert = Callable[[Any], Any]
+
+INT64 = range(-(2**63), 2**63)
+
+
+class Mismatch(Exception):  # noqa: N818 it never reaches a user
+    """Part of an answer is not of the declared type; the place is added on the way out."""
+
+    def __init__(self, expected: str, value: object) -> None:
+        self.expected = expected
+        self.found = kind(value)
+        self.place = ""
+
+    def at(self, step: Union[str, int]) -> Mismatch:
+        """Put one more step before the place."""
+        self.place = (f"[{step}]" if isinstance(step, int) else f".{step}") + self.place
+        return self
+
+    def __str__(self) -> str:
+        return f"${self.place} must be {self.expected}, not {self.found}"
+
+
+def converter(declared: Any) -> Convert:
+    """Return the function that makes a declared type of JSON other than ``null``.
+
+    ``null`` is ``None`` anywhere: nothing in an answer is required.
+    """
+    origin = get_origin(declared)
+    if origin is list:
+        element = get_args(declared)[0]
+        return _strings if element is str else _list_of(converter(element))
+    if origin is dict:
+        return _dict_of(converter(get_args(declared)[1]))
+    return decoder(declared) if isinstance(declared, ModelType) else _CONVERTERS[declared]
+
+
+@functools.cache
+def decoder(cls: type[Model]) -> Convert:
+    """Return the function that makes a model of JSON.
+
+    It is written and compiled when first asked for, as ``dataclasses`` does for ``__init__``. The
+    object is filled as an instance of a subclass that has the same slots but sets them
+    unchecked, and then becomes one of the class itself.
+    """
+    unchecked = type.__new__(
+        ModelType, cls.__name__, (cls,), {"__slots__": (), "__setattr__": object.__setattr__}
+    )
+    names: dict[str, Any] = {
+        "cls": cls,
+        "unchecked": unchecked,
+        "new": object.__new__,
+        "Mismatch": Mismatch,
+    }
+    lines = [
+        "def decode(data):",
+        "    if data.__class__ is not dict:",
+        "        raise Mismatch('an object', data)",
+        "    get = data.get",
+        "    model = new(unchecked)",
+        "    model.local_vars_configuration = None",
+        "    try:",
+    ]
+    for name, field in cls._fields.items():
+        names[f"to_{name}"] = converter(field.type)
+        needed = " and value.__class__ is not str" if field.type is str else ""
+        lines += [
+            f"        at = {field.json!r}; value = get(at)",
+            f"        if value is not None{needed}: value = to_{name}(value)",
+            f"        model.{name} = value",
+        ]
+    lines += [
+        "    except Mismatch as mismatch:",
+        "        raise mismatch.at(at) from None",
+        "    model.__class__ = cls",
+        "    return model",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
+    decode: Convert = names["decode"]
+    return decode
+
+
+def _exactly(cls: type, expected: str) -> Convert:
+    def convert(value: Any) -> Any:
+        if value.__class__ is not cls:
+            raise Mismatch(expected, value)
+        return value
+
+    return convert
+
+
+def _integer(value: Any) -> int:
+    if value.__class__ is float and value.is_integer():
+        value = int(value)
+    if value.__class__ is not int or value not in INT64:
+        raise Mismatch("a whole number of 64 bit", value)
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if value.__class__ is not float and (value.__class__ is not int or value not in INT64):
+        raise Mismatch("a number", value)
+    return float(value)
+
+
+def _time(value: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        # Before Python 3.11 it knows neither "Z" nor seven fractional digits.
+        from dateutil.parser import isoparse
+    try:
+        return isoparse(value)
+    except (ValueError, TypeError, OverflowError):
+        raise Mismatch("a date and time as in ISO 8601", value) from None
+
+
+def _strings(value: Any) -> list[str]:
+    if value.__class__ is not list:
+        raise Mismatch("an array", value)
+    for index, each in enumerate(value):
+        if each.__class__ is not str and each is not None:
+            raise Mismatch("a string", each).at(index)
+    return value
+
+
+def _list_of(convert: Convert) -> Convert:
+    def convert_list(value: Any) -> list[Any]:
+        if value.__class__ is not list:
+            raise Mismatch("an array", value)
+        converted: list[Any] = []
+        try:
+            for each in value:
+                converted.append(None if each is None else convert(each))  # noqa: PERF401
+        except Mismatch as mismatch:
+            raise mismatch.at(len(converted)) from None
+        return converted
+
+    return convert_list
+
+
+def _dict_of(convert: Convert) -> Convert:
+    def convert_dict(value: Any) -> dict[str, Any]:
+        if value.__class__ is not dict:
+            raise Mismatch("an object", value)
+        converted = {}
+        key = ""
+        try:
+            for key, each in value.items():
+                converted[key] = None if each is None else convert(each)
+        except Mismatch as mismatch:
+            raise mismatch.at(key) from None
+        return converted
+
+    return convert_dict
+
+
+_CONVERTERS: dict[Any, Convert] = {
+    str: _exactly(str, "a string"),
+    bool: _exactly(bool, "true or false"),
+    int: _integer,
+    float: _number,
+    datetime: _time,
+    object: lambda value: value,
+}

@@ -1,0 +1,11 @@
+from .base import Model, Nested, Value, optional
+from .input_stream_settings import InputStreamSettings
+from .resources import Resources
+
+
+class Environment(Model):
+    """Where a command runs: its variables and its machine."""
+
+    variables: Value[dict[str, str]] = optional("Variables; `SECURE_*` are secret.")
+    resources: Nested[Resources] = optional("Machine to run on.")
+    input_stream_settings: Nested[InputStreamSettings] = optional("For inputs of mode `stream`.")

@@ -1,0 +1,13 @@
+from .base import Model, Value, optional
+
+
+class MountMappingWithCreds(Model):
+    """A file or folder to store after a run."""
+
+    path: Value[str] = optional("Where it lies in the container.")
+    url: Value[str] = optional("Where it goes: `gds://` or `s3://`.")
+    urn: Value[str] = optional("Resource name, in place of `url`.")
+    type: Value[str] = optional("`File` or `Folder`.")
+    storage_provider: Value[str] = optional("`aws` for `s3://`; none for `gds://`.")
+    credentials: Value[dict[str, str]] = optional("Its keys: `AWS_ACCESS_KEY_ID`, ...")
+    service_url: Value[str] = optional("Address of the storage service.")

@@ -1,0 +1,7 @@
+from .base import Model, Value, optional
+
+
+class TaskRunHeartbeat(Model):
+    """Answer to `heartbeat_task_run`."""
+
+    jwt: Value[str] = optional("Token for the agent's next report.")
