@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .async_result import AsyncResult, Workers
 
-logger = logging.getLogger("libica.openapi.libtes")
+logger: logging.Logger = logging.getLogger("libica.openapi.libtes")
 
 JSON = "application/json"
 USER_AGENT = f"libica/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
@@ -76,7 +76,7 @@ class ApiClient:
         if configuration is None:
             configuration = Configuration.get_default_copy()
         self.configuration = configuration
-        self.default_headers = {"User-Agent": USER_AGENT}
+        self.default_headers: dict[str, str] = {"User-Agent": USER_AGENT}
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie

@@ -101,9 +101,9 @@ class Endpoint:
     def __init__(
         self, function: Callable[..., Any], method: str, path: str, success: int, errors: Statuses
     ) -> None:
-        self.name = function.__name__
-        self.module = function.__module__
-        self.owner = function.__qualname__.rpartition(".")[0]
+        self.name: str = function.__name__
+        self.module: str = function.__module__
+        self.owner: str = function.__qualname__.rpartition(".")[0]
         self.method = method
         self.path = path
         self.success = success
@@ -113,11 +113,15 @@ class Endpoint:
         self.returns: type[Model] = hints.pop("return")
         given = list(inspect.signature(function).parameters.values())[1:-1]
         given = [each.replace(annotation=hints[each.name]) for each in given]
-        self.signature = inspect.Signature(given, return_annotation=self.returns)
-        self.ids = tuple(each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD)
+        self.signature: inspect.Signature = inspect.Signature(given, return_annotation=self.returns)
+        self.ids: tuple[str, ...] = tuple(
+            each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD
+        )
         self.body: Optional[type[Model]] = get_args(hints["body"])[0] if "body" in hints else None
         known = (*self.ids, "body")
-        self.query = {each.name: each.annotation for each in given if each.name not in known}
+        self.query: dict[str, Any] = {
+            each.name: each.annotation for each in given if each.name not in known
+        }
         self._accepted = (*self.signature.parameters, *OPTIONS)
         self._template = path
         for name in self.ids:
@@ -248,7 +252,7 @@ class Api:
     """Base of the API classes; without a client it makes one with the default configuration."""
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
-        self.api_client = ApiClient() if api_client is None else api_client
+        self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Final, Optional
 
 from ..models.create_task_run_request import CreateTaskRunRequest
 from ..models.heartbeat_task_run_request import HeartbeatTaskRunRequest
@@ -36,7 +36,7 @@ class TaskRunsApi(Api):
         """
         ...
 
-    abort_task_run_with_http_info = with_http_info(abort_task_run)
+    abort_task_run_with_http_info: Final = with_http_info(abort_task_run)
 
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
     def create_task_run(
@@ -53,7 +53,7 @@ class TaskRunsApi(Api):
         """
         ...
 
-    create_task_run_with_http_info = with_http_info(create_task_run)
+    create_task_run_with_http_info: Final = with_http_info(create_task_run)
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
     def get_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRun:
@@ -64,7 +64,7 @@ class TaskRunsApi(Api):
         """
         ...
 
-    get_task_run_with_http_info = with_http_info(get_task_run)
+    get_task_run_with_http_info: Final = with_http_info(get_task_run)
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
@@ -80,7 +80,7 @@ class TaskRunsApi(Api):
         """
         ...
 
-    heartbeat_task_run_with_http_info = with_http_info(heartbeat_task_run)
+    heartbeat_task_run_with_http_info: Final = with_http_info(heartbeat_task_run)
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
     def list_task_runs(
@@ -112,6 +112,6 @@ class TaskRunsApi(Api):
         """
         ...
 
-    list_task_runs_with_http_info = with_http_info(list_task_runs)
+    list_task_runs_with_http_info: Final = with_http_info(list_task_runs)
 
-    iter_task_runs = iterate(list_task_runs, TaskRunSummary)
+    iter_task_runs: Final = iterate(list_task_runs, TaskRunSummary)

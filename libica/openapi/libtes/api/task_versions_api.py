@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Final, Optional
 
 from ..models.create_task_version_request import CreateTaskVersionRequest
 from ..models.launch_task_request import LaunchTaskRequest
@@ -43,7 +43,7 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    create_task_version_with_http_info = with_http_info(create_task_version)
+    create_task_version_with_http_info: Final = with_http_info(create_task_version)
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
     def get_task_version(
@@ -57,7 +57,7 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    get_task_version_with_http_info = with_http_info(get_task_version)
+    get_task_version_with_http_info: Final = with_http_info(get_task_version)
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
@@ -81,7 +81,7 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    launch_task_run_with_http_info = with_http_info(launch_task_run)
+    launch_task_run_with_http_info: Final = with_http_info(launch_task_run)
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
     def list_task_versions(
@@ -113,9 +113,9 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    list_task_versions_with_http_info = with_http_info(list_task_versions)
+    list_task_versions_with_http_info: Final = with_http_info(list_task_versions)
 
-    iter_task_versions = iterate(list_task_versions, TaskVersionSummary)
+    iter_task_versions: Final = iterate(list_task_versions, TaskVersionSummary)
 
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
     def update_task_version(
@@ -138,4 +138,4 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    update_task_version_with_http_info = with_http_info(update_task_version)
+    update_task_version_with_http_info: Final = with_http_info(update_task_version)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Final, Optional
 
 from ..models.create_task_request import CreateTaskRequest
 from ..models.task import Task
@@ -37,7 +37,7 @@ class TasksApi(Api):
         """
         ...
 
-    create_task_with_http_info = with_http_info(create_task)
+    create_task_with_http_info: Final = with_http_info(create_task)
 
     @endpoint("GET", "/v1/tasks/{taskId}")
     def get_task(self, task_id: str, **options: Unpack[Options]) -> TaskSummary:
@@ -48,7 +48,7 @@ class TasksApi(Api):
         """
         ...
 
-    get_task_with_http_info = with_http_info(get_task)
+    get_task_with_http_info: Final = with_http_info(get_task)
 
     @endpoint("GET", "/v1/tasks")
     def list_tasks(
@@ -76,9 +76,9 @@ class TasksApi(Api):
         """
         ...
 
-    list_tasks_with_http_info = with_http_info(list_tasks)
+    list_tasks_with_http_info: Final = with_http_info(list_tasks)
 
-    iter_tasks = iterate(list_tasks, TaskSummary)
+    iter_tasks: Final = iterate(list_tasks, TaskSummary)
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
     def update_task(
@@ -94,4 +94,4 @@ class TasksApi(Api):
         """
         ...
 
-    update_task_with_http_info = with_http_info(update_task)
+    update_task_with_http_info: Final = with_http_info(update_task)

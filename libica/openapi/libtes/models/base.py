@@ -159,7 +159,6 @@ class Model(metaclass=ModelType):
     """
 
     __slots__ = ("local_vars_configuration",)
-    __hash__ = None  # type: ignore[assignment]
 
     openapi_types: ClassVar[dict[str, str]]  # Python name to type
     attribute_map: ClassVar[dict[str, str]]  # Python name to JSON name

@@ -20,8 +20,8 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
 
     def __init__(self, expected: str, value: object) -> None:
         self.expected = expected
-        self.found = kind(value)
-        self.place = ""
+        self.found: str = kind(value)
+        self.place: str = ""
 
     def at(self, step: Union[str, int]) -> Mismatch:
         """Put one more step before the place."""
