@@ -4,11 +4,11 @@ Everything that this package offers is named here and loaded on first use, so th
 costs next to nothing.
 """
 
-from typing import TYPE_CHECKING
-
 from .lazy import lazy
 
 __version__ = "2.6.0"
+
+TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
 
 if TYPE_CHECKING:
     from . import rest as rest

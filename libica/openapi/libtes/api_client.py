@@ -83,7 +83,7 @@ class ApiClient:
         self.pool_threads = pool_threads
         self._rest = Rest(configuration)
         self._workers: Optional[Workers] = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> ApiClient:
         return self
@@ -183,7 +183,7 @@ class ApiClient:
             data = self._json(body)
         for name, value in headers.items():
             check_header(name, value)
-        request = Request(method, url, headers, data, timeout, _preload_content)
+        request = Request(method.upper(), url, headers, data, timeout, _preload_content)
         authorize = "Bearer" in (auth_settings or ())
         call = functools.partial(
             self._perform, request, authorize, response_type, bool(_return_http_data_only)

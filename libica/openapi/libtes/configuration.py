@@ -171,7 +171,7 @@ class Configuration:
         if name == "host":
             check_host(value)
         elif name == "timeout":
-            check_timeout("timeout", value)
+            value = check_timeout("timeout", value)
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
@@ -186,6 +186,9 @@ class Configuration:
         for name, value in vars(self).items():
             twin.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
         return twin
+
+    def __copy__(self) -> Configuration:
+        return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without secrets; the reader sets the token again, or the hook does."""

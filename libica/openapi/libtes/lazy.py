@@ -4,16 +4,14 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-Getattr = Callable[[str], object]
-Dir = Callable[[], list[str]]
+Hooks = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
 
 
-def lazy(package: str, names: Mapping[str, str]) -> tuple[Getattr, Dir, list[str]]:
+def lazy(package: str, names: Mapping[str, str]) -> Hooks:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
-    Args:
-        package: Its dotted name.
-        names: For each name that it offers, the submodule that defines it.
+    ``names`` has for each name that it offers the submodule that defines it; submodules can be
+    had as attributes too.
     """
 
     def load(name: str) -> object:
@@ -30,3 +28,8 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Getattr, Dir, list[str
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return load, lambda: sorted({*vars(sys.modules[package]), *names}), list(names)
+
+
+def snake_case(name: str) -> str:
+    """Return the name of the module that holds a model."""
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import random
+import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
 from urllib3 import exceptions as wire
@@ -112,6 +112,7 @@ class Rest:
         self._configuration = configuration
         self._pools: Optional[urllib3.PoolManager] = None
         self._process = os.getpid()
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -153,13 +154,8 @@ class Rest:
 
     def _attempt(self, request: Request) -> Union[BaseHTTPResponse, ApiConnectionException]:
         """Return the answer, or the exception that says why there is none."""
-        pools = self._pools
-        if pools is None or self._process != os.getpid():
-            # A forked child must not write to the connections of its parent.
-            pools = self._pools = _pool_manager(self._configuration)
-            self._process = os.getpid()
         try:
-            return pools.urlopen(
+            return self._connections().urlopen(
                 request.method,
                 request.url,
                 body=request.body,
@@ -171,6 +167,14 @@ class Rest:
             )
         except wire.HTTPError as error:
             return connection_exception(error, request)
+
+    def _connections(self) -> urllib3.PoolManager:
+        with self._lock:
+            # A forked child must not write to the connections of its parent.
+            if self._pools is None or self._process != os.getpid():
+                self._pools = _pool_manager(self._configuration)
+                self._process = os.getpid()
+            return self._pools
 
 
 def connection_exception(error: Exception, request: Request) -> ApiConnectionException:
@@ -260,9 +264,11 @@ def _pool_manager(configuration: Configuration) -> urllib3.PoolManager:
 
 def _environment_proxy(host: str) -> Optional[str]:
     """Return the proxy that the environment names for a host, unless ``NO_PROXY`` exempts it."""
-    proxies = getproxies_environment()
+    from urllib import request as environment  # not before it is needed: it loads a lot
+
+    proxies = environment.getproxies_environment()
     parts = urlsplit(host)
-    if not proxies or proxy_bypass_environment(parts.netloc, proxies):
+    if not proxies or environment.proxy_bypass_environment(parts.netloc, proxies):  # type: ignore[attr-defined]
         return None
     proxy: Optional[str] = proxies.get(parts.scheme) or proxies.get("all")
     return proxy

@@ -1,8 +1,8 @@
 """The operations of TES v1, one class per tag of the API, each loaded on first use."""
 
-from typing import TYPE_CHECKING
-
 from ..lazy import lazy
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .task_runs_api import TaskRunsApi as TaskRunsApi

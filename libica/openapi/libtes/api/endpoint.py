@@ -92,7 +92,6 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {
         "the configuration's if not given.",
     ),
 }
-DATA_ONLY = {"_return_http_data_only": (bool, False, "Whether to return the data alone.")}
 
 
 class Endpoint:
@@ -187,7 +186,8 @@ def with_http_info(plain: Method[P, T]) -> Method[P, tuple[T, int, HTTPHeaderDic
     doc = f"Call `{declared.name}` and return a tuple of data, status and headers."
     name = f"{declared.name}_with_http_info"
     twin: Method[P, tuple[T, int, HTTPHeaderDict]]
-    twin = _present(call, declared, name, doc, {**OPTIONS, **DATA_ONLY})
+    data_only = (bool, False, "Whether to return the data alone.")
+    twin = _present(call, declared, name, doc, {**OPTIONS, "_return_http_data_only": data_only})
     return twin
 
 

@@ -36,8 +36,6 @@ class TaskRunsApi(Api):
         """
         ...
 
-    abort_task_run_with_http_info: Final = with_http_info(abort_task_run)
-
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
     def create_task_run(
         self, *, body: Body[CreateTaskRunRequest] = None, **options: Unpack[Options]
@@ -53,8 +51,6 @@ class TaskRunsApi(Api):
         """
         ...
 
-    create_task_run_with_http_info: Final = with_http_info(create_task_run)
-
     @endpoint("GET", "/v1/tasks/runs/{runId}")
     def get_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRun:
         """Get a run, with its status, execution and logs.
@@ -63,8 +59,6 @@ class TaskRunsApi(Api):
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
         ...
-
-    get_task_run_with_http_info: Final = with_http_info(get_task_run)
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
@@ -79,8 +73,6 @@ class TaskRunsApi(Api):
             body: What the agent reports.
         """
         ...
-
-    heartbeat_task_run_with_http_info: Final = with_http_info(heartbeat_task_run)
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
     def list_task_runs(
@@ -112,6 +104,9 @@ class TaskRunsApi(Api):
         """
         ...
 
+    abort_task_run_with_http_info: Final = with_http_info(abort_task_run)
+    create_task_run_with_http_info: Final = with_http_info(create_task_run)
+    get_task_run_with_http_info: Final = with_http_info(get_task_run)
+    heartbeat_task_run_with_http_info: Final = with_http_info(heartbeat_task_run)
     list_task_runs_with_http_info: Final = with_http_info(list_task_runs)
-
     iter_task_runs: Final = iterate(list_task_runs, TaskRunSummary)

@@ -43,8 +43,6 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    create_task_version_with_http_info: Final = with_http_info(create_task_version)
-
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
     def get_task_version(
         self, task_id: str, version_id: str, **options: Unpack[Options]
@@ -56,8 +54,6 @@ class TaskVersionsApi(Api):
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
         """
         ...
-
-    get_task_version_with_http_info: Final = with_http_info(get_task_version)
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
@@ -80,8 +76,6 @@ class TaskVersionsApi(Api):
             body: A value for each placeholder of the version, and a name for the run.
         """
         ...
-
-    launch_task_run_with_http_info: Final = with_http_info(launch_task_run)
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
     def list_task_versions(
@@ -113,10 +107,6 @@ class TaskVersionsApi(Api):
         """
         ...
 
-    list_task_versions_with_http_info: Final = with_http_info(list_task_versions)
-
-    iter_task_versions: Final = iterate(list_task_versions, TaskVersionSummary)
-
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
     def update_task_version(
         self,
@@ -138,4 +128,9 @@ class TaskVersionsApi(Api):
         """
         ...
 
+    create_task_version_with_http_info: Final = with_http_info(create_task_version)
+    get_task_version_with_http_info: Final = with_http_info(get_task_version)
+    launch_task_run_with_http_info: Final = with_http_info(launch_task_run)
+    list_task_versions_with_http_info: Final = with_http_info(list_task_versions)
+    iter_task_versions: Final = iterate(list_task_versions, TaskVersionSummary)
     update_task_version_with_http_info: Final = with_http_info(update_task_version)

@@ -37,8 +37,6 @@ class TasksApi(Api):
         """
         ...
 
-    create_task_with_http_info: Final = with_http_info(create_task)
-
     @endpoint("GET", "/v1/tasks/{taskId}")
     def get_task(self, task_id: str, **options: Unpack[Options]) -> TaskSummary:
         """Get a task, without its versions.
@@ -47,8 +45,6 @@ class TasksApi(Api):
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
         """
         ...
-
-    get_task_with_http_info: Final = with_http_info(get_task)
 
     @endpoint("GET", "/v1/tasks")
     def list_tasks(
@@ -76,10 +72,6 @@ class TasksApi(Api):
         """
         ...
 
-    list_tasks_with_http_info: Final = with_http_info(list_tasks)
-
-    iter_tasks: Final = iterate(list_tasks, TaskSummary)
-
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
     def update_task(
         self, task_id: str, *, body: Body[UpdateTaskRequest] = None, **options: Unpack[Options]
@@ -94,4 +86,8 @@ class TasksApi(Api):
         """
         ...
 
+    create_task_with_http_info: Final = with_http_info(create_task)
+    get_task_with_http_info: Final = with_http_info(get_task)
+    list_tasks_with_http_info: Final = with_http_info(list_tasks)
+    iter_tasks: Final = iterate(list_tasks, TaskSummary)
     update_task_with_http_info: Final = with_http_info(update_task)

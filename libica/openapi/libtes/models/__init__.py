@@ -1,9 +1,8 @@
 """The models of TES v1, each loaded on first use."""
 
-import re
-from typing import TYPE_CHECKING
+from ..lazy import lazy, snake_case
 
-from ..lazy import lazy
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .container_state import ContainerState as ContainerState
@@ -54,5 +53,4 @@ else:
         TaskVersionSummary TaskVersionSummaryPagedItems UpdateTaskRequest
         UpdateTaskVersionRequest
     """.split()
-    _MODULES = {name: re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in _NAMES}
-    __getattr__, __dir__, __all__ = lazy(__name__, _MODULES)
+    __getattr__, __dir__, __all__ = lazy(__name__, {name: snake_case(name) for name in _NAMES})

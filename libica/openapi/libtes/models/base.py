@@ -3,7 +3,7 @@
 A model declares each field once::
 
     class Image(Model):
-        name: Value[str] = required("Name in its registry, without tag.", length=(1, inf))
+        name: Value[str] = required("Name in its registry, without tag.", length=NOT_EMPTY)
         credentials: Nested[Credentials] = optional("Login for a private registry.")
 
 All else comes from the declaration. Attributes are slots. What a user sets is checked by
@@ -35,6 +35,8 @@ Get = TypeVar("Get")
 Set = TypeVar("Set")
 AnyModel = TypeVar("AnyModel", bound="Model")
 Bounds = tuple[float, float]
+ANY: Bounds = (-math.inf, math.inf)
+NOT_EMPTY: Bounds = (1, math.inf)
 
 
 class Field(Generic[Get, Set]):
@@ -48,13 +50,7 @@ class Field(Generic[Get, Set]):
     type: Any
 
     def __init__(
-        self,
-        doc: str,
-        *,
-        required: bool = False,
-        json: str = "",
-        length: Bounds = (0, math.inf),
-        between: Bounds = (-math.inf, math.inf),
+        self, doc: str, required: bool, json: str = "", length: Bounds = ANY, between: Bounds = ANY
     ) -> None:
         self.doc = doc
         self.required = required
@@ -76,16 +72,14 @@ class Field(Generic[Get, Set]):
 
     def check(self, value: Any, where: str, limits: bool) -> None:
         """Refuse a value that a user may not set."""
-        if value is not None:
-            check_type(self.type, value, where)
-        if not limits:
-            return
         if value is None:
-            if self.required:
+            if self.required and limits:
                 raise wrong_value(where, "not be `None`")
-        elif self.type is str:
+            return
+        check_type(self.type, value, where)
+        if limits and self.type is str:
             check_bounds(self.length, len(value), where, " characters")
-        elif self.type in (int, float):
+        elif limits and self.type in (int, float):
             check_bounds(self.between, value, where)
 
 
@@ -96,7 +90,7 @@ Many = Field[list[AnyModel], Sequence[Union[AnyModel, Mapping[str, Any]]]]
 
 def optional(doc: str, **declared: Any) -> Any:
     """Declare a field that a user may leave out; the rest is as in ``Field``."""
-    return Field(doc, **declared)
+    return Field(doc, required=False, **declared)
 
 
 def required(doc: str, **declared: Any) -> Any:

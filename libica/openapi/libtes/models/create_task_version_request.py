@@ -6,7 +6,7 @@ class CreateTaskVersionRequest(Model):
     """Body of `create_task_version`: a new version of a task."""
 
     version: Value[str] = required(
-        "Its name, such as `1.0.0`, unique within its task.", length=(0, 255)
+        "Its name, such as `1.0.0`; unique in the task.", length=(0, 255)
     )
     description: Value[str] = optional("What is new in it.", length=(0, 4096))
     execution: Nested[Execution] = optional("What to run, with `{{name}}` to fill in.")

@@ -5,8 +5,6 @@ class LaunchTaskRequest(Model):
     """Body of `launch_task_run`: values for the placeholders of a version."""
 
     name: Value[str] = optional("Name of the run; the version's if not set.", length=(0, 255))
-    description: Value[str] = optional(
-        "What it is for; the version's if not set.", length=(0, 4096)
-    )
+    description: Value[str] = optional("Purpose; the version's if not set.", length=(0, 4096))
     arguments: Value[dict[str, str]] = optional("A value for each `{{name}}` in the version.")
     acl: Value[list[str]] = optional("Who may see and use it, as `tid:...` or `wid:...`.")
