@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import re
 import sys
 import threading
@@ -19,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from . import __version__
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
-from .models.base import check_type, encode
+from .models.base import check_bounds, check_type, encode
 from .rest import Request, Rest, connection_exception
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class ApiClient:
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie
+        check_type(int, pool_threads, "pool_threads")
+        check_bounds((1, math.inf), pool_threads, "pool_threads")
         self.pool_threads = pool_threads
         self._rest = Rest(configuration)
         self._workers: Optional[Workers] = None
@@ -109,12 +112,7 @@ class ApiClient:
         self.set_default_header("User-Agent", value)
 
     def set_default_header(self, header_name: str, header_value: str) -> None:
-        """Send a header with each call from now on.
-
-        Raises:
-            ApiTypeError: The value is no string.
-            ApiValueError: The value holds a line break or another control character.
-        """
+        """Send a header with each call from now on; what cannot be a header is refused."""
         check_header(header_name, header_value)
         self.default_headers[header_name] = header_value
 
@@ -128,7 +126,7 @@ class ApiClient:
         body: Any = None,
         post_params: Optional[Sequence[Any]] = None,
         files: Optional[Mapping[str, Any]] = None,
-        response_type: Optional[str] = None,
+        response_type: Union[str, type, None] = None,
         auth_settings: Optional[Sequence[str]] = None,
         async_req: Optional[bool] = None,
         _return_http_data_only: Optional[bool] = None,
@@ -168,6 +166,8 @@ class ApiClient:
         if post_params or files or collection_formats:
             raise wrong_value("post_params`, `files` and `collection_formats", "be empty")
         configuration = self.configuration
+        if response_type:
+            _converter(response_type)
         timeout = configuration.timeout
         if not isinstance(_request_timeout, Unset):
             timeout = check_timeout("_request_timeout", _request_timeout)
@@ -185,25 +185,20 @@ class ApiClient:
             check_header(name, value)
         request = Request(method.upper(), url, headers, data, timeout, _preload_content)
         authorize = "Bearer" in (auth_settings or ())
-        call = functools.partial(
-            self._perform, request, authorize, response_type, bool(_return_http_data_only)
-        )
+        data_only = bool(_return_http_data_only)
+        call = functools.partial(self._perform, request, authorize, response_type, data_only)
         return self._submit(call) if async_req else call()
 
     def sanitize_for_serialization(self, obj: Any) -> Any:
-        """Turn a model, or anything made of dicts and lists, into what ``json`` takes.
-
-        Raises:
-            ApiTypeError: Something in it has no place in JSON.
-        """
+        """Turn a model or anything made of dicts and lists into what ``json`` takes, or raise."""
         return encode(obj)
 
-    def deserialize(self, response: Any, response_type: str) -> Any:
+    def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
         """Turn an answer into a model or another type in the words of ``openapi_types``.
 
         Args:
             response: An answer with ``data``, as bytes or text, and perhaps ``headers``.
-            response_type: Such as ``TaskRun``, ``list[TaskRun]`` or ``dict(str, str)``.
+            response_type: Such as ``TaskRun``, ``list[TaskRun]`` or ``dict(str, str)``, or a class.
 
         Raises:
             ApiValueError: There is no such type.
@@ -216,7 +211,7 @@ class ApiClient:
         try:
             data = _DECODE_JSON(_text(response.data, content_type))
             if data is None:
-                raise Mismatch(response_type, data)
+                raise Mismatch(str(response_type), data)
             return convert(data)
         except (ValueError, LookupError, RecursionError, Mismatch) as error:
             came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
@@ -238,7 +233,7 @@ class ApiClient:
             return self._workers.submit(call)
 
     def _perform(
-        self, request: Request, authorize: bool, response_type: Optional[str], data_only: bool
+        self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:
         """Send a request and read the answer."""
         token = self._authorize(request, refused=None) if authorize else None
@@ -275,8 +270,6 @@ class ApiClient:
         return token
 
     def _exchange(self, request: Request) -> BaseHTTPResponse:
-        settings = self.configuration
-        log = _log(settings.debug, settings.logger_file, settings.logger_format)
         started = time.monotonic()
         outcome: object = "no answer"
         try:
@@ -284,9 +277,10 @@ class ApiClient:
             outcome = response.status
             return response
         finally:
-            if log.isEnabledFor(logging.DEBUG):
+            if self.configuration.debug or logger.isEnabledFor(logging.DEBUG):
                 took = time.monotonic() - started
-                log.debug("%s %s: %s in %.3f s", request.method, request.path, outcome, took)
+                line = f"{request.method} {request.path}: {outcome} in {took:.3f} s"
+                _log(self.configuration, line)
 
 
 def _exception(
@@ -322,14 +316,11 @@ def _path(template: str, params: Mapping[str, str], safe: str) -> str:
 def _query(params: QueryParams) -> str:
     """Return the query with its question mark, lists joined by commas."""
     items = params.items() if isinstance(params, Mapping) else params
-    joined = [
-        (name, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
-        for name, value in items
-    ]
+    query = [(k, ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v) for k, v in items]
     try:
-        return "?" + urlencode(joined, quote_via=quote) if joined else ""
+        return "?" + urlencode(query, quote_via=quote) if query else ""
     except UnicodeEncodeError:
-        raise wrong_value("query_params", "be Unicode text, without surrogates") from None
+        raise wrong_value(", ".join(dict(query)), "be Unicode text, without surrogates") from None
 
 
 _ENCODE_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -351,7 +342,7 @@ def _text(data: Union[bytes, str], content_type: str) -> str:
 
 
 @functools.cache
-def _converter(response_type: str) -> Callable[[Any], Any]:
+def _converter(response_type: Union[str, type]) -> Callable[[Any], Any]:
     """Return the function that makes a type, named in the words of ``openapi_types``, of JSON."""
     from datetime import datetime
 
@@ -368,21 +359,24 @@ def _converter(response_type: str) -> Callable[[Any], Any]:
                 return known
         raise wrong_value("response_type", f"be a type of TES, not {name!r}")
 
-    return converter(declared(response_type))
+    return converter(declared(response_type) if isinstance(response_type, str) else response_type)
 
 
-@functools.lru_cache(maxsize=8)
-def _log(debug: bool, file: Optional[str], line: str) -> logging.Logger:
-    """Return the package's logger, or with ``debug`` on one that hands its records on to it.
+def _log(configuration: Configuration, line: str) -> None:
+    """Log a line, with ``debug`` on by a logger that no level of ``logging`` silences.
 
-    That one is unknown to ``logging``, so no level that others see is changed.
+    It is not known to ``logging``, so no level that others see is changed.
     """
-    if not debug:
-        return logger
+    if not configuration.debug:
+        return logger.debug(line)
     log = logging.Logger(logger.name, logging.DEBUG)
     log.parent = logger
-    if file or not logger.hasHandlers():
-        handler = logging.FileHandler(file, delay=True) if file else logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(line))
-        log.addHandler(handler)
-    return log
+    handler: logging.Handler = logging.NullHandler()
+    if configuration.logger_file:
+        handler = logging.FileHandler(configuration.logger_file, delay=True)
+    elif not logger.hasHandlers():
+        handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(configuration.logger_format))
+    log.addHandler(handler)
+    log.debug(line)
+    return handler.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from queue import SimpleQueue
 from typing import Any, Optional, TypeVar
@@ -22,11 +22,8 @@ class AsyncResult(Future[T]):
     def get(self, timeout: Optional[float] = None) -> T:
         """Wait for the result and return it, or raise what the call raised.
 
-        Args:
-            timeout: Seconds to wait at most; ``None`` waits for as long as the call lasts.
-
         Raises:
-            TimeoutError: The call goes on after that time. It is the exception of
+            TimeoutError: The call goes on after ``timeout`` seconds. It is the exception of
                 ``concurrent.futures`` and of ``multiprocessing`` at once.
         """
         self.wait(timeout)
@@ -39,9 +36,7 @@ class AsyncResult(Future[T]):
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """Wait until the call has ended, or until ``timeout`` seconds have passed."""
-        ended = threading.Event()
-        self.add_done_callback(lambda _: ended.set())
-        ended.wait(timeout)
+        wait([self], timeout)
 
     def ready(self) -> bool:
         """Tell whether the call has ended."""
@@ -59,11 +54,7 @@ class AsyncResult(Future[T]):
 
 
 class Workers:
-    """Daemon threads that run calls in the order in which they were submitted.
-
-    Being daemons they do not keep the interpreter alive, and they hold no reference to their
-    owner, so that dropping it ends them.
-    """
+    """Threads that run calls in order; they keep neither the interpreter nor their owner alive."""
 
     def __init__(self, count: int) -> None:
         self._count = count

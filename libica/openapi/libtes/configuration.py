@@ -22,8 +22,6 @@ Timeout = Union[float, tuple[Optional[float], Optional[float]], None]
 DEFAULT_HOST = "https://aps2.platform.illumina.com"
 DEFAULT_TIMEOUT = (10.0, 60.0)
 
-_HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
-
 
 class Configuration:
     """Settings of a client; change them at any time, the next call goes by them.
@@ -33,8 +31,8 @@ class Configuration:
         api_key: ``{"Authorization": token}``. The dict is copied.
         api_key_prefix: ``{"Authorization": "Bearer"}`` puts that and a space before the token.
         username: Kept for scripts that set it; TES does not use it.
-        password: Likewise.
-        discard_unknown_keys: Likewise; unknown fields of an answer are always passed over.
+        password: Kept for scripts that set it; TES does not use it.
+        discard_unknown_keys: Kept for scripts that set it; unknown fields are always passed over.
 
     Attributes:
         timeout: Seconds to wait where a call does not say: ``(connect, read)``, or one number
@@ -135,14 +133,13 @@ class Configuration:
             ApiTypeError: The key is no string.
             ApiValueError: The key holds a line break or another control character.
         """
-        if not self.api_key.get(identifier) and self.refresh_api_key_hook is not None:
-            self.refresh_api_key_hook(self)
         key = self.api_key.get(identifier)
         if not key:
             return None
+        check_header(identifier, key, f"api_key[{identifier!r}]")
         prefix = self.api_key_prefix.get(identifier)
         value = f"{prefix} {key}" if prefix else key
-        check_header(f"api_key[{identifier!r}]", value)
+        check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
         return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
@@ -192,14 +189,14 @@ class Configuration:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without secrets; the reader sets the token again, or the hook does."""
-        proxy = self.proxy and re.sub(r"//[^/@]*@", "//", self.proxy)
-        blank: dict[str, Any] = {
+        proxy = self.proxy and re.sub(r"^(\w+://)?[^/]*@", r"\1", self.proxy)
+        return {
+            **vars(self),
             "api_key": {},
             "password": None,
             "proxy": proxy,
             "proxy_headers": None,
         }
-        return {**vars(self), **blank}
 
 
 def check_host(host: object) -> str:
@@ -222,22 +219,24 @@ def check_host(host: object) -> str:
 def check_timeout(where: str, timeout: object) -> Timeout:
     """Return the time-out, or refuse what is none."""
     accepted = "positive seconds, a pair (connect, read) of them, or None"
-    parts = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+    pair = isinstance(timeout, (tuple, list))
+    parts: Any = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
     if len(parts) != 2:
         raise wrong_value(where, f"be {accepted}, got {len(parts)} parts")
     for seconds in parts:
-        if seconds is not None:
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-                raise wrong_type(where, accepted, seconds)
-            if not 0 < seconds < math.inf:
-                raise wrong_value(where, f"be {accepted}, got {seconds}")
-    checked: Any = parts if isinstance(timeout, (tuple, list)) else timeout
-    return checked  # type: ignore[no-any-return]
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float, type(None))):
+            raise wrong_type(where, accepted, seconds)
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise wrong_value(where, f"be {accepted}, got {seconds}")
+    return parts if pair else parts[0]  # type: ignore[no-any-return]
 
 
-def check_header(name: str, value: object) -> None:
-    """Refuse a value that cannot be a header."""
+def check_header(name: str, value: object, where: str = "") -> None:
+    """Refuse what cannot be a header; the value is not shown, for it may be a secret."""
     if not isinstance(value, str):
-        raise wrong_type(name, "str", value)
-    if not _HEADER(value):
-        raise wrong_value(name, "be Latin-1 text with no line break: strip() what a file gave")
+        raise wrong_type(where or name, "str", value)
+    if not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):
+        accepted = "be Latin-1 text with no line break: strip() what a file gave"
+        raise wrong_value(where or name, accepted)
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise wrong_value(name, "be a name that a header can have")

@@ -59,7 +59,8 @@ class ApiException(OpenApiException):
         answer = http_resp
         self.status: Optional[int] = answer.status if answer else status
         self.reason: Optional[str] = reason or (answer.reason if answer else None)
-        self.body: Optional[str] = answer.data.decode("utf-8", "replace") if answer else None
+        data = (answer.data or b"") if answer else None
+        self.body: Optional[str] = None if data is None else data.decode("utf-8", "replace")
         self.headers: Optional[Mapping[str, str]] = answer.headers if answer else None
         self.method = method
         self.path = path

@@ -20,7 +20,7 @@ def lazy(package: str, names: Mapping[str, str]) -> Hooks:
             setattr(sys.modules[package], name, value)
             return value
         try:
-            if not name.startswith("_"):
+            if name.isidentifier() and not name.startswith("_"):
                 return import_module(f"{package}.{name}")
         except ModuleNotFoundError as error:
             if error.name != f"{package}.{name}":

@@ -7,9 +7,11 @@ import os
 import random
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
@@ -98,27 +100,23 @@ def retry_delay(
         return None
     if retry_after is not None:
         return retry_after if retry_after <= RETRY_AFTER_LIMIT else None
-    return min(policy.longest, policy.backoff * 2.0**tried) * fraction
+    return min(policy.longest, policy.backoff * 2.0 ** min(tried, 60)) * fraction
 
 
 class Rest:
-    """Sends requests over connections that are kept open.
-
-    Args:
-        configuration: Read when the first connection is made, and again after ``close``.
-    """
+    """Sends requests over connections that are kept open, by the configuration as it then is."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._pools: Optional[urllib3.PoolManager] = None
-        self._process = os.getpid()
+        self._pools: dict[object, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
-        pools, self._pools = self._pools, None
-        if pools is not None:
-            pools.clear()
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for each in pools.values():
+            each.clear()
 
     def send(self, request: Request) -> BaseHTTPResponse:
         """Send a request, again where that is safe and may help; return any answer.
@@ -138,10 +136,9 @@ class Rest:
                 request = elsewhere
             else:
                 policy = RetryPolicy.of(self._configuration.retries)
-                status, wish = (
-                    (outcome.status, _retry_after(outcome)) if answered else (outcome, None)
-                )
-                delay = retry_delay(policy, tried, request.method, status, wish, random.random())
+                what = outcome.status if answered else outcome
+                wish = _retry_after(outcome) if answered else None
+                delay = retry_delay(policy, tried, request.method, what, wish, random.random())
                 if delay is None:
                     break
                 time.sleep(delay)
@@ -155,7 +152,7 @@ class Rest:
     def _attempt(self, request: Request) -> Union[BaseHTTPResponse, ApiConnectionException]:
         """Return the answer, or the exception that says why there is none."""
         try:
-            return self._connections().urlopen(
+            return self._connections(request.url).urlopen(
                 request.method,
                 request.url,
                 body=request.body,
@@ -168,25 +165,35 @@ class Rest:
         except wire.HTTPError as error:
             return connection_exception(error, request)
 
-    def _connections(self) -> urllib3.PoolManager:
+    def _connections(self, url: str) -> urllib3.PoolManager:
+        origin = "/".join(url.split("/", 3)[:3])
+        # A forked child must not write to the connections of its parent.
+        made_with = (os.getpid(), origin, *_MADE_WITH(self._configuration))
         with self._lock:
-            # A forked child must not write to the connections of its parent.
-            if self._pools is None or self._process != os.getpid():
-                self._pools = _pool_manager(self._configuration)
-                self._process = os.getpid()
-            return self._pools
+            if made_with not in self._pools:
+                self._pools[made_with] = _pool_manager(self._configuration, origin)
+            return self._pools[made_with]
 
 
 def connection_exception(error: Exception, request: Request) -> ApiConnectionException:
     """Say in this package's terms why urllib3 has no answer; ``__cause__`` is its error."""
-    cls, what = next(say for known, say in _FAILURES.items() if isinstance(error, known))
     root: BaseException = error
     while root.__cause__ or root.__context__:
         root = root.__cause__ or root.__context__ or root
+    cls, what = next(say for known, say in _FAILURES.items() if isinstance(error, known))
+    if cls is ours.TlsException and _in_use(root):
+        cls, what = _FAILURES[Exception]
     reason = f"{what} {urlsplit(request.url).hostname}: {root}"
     exception = cls(reason=reason, method=request.method, path=request.path)
     exception.__cause__ = error
     return exception
+
+
+def _in_use(error: BaseException) -> bool:
+    """Tell whether an error of TLS came when it was in use, and not while it was set up."""
+    using = {"recv_into", "send", "sendall"}
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name in using for frame, _ in frames)
 
 
 _FAILURES: dict[type[Exception], tuple[type[ApiConnectionException], str]] = {
@@ -214,7 +221,7 @@ def _retry_after(response: BaseHTTPResponse) -> Optional[float]:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
@@ -229,8 +236,11 @@ def _redirected(request: Request, response: BaseHTTPResponse) -> Optional[Reques
     location = response.get_redirect_location()
     if not location or request.method not in SAFE_METHODS:
         return None
-    url = urljoin(request.url, location)
-    origin, target = urlsplit(request.url)[:2], urlsplit(url)[:2]
+    try:
+        url = urljoin(request.url, location)
+        origin, target = urlsplit(request.url)[:2], urlsplit(url)[:2]
+    except ValueError:
+        return None
     if target[0] not in ("http", "https"):
         return None
     headers = request.headers
@@ -240,12 +250,23 @@ def _redirected(request: Request, response: BaseHTTPResponse) -> Optional[Reques
     return request._replace(url=url, headers=headers)
 
 
-def _pool_manager(configuration: Configuration) -> urllib3.PoolManager:
+# A change of one of these makes new connections.
+_MADE_WITH = attrgetter(
+    *"connection_pool_maxsize ssl_ca_cert cert_file key_file".split(),
+    *"verify_ssl assert_hostname proxy".split(),
+)
+
+
+def _pool_manager(configuration: Configuration, origin: str) -> urllib3.PoolManager:
     authorities = configuration.ssl_ca_cert
     if authorities is None:
         import certifi
 
         authorities = certifi.where()
+    for name in ("ssl_ca_cert", "cert_file", "key_file"):
+        path = getattr(configuration, name)
+        if path is not None and not os.path.exists(path):
+            raise ours.wrong_value(name, f"be a file that exists, not {path!r}")
     options: dict[str, Any] = {
         "num_pools": 4,
         "maxsize": configuration.connection_pool_maxsize or 4,
@@ -256,18 +277,18 @@ def _pool_manager(configuration: Configuration) -> urllib3.PoolManager:
     }
     if configuration.assert_hostname is not None:
         options["assert_hostname"] = configuration.assert_hostname
-    proxy = configuration.proxy or _environment_proxy(configuration.host)
+    proxy = configuration.proxy or _environment_proxy(origin)
     if not proxy:
         return urllib3.PoolManager(**options)
     return _proxy_manager(proxy, configuration.proxy_headers, options)
 
 
-def _environment_proxy(host: str) -> Optional[str]:
+def _environment_proxy(origin: str) -> Optional[str]:
     """Return the proxy that the environment names for a host, unless ``NO_PROXY`` exempts it."""
     from urllib import request as environment  # not before it is needed: it loads a lot
 
     proxies = environment.getproxies_environment()
-    parts = urlsplit(host)
+    parts = urlsplit(origin)
     if not proxies or environment.proxy_bypass_environment(parts.netloc, proxies):  # type: ignore[attr-defined]
         return None
     proxy: Optional[str] = proxies.get(parts.scheme) or proxies.get("all")
@@ -278,8 +299,12 @@ def _proxy_manager(
     proxy: str, headers: Optional[Mapping[str, str]], options: dict[str, Any]
 ) -> urllib3.ProxyManager:
     """Take user and password out of the proxy's URL, where error messages would show them."""
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
         raise ours.wrong_value("proxy", "be a URL with http:// or https://")
     login, _, address = parts.netloc.rpartition("@")
     basic = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else {}

@@ -1,6 +1,6 @@
 """The operations of TES v1, one class per tag of the API, each loaded on first use."""
 
-from ..lazy import lazy
+from ..lazy import lazy, snake_case
 
 TYPE_CHECKING = False
 
@@ -9,9 +9,5 @@ if TYPE_CHECKING:
     from .task_versions_api import TaskVersionsApi as TaskVersionsApi
     from .tasks_api import TasksApi as TasksApi
 else:
-    _MODULES = {
-        "TaskRunsApi": "task_runs_api",
-        "TaskVersionsApi": "task_versions_api",
-        "TasksApi": "tasks_api",
-    }
-    __getattr__, __dir__, __all__ = lazy(__name__, _MODULES)
+    _NAMES = ("TaskRunsApi", "TaskVersionsApi", "TasksApi")
+    __getattr__, __dir__, __all__ = lazy(__name__, {name: snake_case(name) for name in _NAMES})

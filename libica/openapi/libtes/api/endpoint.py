@@ -23,7 +23,7 @@ from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, 
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, check_type
 
 if TYPE_CHECKING:
-    from typing import Generic, Literal, TypedDict, overload
+    from typing import Generic, Literal, NoReturn, TypedDict, overload
 
     from typing_extensions import Concatenate, ParamSpec
     from urllib3 import HTTPHeaderDict
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     T = TypeVar("T")
+    D = TypeVar("D")
 
     class Options(TypedDict, total=False):
         """The options of every call for type checkers; ``OPTIONS`` has their meaning."""
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         _preload_content: Literal[True]
         _request_timeout: RequestTimeout
 
-    class Method(Generic[P, T]):
+    class Method(Generic[P, T, D]):
         """An endpoint as users call it; at run time it is a plain method."""
 
         endpoint: Endpoint
@@ -56,6 +57,10 @@ if TYPE_CHECKING:
         def __call__(
             self, *args: Any, _preload_content: Literal[False], **kwargs: Any
         ) -> BaseHTTPResponse: ...
+        @overload
+        def __call__(
+            self, *args: Any, _return_http_data_only: Literal[True], **kwargs: Any
+        ) -> D: ...
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             """Make the call."""
 
@@ -72,6 +77,9 @@ M = TypeVar("M", bound=Model)
 Body = Union[M, Mapping[str, Any], None]
 """A body: the model of the operation, or a dict with JSON names, which is sent as it is."""
 
+Id = Optional[str]
+"""An id. It is required; ``None``, which type checkers see in answers, is refused at run time."""
+
 Filter = Union[str, Sequence[str], None]
 """Values to filter by: one string, with commas between values, or a list of them."""
 
@@ -83,8 +91,8 @@ ERRORS_OF_RUNS = (400, 401, 403, 500)
 
 
 OPTIONS: dict[str, tuple[Any, Any, str]] = {
-    "async_req": (bool, False, "Whether to return at once, with an `AsyncResult`."),
-    "_preload_content": (bool, True, "Whether to read the answer; if not, it is urllib3's own."),
+    "async_req": (bool, False, "Whether to return at once, with an `AsyncResult` to `get()`."),
+    "_preload_content": (bool, True, "Whether to read the answer; else it is urllib3's response."),
     "_request_timeout": (
         RequestTimeout,
         DEFAULT,
@@ -101,6 +109,7 @@ class Endpoint:
         self, function: Callable[..., Any], method: str, path: str, success: int, errors: Statuses
     ) -> None:
         self.name: str = function.__name__
+        self.doc: str = inspect.getdoc(function) or ""
         self.module: str = function.__module__
         self.owner: str = function.__qualname__.rpartition(".")[0]
         self.method = method
@@ -161,7 +170,7 @@ class Endpoint:
 
 def endpoint(
     method: str, path: str, *, success: int = 200, errors: Statuses = ERRORS
-) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T]]:
+) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, NoReturn]]:
     """Turn a declaration into the method that makes the call and returns the data."""
 
     def declare(function: Callable[..., Any]) -> Any:
@@ -170,12 +179,12 @@ def endpoint(
         def call(self: Api, *args: Any, **kwargs: Any) -> Any:
             return declared.call(self.api_client, args, kwargs, data_only=True)
 
-        return _present(call, declared, function.__name__, inspect.getdoc(function) or "", OPTIONS)
+        return _present(call, declared, declared.name, declared.doc, OPTIONS, declared.returns)
 
     return declare
 
 
-def with_http_info(plain: Method[P, T]) -> Method[P, tuple[T, int, HTTPHeaderDict]]:
+def with_http_info(plain: Method[P, T, NoReturn]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
     """Make the twin of a method, which returns data, status and headers."""
     declared = plain.endpoint
 
@@ -185,35 +194,39 @@ def with_http_info(plain: Method[P, T]) -> Method[P, tuple[T, int, HTTPHeaderDic
 
     doc = f"Call `{declared.name}` and return a tuple of data, status and headers."
     name = f"{declared.name}_with_http_info"
-    twin: Method[P, tuple[T, int, HTTPHeaderDict]]
     data_only = (bool, False, "Whether to return the data alone.")
-    twin = _present(call, declared, name, doc, {**OPTIONS, "_return_http_data_only": data_only})
-    return twin
+    options = {**OPTIONS, "_return_http_data_only": data_only}
+    returns = tuple[declared.returns, int, Mapping[str, str]]  # type: ignore[name-defined]
+    return _present(call, declared, name, doc, options, returns)  # type: ignore[no-any-return]
 
 
-def iterate(plain: Method[P, Any], item: type[T]) -> Walk[P, T]:
+def iterate(plain: Method[P, Any, NoReturn], item: type[T]) -> Walk[P, T]:
     """Make the walk over all pages of a method that gets one."""
     declared = plain.endpoint
+    name = declared.name.replace("list_", "iter_")
+    options = {"_request_timeout": OPTIONS["_request_timeout"]}
 
     def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-        values = {"page_size": PAGE_SIZES[-1], **kwargs}
+        accepted = (*declared.signature.parameters, *options)
+        bind_arguments(name, accepted, len(declared.ids), args, kwargs)
+        size = kwargs.get("page_size")
+        values = {**kwargs, "page_size": PAGE_SIZES[-1] if size is None else size}
         return _walk(functools.partial(getattr(self, declared.name), *args), values)
 
-    doc = _WALK_DOC.format(declared.name, item.__name__)
-    only = {"_request_timeout": OPTIONS["_request_timeout"]}
-    walk: Walk[P, T]
-    walk = _present(call, declared, declared.name.replace("list_", "iter_"), doc, only)
-    return walk
+    doc = _WALK_DOC.format(declared.name, item.__name__, declared.doc.partition("Args:")[2])
+    return _present(call, declared, name, doc, options, Iterator[item])  # type: ignore[no-any-return, valid-type]
 
 
 _WALK_DOC = """Walk all pages of `{}`, as they are needed; yields each `{}`.
 
 One page is held at a time, of 1000 if no size is given. All are asked for with the same size, sort
-and filters. A page token that comes round again raises `InvalidResponseException`."""
+and filters. A page token that comes round again raises `InvalidResponseException`.
+
+Args:{}"""
 
 
 def _walk(fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]:
-    seen = set()
+    seen = {arguments.get("page_token")}
     while True:
         page = fetch(**arguments)
         token, items = page.next_page_token, page.items or []
@@ -229,7 +242,7 @@ def _walk(fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]
 
 
 def _present(
-    call: Any, declared: Endpoint, name: str, doc: str, options: Mapping[str, tuple[Any, Any, str]]
+    call: Any, declared: Endpoint, name: str, doc: str, options: Mapping[str, Any], returns: Any
 ) -> Any:
     """Give a method the name, signature and docstring that ``help`` and notebooks show."""
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
@@ -243,7 +256,7 @@ def _present(
     call.__qualname__ = f"{declared.owner}.{name}"
     call.__module__ = declared.module
     call.__doc__ = "\n".join(lines)
-    call.__signature__ = declared.signature.replace(parameters=parameters)
+    call.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     call.endpoint = declared
     return call
 

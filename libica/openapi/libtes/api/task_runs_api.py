@@ -13,7 +13,7 @@ from ..models.task_run import TaskRun
 from ..models.task_run_heartbeat import TaskRunHeartbeat
 from ..models.task_run_summary import TaskRunSummary
 from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
-from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, endpoint, iterate, with_http_info
+from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint, iterate, with_http_info
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,7 +25,7 @@ class TaskRunsApi(Api):
     """Runs: launch one without a task, look at them, stop them."""
 
     @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
-    def abort_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRunSummary:
+    def abort_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRunSummary:
         """Stop a run.
 
         The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
@@ -52,7 +52,7 @@ class TaskRunsApi(Api):
         ...
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
-    def get_task_run(self, run_id: str, **options: Unpack[Options]) -> TaskRun:
+    def get_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRun:
         """Get a run, with its status, execution and logs.
 
         Args:
@@ -62,7 +62,7 @@ class TaskRunsApi(Api):
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
-        self, run_id: str, *, body: Body[HeartbeatTaskRunRequest] = None, **options: Unpack[Options]
+        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None, **options: Unpack[Options]
     ) -> TaskRunHeartbeat:
         """Report that a run goes on.
 
@@ -98,7 +98,7 @@ class TaskRunsApi(Api):
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
             acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
             page_token: Token of another page, from a page got before. Keep page size, sort and
                 filters.
         """

@@ -14,7 +14,7 @@ from ..models.task_version import TaskVersion
 from ..models.task_version_summary import TaskVersionSummary
 from ..models.task_version_summary_paged_items import TaskVersionSummaryPagedItems
 from ..models.update_task_version_request import UpdateTaskVersionRequest
-from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, endpoint, iterate, with_http_info
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint, iterate, with_http_info
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,7 +28,7 @@ class TaskVersionsApi(Api):
     @endpoint("POST", "/v1/tasks/{taskId}/versions", success=201, errors=ERRORS_OF_NAMES)
     def create_task_version(
         self,
-        task_id: str,
+        task_id: Id,
         *,
         body: Body[CreateTaskVersionRequest] = None,
         **options: Unpack[Options],
@@ -45,7 +45,7 @@ class TaskVersionsApi(Api):
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
     def get_task_version(
-        self, task_id: str, version_id: str, **options: Unpack[Options]
+        self, task_id: Id, version_id: Id, **options: Unpack[Options]
     ) -> TaskVersion:
         """Get a version, with its execution.
 
@@ -58,8 +58,8 @@ class TaskVersionsApi(Api):
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
         self,
-        task_id: str,
-        version_id: str,
+        task_id: Id,
+        version_id: Id,
         *,
         body: Body[LaunchTaskRequest] = None,
         **options: Unpack[Options],
@@ -80,7 +80,7 @@ class TaskVersionsApi(Api):
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
     def list_task_versions(
         self,
-        task_id: str,
+        task_id: Id,
         *,
         sort: Optional[str] = None,
         versions: Filter = None,
@@ -101,7 +101,7 @@ class TaskVersionsApi(Api):
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
             acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
             page_token: Token of another page, from a page got before. Keep page size, sort and
                 filters.
         """
@@ -110,8 +110,8 @@ class TaskVersionsApi(Api):
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
     def update_task_version(
         self,
-        task_id: str,
-        version_id: str,
+        task_id: Id,
+        version_id: Id,
         *,
         body: Body[UpdateTaskVersionRequest] = None,
         **options: Unpack[Options],

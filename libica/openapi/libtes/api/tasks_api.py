@@ -12,7 +12,7 @@ from ..models.task import Task
 from ..models.task_summary import TaskSummary
 from ..models.task_summary_paged_items import TaskSummaryPagedItems
 from ..models.update_task_request import UpdateTaskRequest
-from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, endpoint, iterate, with_http_info
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint, iterate, with_http_info
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,7 +38,7 @@ class TasksApi(Api):
         ...
 
     @endpoint("GET", "/v1/tasks/{taskId}")
-    def get_task(self, task_id: str, **options: Unpack[Options]) -> TaskSummary:
+    def get_task(self, task_id: Id, **options: Unpack[Options]) -> TaskSummary:
         """Get a task, without its versions.
 
         Args:
@@ -64,7 +64,7 @@ class TasksApi(Api):
         Args:
             names: Show only tasks of these names; case matters.
             acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000; the service takes 10 if not given.
+            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
                 `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
             page_token: Token of another page, from a page got before. Keep page size, sort and
@@ -74,7 +74,7 @@ class TasksApi(Api):
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
     def update_task(
-        self, task_id: str, *, body: Body[UpdateTaskRequest] = None, **options: Unpack[Options]
+        self, task_id: Id, *, body: Body[UpdateTaskRequest] = None, **options: Unpack[Options]
     ) -> Task:
         """Change the name, description or access list of a task.
 

@@ -13,8 +13,10 @@ All else comes from the declaration. Attributes are slots. What a user sets is c
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
 from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
@@ -84,6 +86,7 @@ class Field(Generic[Get, Set]):
 
 
 Value = Field[Get, Get]
+Time = Field[datetime, datetime]
 Nested = Field[AnyModel, Union[AnyModel, Mapping[str, Any]]]
 Many = Field[list[AnyModel], Sequence[Union[AnyModel, Mapping[str, Any]]]]
 
@@ -276,7 +279,7 @@ def check_type(declared: Any, value: Any, where: str) -> None:
         for key, each in value.items():
             check_type(str, key, f"{where}: key")
             check_type(str, each, f"{where}[{key!r}]")
-    elif declared is float and not math.isfinite(value):
+    elif declared is float and not abs(value) <= sys.float_info.max:
         raise wrong_value(where, "be finite: JSON has no NaN")
 
 
@@ -296,7 +299,7 @@ def encode(value: Any, where: str = "body") -> Any:
         for name, field in type(value)._fields.items():
             each = getattr(value, name)
             if each is not None:
-                if isinstance(each, (list, tuple, dict)):  # may have changed since it was set
+                if isinstance(each, (list, tuple, Mapping)):  # may have changed since it was set
                     check_type(field.type, each, f"{type(value).__name__}.{name}")
                 encoded[field.json] = encode(each, f"{where}.{name}")
         return encoded
@@ -314,7 +317,7 @@ def encode(value: Any, where: str = "body") -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
         return value.to_dict()
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
@@ -322,6 +325,7 @@ def _plain(value: Any) -> Any:
 
 
 MASK = "***"
+_SIGNED = re.compile(r"(\w://[^\s?]*\?)\S+").sub
 SECRET_NAMES = frozenset(("password", "credentials", "jwt", "nonce", "executionrawjson"))
 _HEADLINE = ("id", "name", "version", "status")
 
@@ -340,8 +344,8 @@ def redact(data: Any, name: str = "") -> Any:
         return [redact(each, name) for each in data]
     if secret and data is not None:
         return MASK
-    if isinstance(data, str) and spelled.endswith("url") and "?" in data:
-        return data[: data.index("?") + 1] + MASK
+    if isinstance(data, str):
+        return _SIGNED(rf"\1{MASK}", data)
     return data
 
 

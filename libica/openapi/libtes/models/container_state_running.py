@@ -1,9 +1,7 @@
-from datetime import datetime
-
-from .base import Model, Value, optional
+from .base import Model, Time, optional
 
 
 class ContainerStateRunning(Model):
     """A container that runs."""
 
-    started_at: Value[datetime] = optional("When it started.")
+    started_at: Time = optional("When it started.")

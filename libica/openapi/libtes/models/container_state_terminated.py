@@ -1,6 +1,4 @@
-from datetime import datetime
-
-from .base import Model, Value, optional
+from .base import Model, Time, Value, optional
 
 
 class ContainerStateTerminated(Model):
@@ -10,6 +8,6 @@ class ContainerStateTerminated(Model):
     signal: Value[int] = optional("Number of the signal that ended it.")
     reason: Value[str] = optional("Short reason, one word.")
     message: Value[str] = optional("Longer explanation.")
-    started_at: Value[datetime] = optional("When it started.")
-    finished_at: Value[datetime] = optional("When it ended.")
+    started_at: Time = optional("When it started.")
+    finished_at: Time = optional("When it ended.")
     container_id: Value[str] = optional("Id that the container engine gave it.", json="containerID")

@@ -121,8 +121,8 @@ def _time(value: Any) -> datetime:
         # Before Python 3.11 it knows neither "Z" nor seven fractional digits.
         from dateutil.parser import isoparse
     try:
-        return isoparse(value)
-    except (ValueError, TypeError, OverflowError):
+        return isoparse(value if isinstance(value, str) else "")
+    except (ValueError, OverflowError):
         raise Mismatch("a date and time as in ISO 8601", value) from None
 
 

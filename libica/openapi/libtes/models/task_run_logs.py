@@ -1,13 +1,11 @@
-from datetime import datetime
-
-from .base import Model, Value, optional
+from .base import Model, Time, Value, optional
 
 
 class TaskRunLogs(Model):
     """When an attempt ran, and where its output is."""
 
-    start_time: Value[datetime] = optional("When it started.")
-    end_time: Value[datetime] = optional("When it ended.")
+    start_time: Time = optional("When it started.")
+    end_time: Time = optional("When it ended.")
     error: Value[str] = optional("What went wrong, in short.")
     error_details: Value[str] = optional("What went wrong, in detail.")
     stdout: Value[str] = optional("URL of its standard output.")

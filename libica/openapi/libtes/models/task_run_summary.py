@@ -1,6 +1,4 @@
-from datetime import datetime
-
-from .base import Model, Nested, Value, optional
+from .base import Model, Nested, Time, Value, optional
 from .task_version_summary import TaskVersionSummary
 
 
@@ -12,7 +10,7 @@ class TaskRunSummary(Model):
     urn: Value[str] = optional("Uniform resource name of this object.")
     name: Value[str] = optional("Name of the run.", length=(0, 255))
     description: Value[str] = optional("What the run is for.", length=(0, 4096))
-    status: Value[str] = optional("How far it is; see above.")
+    status: Value[str] = optional("How far it is, as in `TaskRun`.")
     status_details: Value[str] = optional("Why it has this status.", length=(0, 4096))
     type_of_resource: Value[str] = optional("Type of the machine.", length=(0, 255))
     size_of_resource: Value[str] = optional("Size of the machine.", length=(0, 255))
@@ -22,6 +20,6 @@ class TaskRunSummary(Model):
     tenant_id: Value[str] = optional("Tenant that owns it.")
     sub_tenant_id: Value[str] = optional("Workgroup or user within the tenant.")
     created_by: Value[str] = optional("Id of the user who created it.")
-    time_created: Value[datetime] = optional("When it was created (UTC).")
+    time_created: Time = optional("When it was created (UTC).")
     modified_by: Value[str] = optional("Id of the user who last changed it.")
-    time_modified: Value[datetime] = optional("When it was last changed (UTC).")
+    time_modified: Time = optional("When it was last changed (UTC).")

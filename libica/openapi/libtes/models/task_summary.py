@@ -1,6 +1,4 @@
-from datetime import datetime
-
-from .base import Model, Value, optional
+from .base import Model, Time, Value, optional
 
 
 class TaskSummary(Model):
@@ -15,6 +13,6 @@ class TaskSummary(Model):
     tenant_id: Value[str] = optional("Tenant that owns it.")
     sub_tenant_id: Value[str] = optional("Workgroup or user within the tenant.")
     created_by: Value[str] = optional("Id of the user who created it.")
-    time_created: Value[datetime] = optional("When it was created (UTC).")
+    time_created: Time = optional("When it was created (UTC).")
     modified_by: Value[str] = optional("Id of the user who last changed it.")
-    time_modified: Value[datetime] = optional("When it was last changed (UTC).")
+    time_modified: Time = optional("When it was last changed (UTC).")
