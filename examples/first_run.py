@@ -17,6 +17,7 @@ EXECUTION = libtes.Execution(
 
 
 def main() -> None:
+    """Do it all with one client."""
     with libtes.ApiClient(libtes.Configuration.from_env()) as client:
         tasks = libtes.TasksApi(client)
         versions = libtes.TaskVersionsApi(client)

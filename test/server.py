@@ -1,14 +1,22 @@
-"""A real HTTP server on 127.0.0.1 that answers as a test says and remembers what it was asked."""
+"""Real servers on 127.0.0.1 that answer as a test says and remember what they were asked."""
 
 from __future__ import annotations
 
 import json
+import re
+import socket
+import socketserver
+import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Optional, Union
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass
@@ -52,10 +60,68 @@ class Answer:
 Script = Union[Answer, Callable[[Asked], Answer]]
 
 
-class Server:
+class Listener:
+    """A server that listens from when it is made until it is closed, over TLS if told how."""
+
+    class Tcp(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+        request_queue_size = 128
+        connections = closed = 0
+
+        def process_request(self, *args: Any) -> None:
+            self.connections += 1
+            super().process_request(*args)
+
+        def shutdown_request(self, *args: Any) -> None:
+            super().shutdown_request(*args)
+            self.closed += 1
+
+        def handle_error(self, *args: Any) -> None:
+            pass  # a client that goes away is no news
+
+    def __init__(self, handler: Any, context: Optional[ssl.SSLContext] = None) -> None:
+        self._tcp = self.Tcp(("127.0.0.1", 0), handler)
+        if context is not None:
+            self._tcp.socket = context.wrap_socket(self._tcp.socket, server_side=True)
+        self._scheme = "http" if context is None else "https"
+        self._thread = threading.Thread(target=self._tcp.serve_forever, args=(0.005,), daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self._tcp.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._tcp.connections
+
+    @property
+    def closed(self) -> int:
+        """How many of them it closed."""
+        return self._tcp.closed
+
+    def close(self) -> None:
+        self._tcp.shutdown()
+        self._thread.join()
+        self._tcp.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Server(Listener):
     """Answers with the scripts that it was given, one after the other, the last one for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Optional[ssl.SSLContext] = None) -> None:
         self.asked: list[Asked] = []
         self._scripts: list[Script] = [Answer()]
         self._lock = threading.Lock()
@@ -67,7 +133,7 @@ class Server:
             disable_nagle_algorithm = True
             wbufsize = -1
 
-            def do_GET(self) -> None:  # noqa: N802 the name that http.server calls
+            def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 asked = Asked(
                     self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
@@ -86,15 +152,12 @@ class Server:
                 if answer.status not in (204, 304):
                     self.wfile.write(data)
 
-            do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815
+            do_POST = do_PUT = do_PATCH = do_CONNECT = do_GET
 
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        super().__init__(Handler, context)
 
     def _next(self, asked: Asked) -> Answer:
         with self._lock:
@@ -108,15 +171,54 @@ class Server:
             self._scripts = list(scripts)
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    @property
     def last(self) -> Asked:
         """The request that came last."""
         return self.asked[-1]
 
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+
+Talk = Callable[[socket.socket], object]
+
+
+class RawServer(Listener):
+    """Reads one request a connection and hands the socket to a function, to misbehave with it.
+
+    As with ``Server``, the functions are taken one after the other, the last one for ever.
+    """
+
+    def __init__(self, *talks: Talk, context: Optional[ssl.SSLContext] = None) -> None:
+        self.received: list[bytes] = []
+        self._talks = list(talks)
+        owner = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                owner.received.append(read_request(self.request))
+                talks = owner._talks
+                (talks.pop(0) if len(talks) > 1 else talks[0])(self.request)
+
+        super().__init__(Handler, context)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read the head of a request, and its body as far as the head tells the length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536) or b"\r\n\r\n"
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+    while length and len(body) < int(length[1]) and (more := connection.recv(65536)):
+        body += more
+    return head + b"\r\n\r\n" + body
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what another thread does, and fail where it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def say(data: bytes) -> Talk:
+    """Return a talk that sends just this and closes the connection."""
+    return lambda connection: connection.sendall(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -21,6 +22,7 @@ from . import __version__
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
 from .models.base import check_bounds, check_type, encode
+from .models.decoding import Mismatch, converter
 from .rest import Request, Rest, connection_exception
 
 if TYPE_CHECKING:
@@ -194,18 +196,14 @@ class ApiClient:
         return encode(obj)
 
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
-        """Turn an answer into a model or another type in the words of ``openapi_types``.
+        """Turn the ``data`` of an answer, bytes or text, into a model or another type.
 
-        Args:
-            response: An answer with ``data``, as bytes or text, and perhaps ``headers``.
-            response_type: Such as ``TaskRun``, ``list[TaskRun]`` or ``dict(str, str)``, or a class.
+        The type is a class, or named as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``.
 
         Raises:
             ApiValueError: There is no such type.
             InvalidResponseException: The answer is not of that type.
         """
-        from .models.decoding import Mismatch
-
         convert = _converter(response_type)
         content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
         try:
@@ -307,7 +305,7 @@ def _path(template: str, params: Mapping[str, str], safe: str) -> str:
             segment = value if _UNRESERVED(value) else quote(value, safe=safe)
         except UnicodeEncodeError:
             raise wrong_value(name, "be Unicode text, without surrogates") from None
-        if any(part in ("", ".", "..") for part in segment.split("/")):
+        if not {"", ".", ".."}.isdisjoint(segment.split("/")):
             raise wrong_value(name, "not be empty, '.' or '..'")
         template = template.replace(f"{{{name}}}", segment)
     return template
@@ -347,7 +345,6 @@ def _converter(response_type: Union[str, type]) -> Callable[[Any], Any]:
     from datetime import datetime
 
     from . import models
-    from .models.decoding import converter
 
     def declared(name: str) -> Any:
         if name.startswith("list[") and name.endswith("]"):
@@ -359,7 +356,9 @@ def _converter(response_type: Union[str, type]) -> Callable[[Any], Any]:
                 return known
         raise wrong_value("response_type", f"be a type of TES, not {name!r}")
 
-    return converter(declared(response_type) if isinstance(response_type, str) else response_type)
+    if not isinstance(response_type, str):
+        response_type = response_type.__name__
+    return converter(declared(response_type))
 
 
 def _log(configuration: Configuration, line: str) -> None:
@@ -378,5 +377,6 @@ def _log(configuration: Configuration, line: str) -> None:
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(configuration.logger_format))
     log.addHandler(handler)
-    log.debug(line)
+    with contextlib.suppress(OSError):  # a log that cannot be written must cost no answer
+        log.debug(line)
     return handler.close()

@@ -22,6 +22,9 @@ Timeout = Union[float, tuple[Optional[float], Optional[float]], None]
 DEFAULT_HOST = "https://aps2.platform.illumina.com"
 DEFAULT_TIMEOUT = (10.0, 60.0)
 
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+
 
 class Configuration:
     """Settings of a client; change them at any time, the next call goes by them.
@@ -203,17 +206,21 @@ def check_host(host: object) -> str:
     """Return the host, or refuse one that a call could not, or should not, go to."""
     if not isinstance(host, str):
         raise wrong_type("host", "str", host)
-    parts = urlsplit("")
-    try:
-        parts = urlsplit(host)
-        usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\x00-\x20\x7f\\]", host):
+    if not is_url(host):
         raise wrong_value("host", f"be a URL such as {DEFAULT_HOST!r}")
-    if "@" in parts.netloc or "?" in host or "#" in host:
+    if "@" in urlsplit(host).netloc or "?" in host or "#" in host:
         raise wrong_value("host", "have no user, query or fragment")
     return host
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is the URL of an HTTP server."""
+    try:
+        parts = urlsplit(text)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(named) and not re.search(r"[\x00-\x20\x7f\\]", text)
 
 
 def check_timeout(where: str, timeout: object) -> Timeout:
@@ -235,8 +242,8 @@ def check_header(name: str, value: object, where: str = "") -> None:
     """Refuse what cannot be a header; the value is not shown, for it may be a secret."""
     if not isinstance(value, str):
         raise wrong_type(where or name, "str", value)
-    if not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):
+    if not (value.isascii() and value.isprintable()) and not _VALUE(value):
         accepted = "be Latin-1 text with no line break: strip() what a file gave"
         raise wrong_value(where or name, accepted)
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+    if not _NAME(name):
         raise wrong_value(name, "be a name that a header can have")

@@ -86,9 +86,6 @@ class ApiException(OpenApiException):
         outcome = " ".join(str(part) for part in (self.status, self.reason) if part)
         return ": ".join(part for part in (call, outcome, self.code, self.message) if part)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.__dict__)
-
 
 class BadRequestException(ApiException):
     """400: the service does not accept the request as it stands; its message tells why."""
@@ -165,12 +162,6 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
     429: TooManyRequestsException,
     **dict.fromkeys(range(500, 600), ServiceException),
 }
-
-
-def _revive(cls: type[ApiException], state: dict[str, Any]) -> ApiException:
-    exception = cls(state.get("status"), state.get("reason"))
-    exception.__dict__.update(state)
-    return exception
 
 
 def _error_response(body: Optional[str]) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-Hooks = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
 
-
-def lazy(package: str, names: Mapping[str, str]) -> Hooks:
+def lazy(
+    package: str, names: Mapping[str, str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
     ``names`` has for each name that it offers the submodule that defines it; submodules can be

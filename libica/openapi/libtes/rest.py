@@ -19,7 +19,7 @@ import urllib3
 from urllib3 import exceptions as wire
 
 from . import exceptions as ours
-from .configuration import Configuration, Timeout
+from .configuration import Configuration, Timeout, is_url
 from .exceptions import ApiConnectionException, ApiException
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SAFE_METHODS = frozenset(("GET", "HEAD"))
 RETRIED_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 RETRY_AFTER_LIMIT = 120.0
 """Seconds up to which a ``Retry-After`` is obeyed; beyond it the error is raised."""
+
+Connections = Union[urllib3.PoolManager, urllib3.HTTPConnectionPool]
 
 # urllib3 reports the first failure as it is: trying again is decided here.
 _ONCE = urllib3.Retry(total=False, redirect=False)
@@ -108,7 +110,7 @@ class Rest:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._pools: dict[object, urllib3.PoolManager] = {}
+        self._pools: dict[object, Connections] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -116,14 +118,11 @@ class Rest:
         with self._lock:
             pools, self._pools = self._pools, {}
         for each in pools.values():
-            each.clear()
+            (each.clear if isinstance(each, urllib3.PoolManager) else each.close)()
 
     def send(self, request: Request) -> BaseHTTPResponse:
-        """Send a request, again where that is safe and may help; return any answer.
-
-        Raises:
-            ApiConnectionException: No complete answer came.
-        """
+        """Send a request, again where that is safe and may help; return an answer or raise."""
+        policy = RetryPolicy.of(self._configuration.retries)
         tried = redirected = 0
         while True:
             outcome: Any = self._attempt(request)
@@ -135,7 +134,6 @@ class Rest:
                 redirected += 1
                 request = elsewhere
             else:
-                policy = RetryPolicy.of(self._configuration.retries)
                 what = outcome.status if answered else outcome
                 wish = _retry_after(outcome) if answered else None
                 delay = retry_delay(policy, tried, request.method, what, wish, random.random())
@@ -152,9 +150,10 @@ class Rest:
     def _attempt(self, request: Request) -> Union[BaseHTTPResponse, ApiConnectionException]:
         """Return the answer, or the exception that says why there is none."""
         try:
-            return self._connections(request.url).urlopen(
+            pool, target = self._connections(request.url)
+            return pool.urlopen(
                 request.method,
-                request.url,
+                target,
                 body=request.body,
                 headers=request.headers,
                 timeout=_timeout(request.timeout),
@@ -165,14 +164,20 @@ class Rest:
         except wire.HTTPError as error:
             return connection_exception(error, request)
 
-    def _connections(self, url: str) -> urllib3.PoolManager:
+    def _connections(self, url: str) -> tuple[Connections, str]:
+        """Return the connections to use, and what they are to be asked for."""
         origin = "/".join(url.split("/", 3)[:3])
         # A forked child must not write to the connections of its parent.
-        made_with = (os.getpid(), origin, *_MADE_WITH(self._configuration))
+        headers = str(self._configuration.proxy_headers)
+        made_with = (os.getpid(), origin, headers, *_MADE_WITH(self._configuration))
         with self._lock:
             if made_with not in self._pools:
-                self._pools[made_with] = _pool_manager(self._configuration, origin)
-            return self._pools[made_with]
+                self._pools[made_with] = _connect(self._configuration, origin)
+            pool = self._pools[made_with]
+        if isinstance(pool, urllib3.PoolManager):
+            return pool, url
+        target = url[len(origin) :]
+        return pool, target if target.startswith("/") else f"/{target}"
 
 
 def connection_exception(error: Exception, request: Request) -> ApiConnectionException:
@@ -257,7 +262,7 @@ _MADE_WITH = attrgetter(
 )
 
 
-def _pool_manager(configuration: Configuration, origin: str) -> urllib3.PoolManager:
+def _connect(configuration: Configuration, origin: str) -> Connections:
     authorities = configuration.ssl_ca_cert
     if authorities is None:
         import certifi
@@ -279,8 +284,10 @@ def _pool_manager(configuration: Configuration, origin: str) -> urllib3.PoolMana
         options["assert_hostname"] = configuration.assert_hostname
     proxy = configuration.proxy or _environment_proxy(origin)
     if not proxy:
-        return urllib3.PoolManager(**options)
-    return _proxy_manager(proxy, configuration.proxy_headers, options)
+        return urllib3.PoolManager(**options).connection_from_url(origin)
+    manager = _proxy_manager(proxy, configuration.proxy_headers, options)
+    # Without TLS a proxy is asked for whole URLs, which its manager sees to.
+    return manager.connection_from_url(origin) if origin.startswith("https") else manager
 
 
 def _environment_proxy(origin: str) -> Optional[str]:
@@ -299,13 +306,10 @@ def _proxy_manager(
     proxy: str, headers: Optional[Mapping[str, str]], options: dict[str, Any]
 ) -> urllib3.ProxyManager:
     """Take user and password out of the proxy's URL, where error messages would show them."""
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    if not is_url(url):
         raise ours.wrong_value("proxy", "be a URL with http:// or https://")
+    parts = urlsplit(url)
     login, _, address = parts.netloc.rpartition("@")
     basic = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else {}
     url = urlunsplit((parts.scheme, address, "", "", ""))

@@ -1,12 +1,5 @@
 """How an endpoint is declared: a signature, a docstring and its HTTP method and path.
 
-::
-
-    @endpoint("GET", "/v1/tasks/{taskId}")
-    def get_task(self, task_id: str, **options: Unpack[Options]) -> TaskSummary: ...
-
-    get_task_with_http_info = with_http_info(get_task)
-
 Positional parameters fill in the path, ``body`` is the body, all others are the query; the
 return type is what the answer is read as.
 """
@@ -108,10 +101,9 @@ class Endpoint:
     def __init__(
         self, function: Callable[..., Any], method: str, path: str, success: int, errors: Statuses
     ) -> None:
+        self.function = function
         self.name: str = function.__name__
         self.doc: str = inspect.getdoc(function) or ""
-        self.module: str = function.__module__
-        self.owner: str = function.__qualname__.rpartition(".")[0]
         self.method = method
         self.path = path
         self.success = success
@@ -253,8 +245,8 @@ def _present(
         parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
         lines.append(f"    {option}: {meaning}")
     call.__name__ = name
-    call.__qualname__ = f"{declared.owner}.{name}"
-    call.__module__ = declared.module
+    call.__qualname__ = declared.function.__qualname__.replace(declared.name, name)
+    call.__module__ = declared.function.__module__
     call.__doc__ = "\n".join(lines)
     call.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     call.endpoint = declared

@@ -89,8 +89,6 @@ class TaskRunsApi(Api):
     ) -> TaskRunSummaryPagedItems:
         """Get one page of the runs that you can see.
 
-        `iter_task_runs` walks all pages.
-
         Args:
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
                 `status`, `timeCreated` and `timeModified`.

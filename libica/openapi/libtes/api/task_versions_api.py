@@ -92,8 +92,6 @@ class TaskVersionsApi(Api):
     ) -> TaskVersionSummaryPagedItems:
         """Get one page of the versions of a task.
 
-        `iter_task_versions` walks all pages.
-
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,

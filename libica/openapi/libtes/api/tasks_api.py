@@ -59,8 +59,6 @@ class TasksApi(Api):
     ) -> TaskSummaryPagedItems:
         """Get one page of the tasks that you can see.
 
-        `iter_tasks` walks all pages.
-
         Args:
             names: Show only tasks of these names; case matters.
             acls: Show only what these entries of access lists allow.

@@ -50,6 +50,8 @@ class Field(Generic[Get, Set]):
 
     name: str
     type: Any
+    where: str
+    free: Any = None  # the class of which any instance will do
 
     def __init__(
         self, doc: str, required: bool, json: str = "", length: Bounds = ANY, between: Bounds = ANY
@@ -72,17 +74,17 @@ class Field(Generic[Get, Set]):
         def __set__(self, instance: object, value: Optional[Set]) -> None:
             """Set the field after checking the value."""
 
-    def check(self, value: Any, where: str, limits: bool) -> None:
+    def check(self, value: Any, limits: bool) -> None:
         """Refuse a value that a user may not set."""
         if value is None:
             if self.required and limits:
-                raise wrong_value(where, "not be `None`")
+                raise wrong_value(self.where, "not be `None`")
             return
-        check_type(self.type, value, where)
+        check_type(self.type, value, self.where)
         if limits and self.type is str:
-            check_bounds(self.length, len(value), where, " characters")
+            check_bounds(self.length, len(value), self.where, " characters")
         elif limits and self.type in (int, float):
-            check_bounds(self.between, value, where)
+            check_bounds(self.between, value, self.where)
 
 
 Value = Field[Get, Get]
@@ -123,6 +125,9 @@ class ModelType(type):
         for key, field in declared.items():
             field.name = key
             field.type = get_args(cls.__annotations__[key])[0]
+            field.where = f"{name}.{key}"
+            if (field.length, field.between) == (ANY, ANY) and field.type is not float:
+                field.free = field.type
             field.json = field.json or camel_case(key)
         cls._fields = fields = {**inherited, **declared}
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
@@ -162,7 +167,7 @@ class Model(metaclass=ModelType):
 
     if TYPE_CHECKING:
         local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
-    else:
+    else:  # hidden from type checkers, which would let any attribute be set
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             cls = type(self)
@@ -171,17 +176,18 @@ class Model(metaclass=ModelType):
             _store(self, "local_vars_configuration", values.get("local_vars_configuration"))
             for name, field in cls._fields.items():
                 value = values.get(name)
-                (setattr if value is not None or field.required else _store)(self, name, value)
+                fine = not field.required if value is None else value.__class__ is field.free
+                (_store if fine else setattr)(self, name, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        cls = type(self)
-        if name in cls._fields:
-            limits = getattr(self.local_vars_configuration, "client_side_validation", True)
-            cls._fields[name].check(value, f"{cls.__name__}.{name}", limits)
-        elif name != "local_vars_configuration":
-            hint = closest(name, cls._fields)
-            raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
-        _store(self, name, value)
+        def __setattr__(self, name: str, value: Any) -> None:
+            cls = type(self)
+            if name in cls._fields:
+                limits = getattr(self.local_vars_configuration, "client_side_validation", True)
+                cls._fields[name].check(value, limits)
+            elif name != "local_vars_configuration":
+                hint = closest(name, cls._fields)
+                raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
+            _store(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the data under Python names, models within as dicts, times as datetimes."""
@@ -266,19 +272,24 @@ def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> No
 
 def check_type(declared: Any, value: Any, where: str) -> None:
     """Refuse a value whose type is not the declared one, or does not fit in JSON."""
-    origin = get_origin(declared)
+    if value.__class__ is declared and declared is not float:
+        return
+    origin = getattr(declared, "__origin__", None)
     expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
     if isinstance(declared, ModelType):
         expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
     if not isinstance(value, expected) or (declared in (int, float) and value.__class__ is bool):
         raise wrong_type(where, name, value)
     if origin is list:
+        (element,) = get_args(declared)
         for index, each in enumerate(value):
-            check_type(get_args(declared)[0], each, f"{where}[{index}]")
+            if each.__class__ is not element:
+                check_type(element, each, f"{where}[{index}]")
     elif origin is dict:
         for key, each in value.items():
             check_type(str, key, f"{where}: key")
-            check_type(str, each, f"{where}[{key!r}]")
+            if each.__class__ is not str:
+                check_type(str, each, f"{where}[{key!r}]")
     elif declared is float and not abs(value) <= sys.float_info.max:
         raise wrong_value(where, "be finite: JSON has no NaN")
 
@@ -298,10 +309,13 @@ def encode(value: Any, where: str = "body") -> Any:
         encoded = {}
         for name, field in type(value)._fields.items():
             each = getattr(value, name)
-            if each is not None:
+            if each is None:
+                continue
+            if each.__class__ is not str:
                 if isinstance(each, (list, tuple, Mapping)):  # may have changed since it was set
-                    check_type(field.type, each, f"{type(value).__name__}.{name}")
-                encoded[field.json] = encode(each, f"{where}.{name}")
+                    check_type(field.type, each, field.where)
+                each = encode(each, field.where)
+            encoded[field.json] = each
         return encoded
     if isinstance(value, Mapping):
         for key in value:

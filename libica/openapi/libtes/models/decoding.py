@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import functools
+import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache, partial
 from typing import Any, Union, get_args, get_origin
 
 from ..exceptions import kind
 from .base import Model, ModelType
 
 Convert = Callable[[Any], Any]
+
+# From Python 3.11 on the compiled code parses times itself: a call for each would cost the most.
+_CONVERSION: dict[Any, str] = {}
+if sys.version_info >= (3, 11):
+    quick = "try: value = parse(value)\n            except Exception: value = {}(value)"
+    _CONVERSION[datetime] = quick
 
 INT64 = range(-(2**63), 2**63)
 
@@ -40,13 +47,13 @@ def converter(declared: Any) -> Convert:
     origin = get_origin(declared)
     if origin is list:
         element = get_args(declared)[0]
-        return _strings if element is str else _list_of(converter(element))
+        return _strings if element is str else partial(_list, converter(element))
     if origin is dict:
-        return _dict_of(converter(get_args(declared)[1]))
+        return partial(_dict, converter(get_args(declared)[1]))
     return decoder(declared) if isinstance(declared, ModelType) else _CONVERTERS[declared]
 
 
-@functools.cache
+@cache
 def decoder(cls: type[Model]) -> Convert:
     """Return the function that makes a model of JSON.
 
@@ -58,6 +65,7 @@ def decoder(cls: type[Model]) -> Convert:
         ModelType, cls.__name__, (cls,), {"__slots__": (), "__setattr__": object.__setattr__}
     )
     names: dict[str, Any] = {
+        "parse": datetime.fromisoformat,
         "cls": cls,
         "unchecked": unchecked,
         "new": object.__new__,
@@ -77,7 +85,8 @@ def decoder(cls: type[Model]) -> Convert:
         needed = " and value.__class__ is not str" if field.type is str else ""
         lines += [
             f"        at = {field.json!r}; value = get(at)",
-            f"        if value is not None{needed}: value = to_{name}(value)",
+            f"        if value is not None{needed}:",
+            f"            {_CONVERSION.get(field.type, 'value = {}(value)').format(f'to_{name}')}",
             f"        model.{name} = value",
         ]
     lines += [
@@ -91,13 +100,10 @@ def decoder(cls: type[Model]) -> Convert:
     return decode
 
 
-def _exactly(cls: type, expected: str) -> Convert:
-    def convert(value: Any) -> Any:
-        if value.__class__ is not cls:
-            raise Mismatch(expected, value)
-        return value
-
-    return convert
+def _exactly(cls: type, expected: str, value: Any) -> Any:
+    if value.__class__ is not cls:
+        raise Mismatch(expected, value)
+    return value
 
 
 def _integer(value: Any) -> int:
@@ -129,46 +135,43 @@ def _time(value: Any) -> datetime:
 def _strings(value: Any) -> list[str]:
     if value.__class__ is not list:
         raise Mismatch("an array", value)
-    for index, each in enumerate(value):
-        if each.__class__ is not str and each is not None:
-            raise Mismatch("a string", each).at(index)
+    try:
+        "".join(value)
+    except TypeError:
+        for index, each in enumerate(value):
+            if each.__class__ is not str and each is not None:
+                raise Mismatch("a string", each).at(index) from None
     return value
 
 
-def _list_of(convert: Convert) -> Convert:
-    def convert_list(value: Any) -> list[Any]:
-        if value.__class__ is not list:
-            raise Mismatch("an array", value)
-        converted: list[Any] = []
-        try:
-            for each in value:
-                converted.append(None if each is None else convert(each))  # noqa: PERF401
-        except Mismatch as mismatch:
-            raise mismatch.at(len(converted)) from None
-        return converted
-
-    return convert_list
+def _list(convert: Convert, value: Any) -> list[Any]:
+    if value.__class__ is not list:
+        raise Mismatch("an array", value)
+    converted: list[Any] = []
+    try:
+        for each in value:
+            converted.append(None if each is None else convert(each))  # noqa: PERF401
+    except Mismatch as mismatch:
+        raise mismatch.at(len(converted)) from None
+    return converted
 
 
-def _dict_of(convert: Convert) -> Convert:
-    def convert_dict(value: Any) -> dict[str, Any]:
-        if value.__class__ is not dict:
-            raise Mismatch("an object", value)
-        converted = {}
-        key = ""
-        try:
-            for key, each in value.items():
-                converted[key] = None if each is None else convert(each)
-        except Mismatch as mismatch:
-            raise mismatch.at(key) from None
-        return converted
-
-    return convert_dict
+def _dict(convert: Convert, value: Any) -> dict[str, Any]:
+    if value.__class__ is not dict:
+        raise Mismatch("an object", value)
+    converted = {}
+    key = ""
+    try:
+        for key, each in value.items():
+            converted[key] = None if each is None else convert(each)
+    except Mismatch as mismatch:
+        raise mismatch.at(key) from None
+    return converted
 
 
 _CONVERTERS: dict[Any, Convert] = {
-    str: _exactly(str, "a string"),
-    bool: _exactly(bool, "true or false"),
+    str: partial(_exactly, str, "a string"),
+    bool: partial(_exactly, bool, "true or false"),
     int: _integer,
     float: _number,
     datetime: _time,

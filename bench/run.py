@@ -1,0 +1,173 @@
+"""Measure the client against urllib3 and json alone, turn and turn about, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gc
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import cases, server
+
+ROOT = sys.path[0]
+Work = Callable[[], object]
+Measure = Callable[[], float]
+
+PARTS = 10
+
+
+class Row(NamedTuple):
+    """A line of the table: what to reach, and what one turn of each side measures."""
+
+    name: str
+    target: Optional[float]
+    unit: str
+    rounds: int
+    ours: Measure
+    plain: Measure
+
+
+class Outcome(NamedTuple):
+    """The medians of both sides and of their ratio, and its least and greatest in ten parts."""
+
+    ours: float
+    plain: float
+    ratio: float
+    low: float
+    high: float
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, help="of each row, in place of its own number")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="rows to measure, such as get")
+    options = parser.parse_args()
+    cases.check()
+    with server.running(cases.ANSWERS) as host, tempfile.TemporaryDirectory() as bytecode:
+        child = functools.partial(in_child, bytecode)
+        print(f"Python {platform.python_version()}, urllib3 {version('urllib3')}\n")
+        print(_LINE.format("", "ours", "urllib3+json", "ratio", "in ten parts", "target", ""))
+        for row in _rows(cases.Client(host), cases.Plain(host), child):
+            if not options.only or row.name in options.only:
+                rounds = max(PARTS, options.rounds or row.rounds)
+                print(_line(row, compare(row.ours, row.plain, rounds)), flush=True)
+
+
+def _rows(ours: cases.Client, plain: cases.Plain, child: Callable[[str], Measure]) -> list[Row]:
+    crowd = cases.Crowd()
+
+    def many(work: Work) -> Measure:
+        return timed(lambda: crowd(work), cases.THREADS * cases.GETS_A_THREAD)
+
+    urllib3_alone = child("import urllib3")
+    client = child("from libica.openapi import libtes; libtes.ApiClient()")
+    return [
+        Row("get", 1.10, "us", 5000, timed(ours.get), timed(plain.get)),
+        Row("launch", 1.12, "us", 5000, timed(ours.launch), timed(plain.launch)),
+        Row("create", 1.15, "us", 5000, timed(ours.create), timed(plain.create)),
+        Row("page", 1.30, "us", 300, swept(timed(ours.page)), swept(timed(plain.page))),
+        Row("read", 1.30, "us", 300, swept(timed(ours.read)), swept(timed(plain.read))),
+        Row("threads", 1.15, "us", 200, many(ours.get), many(plain.get)),
+        Row("memory", 0.90, "kB", 10, swept(held(ours.page)), swept(held(plain.page))),
+        Row("import", 0.15, "us", 50, child("from libica.openapi import libtes"), urllib3_alone),
+        Row("client", 1.20, "us", 50, client, urllib3_alone),
+        Row("noise", None, "us", 5000, timed(plain.get), timed(plain.get)),
+    ]
+
+
+def compare(ours: Measure, plain: Measure, rounds: int) -> Outcome:
+    """Measure two sides turn and turn about, each of them first in every other round.
+
+    The ratio is the median of the ratios of the rounds: what slows the machine down for longer
+    than a round slows both sides of it, and what strikes one side alone is an outlier. One call a
+    turn repeats better than the mean of several, which one outlier is enough to spoil.
+    """
+    ours(), plain()  # so that modules, connections and caches are there
+    pairs = [(ours(), plain()) if turn % 2 else (plain(), ours())[::-1] for turn in range(rounds)]
+    ratios = [mine / theirs for mine, theirs in pairs]
+    size = len(ratios) // PARTS
+    parts = [statistics.median(ratios[size * part :][:size]) for part in range(PARTS)]
+    mine, theirs = (statistics.median(side) for side in zip(*pairs))
+    return Outcome(mine, theirs, statistics.median(ratios), min(parts), max(parts))
+
+
+def timed(work: Work, calls: int = 1) -> Measure:
+    """Return what measures microseconds a call, the freeing of what it returned included."""
+
+    def measure() -> float:
+        started = time.perf_counter()
+        work()
+        return (time.perf_counter() - started) / calls * 1e6
+
+    return measure
+
+
+def held(work: Work) -> Measure:
+    """Return what measures the kilobytes of memory that the work's result keeps in use."""
+
+    def measure() -> float:
+        tracemalloc.start()
+        result = work()
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        del result
+        return size / 1000
+
+    return measure
+
+
+def swept(measure: Measure) -> Measure:
+    """Return a measure that starts without the garbage that the other side left behind."""
+
+    def sweep_and_measure() -> float:
+        gc.collect()
+        return measure()
+
+    return sweep_and_measure
+
+
+def in_child(bytecode: str, code: str) -> Measure:
+    """Return what measures the microseconds that code takes in a new interpreter.
+
+    Compiled modules are kept in a folder of this run, whatever the environment says of them.
+    """
+    timer = f"from time import perf_counter as now; t = now(); {code}; print((now() - t) * 1e6)"
+    environment = {**os.environ, "PYTHONPATH": ROOT, "PYTHONPYCACHEPREFIX": bytecode}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-c", timer]
+
+    def measure() -> float:
+        return float(subprocess.check_output(command, env=environment))
+
+    return measure
+
+
+_LINE = "{:<9}{:>12}{:>14}{:>8}{:>16}{:>8}  {}"
+
+
+def _line(row: Row, outcome: Outcome) -> str:
+    sides = (f"{each:,.0f} {row.unit}" for each in (outcome.ours, outcome.plain))
+    parts = f"{outcome.low:.3f} to {outcome.high:.3f}"
+    target, verdict = "", ""
+    if row.target is not None:
+        target, verdict = f"{row.target:.2f}", "met" if outcome.ratio <= row.target else "missed"
+    return _LINE.format(row.name, *sides, f"{outcome.ratio:.3f}", parts, target, verdict)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""The examples of the pages, put together of what a method takes, gives and needs first."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional, get_args
+
+from libica.openapi import libtes
+from libica.openapi.libtes.api.endpoint import Endpoint
+from libica.openapi.libtes.models.base import Model, ModelType
+
+WIDTH = 88
+
+
+class Code(str):
+    """A value that is written as it is."""
+
+
+# What a model is made with: `...` is the sample of the model within, a dict what differs in it.
+SAMPLES: dict[str, Mapping[str, Any]] = {
+    "ContainerState": {"running": ...},
+    "ContainerStateRunning": {"started_at": Code("datetime.now(timezone.utc)")},
+    "ContainerStateTerminated": {"exit_code": 0, "reason": "Completed"},
+    "ContainerStateWaiting": {"reason": "ContainerCreating"},
+    "ContainerStatus": {"name": "main", "state": ...},
+    "CreateTaskRequest": {"name": Code('f"example-{uuid.uuid4()}"'), "task_versions": ...},
+    "CreateTaskRunRequest": {"name": "hello", "execution": {"args": ["Hello"]}},
+    "CreateTaskVersionRequest": {"version": "1.0.0", "execution": ...},
+    "Credentials": {
+        "username": "reader",
+        "password": Code('os.environ.get("REGISTRY_PASSWORD", "")'),
+    },
+    "Environment": {"variables": {"LANG": "C.UTF-8"}, "resources": ...},
+    "Execution": {"image": ..., "command": "echo", "args": ["Hello, {{name}}"]},
+    "HeartbeatTaskRunRequest": {"pod_name": "hello-0", "container_status": ...},
+    "Image": {"name": "public.ecr.aws/docker/library/alpine", "tag": "3.20"},
+    "InputMountMappingWithCreds": {
+        "url": "gds://volume/sample.bam",
+        "path": "/data/sample.bam",
+        "mode": "stream",
+    },
+    "InputStreamSettings": {"cache_size_gb": 100, "prefetch_blocks": 16},
+    "LaunchTaskRequest": {"name": "hello", "arguments": {"name": "World"}},
+    "MountMappingWithCreds": {"path": "/data/results", "url": "gds://volume/results"},
+    "Resources": {"type": "standardHiCpu", "size": "medium", "tier": "economy"},
+    "SystemFiles": {"url": "gds://volume/logs"},
+    "UpdateTaskRequest": {"description": "Says hello."},
+    "UpdateTaskVersionRequest": {"description": "Says hello."},
+}
+
+# Models that are made in a statement of their own when they are part of another.
+OWN_STATEMENT = ("ContainerState", "ContainerStatus", "CreateTaskVersionRequest", "Execution")
+
+# What must be there first for the last id that a method takes: the body it is made with, what
+# differs in that, the call, and the arguments that follow from it.
+_TASK = "made = {TasksApi}.create_task(body=new)"
+_RUN = "made = {TaskRunsApi}.create_task_run(body=new)"
+NEEDS: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "task_id": ("CreateTaskRequest", {"task_versions": None}, _TASK, "made.id"),
+    "version_id": ("CreateTaskRequest", {}, _TASK, "made.id, made.task_versions[0].id"),
+    "run_id": ("CreateTaskRunRequest", {}, _RUN, "made.id"),
+}
+
+# Parameters of the query, of which an example shows the first two.
+QUERY = {"status": '"Completed"', "sort": '"timeCreated desc"', "page_size": "20"}
+
+# What is printed of an answer.
+SHOWN = {
+    "Task": "task.id, task.name",
+    "TaskSummary": "task.id, task.name",
+    "TaskVersion": "version.id, version.version",
+    "TaskVersionSummary": "version.id, version.version",
+    "TaskRun": "run.id, run.status",
+    "TaskRunSummary": "run.id, run.status",
+    "TaskRunHeartbeat": "heartbeat",
+}
+
+# How a model is read: the method that gives it, and what to do with it if not as above.
+READING = {
+    "Task": (
+        "TasksApi.create_task",
+        "for version in task.task_versions:\n    print(version.id, version.version)",
+    ),
+    "TaskRun": (
+        "TaskRunsApi.get_task_run",
+        "print(run.name, run.status, run.time_created)\nprint(run.execution.command)",
+    ),
+    "TaskRunHeartbeat": ("TaskRunsApi.heartbeat_task_run", None),
+    "TaskRunLogs": (
+        "TaskRunsApi.get_task_run",
+        "for log in run.logs or []:\n    print(log.start_time, log.end_time, log.stdout)",
+    ),
+    "TaskRunSummary": ("TaskRunsApi.iter_task_runs", None),
+    "TaskRunSummaryPagedItems": ("TaskRunsApi.list_task_runs", None),
+    "TaskSummary": ("TasksApi.get_task", "print(task.name, task.time_created)"),
+    "TaskSummaryPagedItems": ("TasksApi.list_tasks", None),
+    "TaskVersion": (
+        "TaskVersionsApi.get_task_version",
+        "print(version.version, version.execution.image.name)",
+    ),
+    "TaskVersionSummary": ("TaskVersionsApi.iter_task_versions", None),
+    "TaskVersionSummaryPagedItems": ("TaskVersionsApi.list_task_versions", None),
+}
+
+ERROR_RESPONSE = """\
+try:
+    api.get_task("tdn." + 32 * "0")
+except libtes.NotFoundException as error:
+    print(error.code, error.message, error.details)"""
+
+
+def of_method(endpoint: Endpoint, walk: bool) -> str:
+    """Return the example for a method, or for the walk over its pages."""
+    use = _use(endpoint, walk)
+    return _script(endpoint, f"try:\n{_indented(use)}\n{_caught(endpoint)}")
+
+
+def of_options(endpoint: Endpoint) -> str:
+    """Return the example of the options and the twin of a method that gets a page."""
+    given = ", ".join(_given(endpoint))
+    use = [
+        f"page, status, headers = api.{endpoint.name}_with_http_info({given})",
+        "print(status, len(page.items))",
+        f"later = api.{endpoint.name}({', '.join([*_given(endpoint), 'async_req=True'])})",
+        "print(len(later.get(timeout=60).items))",
+    ]
+    return _script(endpoint, "\n".join(use))
+
+
+def of_model(model: type[Model]) -> str:
+    """Return the example for a model: how to make it, or how to read it."""
+    name = model.__name__
+    if name in SAMPLES:
+        variable = "body" if name.endswith("Request") else _variable(name)
+        shown = f'print({variable})\nprint({variable}.to_dict()["{next(iter(SAMPLES[name]))}"])'
+        return _with_imports(f"{_make(name, variable)}\n{shown}")
+    if name == "ErrorResponse":
+        return _script(libtes.TasksApi.list_tasks.endpoint, ERROR_RESPONSE)
+    owner, _, method = READING[name][0].partition(".")
+    endpoint: Endpoint = getattr(getattr(libtes, owner), method).endpoint
+    return _script(endpoint, _use(endpoint, method != endpoint.name, READING[name][1]))
+
+
+def item_of(page: type[Model]) -> Optional[type[Model]]:
+    """Return the model of the items if this one is a page of them."""
+    items = page._fields.get("items")
+    return model_in(items.type) if items else None
+
+
+def model_in(declared: Any) -> Optional[type[Model]]:
+    """Return the model that a declared type is, or is a list of."""
+    return next((each for each in (declared, *get_args(declared)) if _is_model(each)), None)
+
+
+def _is_model(declared: Any) -> bool:
+    return isinstance(declared, ModelType)
+
+
+def _script(endpoint: Endpoint, use: str) -> str:
+    """Return a script that makes what a method needs, then uses it."""
+    owner = endpoint.function.__qualname__.partition(".")[0]
+    before, calls = [], [f"api = libtes.{owner}(api_client)"]
+    if endpoint.ids:
+        name, changes, call, _ = NEEDS[endpoint.ids[-1]]
+        before.append(_make(name, "new", {} if endpoint.query else changes))
+        apis = {each: f"libtes.{each}(api_client)" for each in ("TasksApi", "TaskRunsApi")}
+        calls.append(call.format(**{**apis, owner: "api"}))
+    if endpoint.body:
+        before.append(_make(endpoint.body.__name__, "body"))
+    start = "with libtes.ApiClient(libtes.Configuration.from_env()) as api_client:"
+    block = "\n".join([start, _indented("\n".join([*calls, use]))])
+    return _with_imports("\n".join(before) + "\n\n" * bool(before) + block)
+
+
+def _use(endpoint: Endpoint, walk: bool, shown: Optional[str] = None) -> str:
+    """Return the call of a method and what is done with the answer."""
+    arguments = _given(endpoint)
+    arguments += [f"{name}={value}" for name, value in QUERY.items() if name in endpoint.query][:2]
+    item = item_of(endpoint.returns)
+    given = (item or endpoint.returns).__name__
+    variable = _variable(given)
+    shown = shown or f"print({SHOWN[given]})"
+    call = f"api.{endpoint.name}({', '.join(arguments)})"
+    if walk:
+        call = call.replace("list_", "iter_").replace(f", page_size={QUERY['page_size']}", "")
+        loop = f"for {variable} in itertools.islice(newest, 50):"
+        return f"newest = {call}\n{loop}\n{_indented(shown)}"
+    if item:
+        more = 'if page.next_page_token:\n    print("There are more.")'
+        return f"page = {call}\nfor {variable} in page.items:\n{_indented(shown)}\n{more}"
+    return f"{variable} = {call}\n{shown}"
+
+
+def _given(endpoint: Endpoint) -> list[str]:
+    """Return the arguments that a method has to be given."""
+    ids = [NEEDS[endpoint.ids[-1]][3]] if endpoint.ids else []
+    return [*ids, "body=body"] if endpoint.body else ids
+
+
+def _caught(endpoint: Endpoint) -> str:
+    """Return what an example does about the failure to be reckoned with most."""
+    caught, told = "ApiException", "print(error)"
+    if 409 in endpoint.errors:
+        caught, told = "ConflictException", 'print("The name is taken:", error.message)'
+    elif endpoint.success == 201:
+        told += '\nprint("It may run all the same:", error.may_have_happened)'
+    elif endpoint.ids:
+        caught, told = "NotFoundException", 'print("It is not there:", error.message)'
+    return f"except libtes.{caught} as error:\n{_indented(told)}"
+
+
+def _make(name: str, variable: str, changes: Optional[Mapping[str, Any]] = None) -> str:
+    """Return the statements that make the sample of a model, with changes."""
+    before, arguments = _parts(name, changes)
+    return "\n".join([*before, _laid_out(f"{variable} = libtes.{name}", arguments)])
+
+
+def _parts(name: str, changes: Optional[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the statements that must come before, and the arguments."""
+    before, arguments = [], []
+    fields = getattr(libtes, name)._fields
+    for field, value in {**SAMPLES[name], **(changes or {})}.items():
+        within = model_in(fields[field].type)
+        if value is None:
+            continue
+        text = "" if within else _literal(value)
+        if within:
+            inner, inside = within.__name__, None if value is ... else value
+            if inner in OWN_STATEMENT:
+                text = "first" if inner.endswith("Request") else _variable(inner)
+                before.append(_make(inner, text, inside))
+            else:
+                text = f"libtes.{inner}({', '.join(_parts(inner, inside)[1])})"
+            text = text if _is_model(fields[field].type) else f"[{text}]"
+        arguments.append(f"{field}={text}")
+    return before, arguments
+
+
+def _laid_out(head: str, arguments: Sequence[str]) -> str:
+    """Return a call in as few lines as its width allows."""
+    joined = ", ".join(arguments)
+    if len(head) + len(joined) + 2 <= WIDTH:
+        return f"{head}({joined})"
+    inside = f"    {joined}"
+    if len(inside) > WIDTH:
+        inside = "\n".join(f"    {argument}," for argument in arguments)
+    return f"{head}(\n{inside}\n)"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(k)}: {_literal(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _variable(name: str) -> str:
+    """Return the last word of a model's name that says what it is."""
+    words: list[str] = re.findall(r"[A-Z][a-z]+", re.sub("Request$|Summary$|WithCreds$", "", name))
+    return words[-1].lower()
+
+
+def _indented(lines: str) -> str:
+    return textwrap.indent(lines, "    ")
+
+
+def _with_imports(script: str) -> str:
+    lines = [f"import {name}" for name in ("itertools", "os", "uuid") if f"{name}." in script]
+    if "datetime.now" in script:
+        lines.append("from datetime import datetime, timezone")
+    blank = [""] if lines else []
+    return "\n".join([*lines, *blank, "from libica.openapi import libtes", "", script])

@@ -1,0 +1,218 @@
+"""Pages are what the code says, links lead somewhere, examples run against a small service."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from libica.openapi import libtes
+from libica.openapi.libtes import api, models
+
+from .server import Server
+from .small_tes import serving
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+TOKEN = "token-that-nobody-may-see"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+
+
+class Example(NamedTuple):
+    path: Path
+    line: int
+    source: str
+
+    def run(self) -> None:
+        # The empty lines make tracebacks name the line of the page.
+        source = "\n" * self.line + self.source
+        exec(compile(source, str(self.path), "exec", dont_inherit=True), {"__name__": "__main__"})
+
+
+def examples_in(path: Path) -> list[Example]:
+    text = path.read_text(encoding="utf-8")
+    blocks = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Example(path, text.count("\n", 0, each.start(1)), each[1]) for each in blocks]
+
+
+EXAMPLES = [example for path in sorted(DOCS.glob("*.md")) for example in examples_in(path)]
+
+
+@pytest.fixture
+def tes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with serving(TOKEN) as server:
+        monkeypatch.setenv("ICA_BASE_URL", server.url)
+        monkeypatch.setenv("ICA_ACCESS_TOKEN", TOKEN)
+        yield server
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[libtes.ApiException]:
+    """Every failure of a call, caught or not."""
+    made: list[libtes.ApiException] = []
+    make = libtes.ApiException.__init__
+
+    def remember(self: libtes.ApiException, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(libtes.ApiException, "__init__", remember)
+    return made
+
+
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=[f"{each.path.stem}:{each.line}" for each in EXAMPLES]
+)
+def test_example_runs_as_it_stands(
+    example: Example,
+    tes: Server,
+    failures: list[libtes.ApiException],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example.run()
+    expected = [libtes.NotFoundException] if example.path.stem == "ErrorResponse" else []
+    assert [type(each) for each in failures] == expected
+    assert TOKEN not in capsys.readouterr().out
+
+
+def test_each_method_has_an_example_that_calls_it() -> None:
+    for owner in vars(api)["__all__"]:
+        sources = "".join(example.source for example in examples_in(DOCS / f"{owner}.md"))
+        for name, method in vars(getattr(libtes, owner)).items():
+            if hasattr(method, "endpoint") and not name.endswith("_with_http_info"):
+                assert f" = api.{name}(" in sources
+
+
+def test_each_model_has_an_example() -> None:
+    for name in vars(models)["__all__"]:
+        assert len(examples_in(DOCS / f"{name}.md")) == 1
+
+
+def test_examples_of_the_readme_run_one_after_the_other(tes: Server) -> None:
+    for example in examples_in(ROOT / "README.md"):
+        example.run()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("https://"):
+            name, _, anchor = target.partition("#")
+            page = path.parent / name if name else path
+            assert page.is_file(), target
+            assert not anchor or anchor in anchors_of(page), target
+
+
+def anchors_of(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    seen: collections.Counter[str] = collections.Counter()
+    anchors = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        anchors.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return anchors
+
+
+def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(docs / "generate.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_pages_are_what_the_code_says() -> None:
+    checked = generate(DOCS, "--check")
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_check_names_each_page_that_is_wrong_and_writing_sets_it_right(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    shutil.copytree(DOCS, docs, ignore=shutil.ignore_patterns("__pycache__"))
+    mark = (docs / "Task.md").read_text(encoding="utf-8").partition("\n")[0]
+    (docs / "Task.md").write_text(f"{mark}\n\nchanged\n", encoding="utf-8")
+    (docs / "Image.md").unlink()
+    (docs / "Cluster.md").write_text(f"{mark}\n\n# Cluster\n", encoding="utf-8")
+
+    checked = generate(docs, "--check")
+    assert checked.returncode == 1
+    for wrong in ("Task.md is out of date", "Image.md is missing", "Cluster.md is of something"):
+        assert f"docs/{wrong}" in checked.stdout
+
+    assert generate(docs).returncode == 0
+    assert generate(docs, "--check").returncode == 0
+    assert not (docs / "Cluster.md").exists()
+    assert (docs / "differences.md").exists()
+
+
+def test_small_tes_runs_a_script_against_itself(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os; print(os.environ['ICA_BASE_URL'], os.environ['ICA_ACCESS_TOKEN'])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "test.small_tes", str(script)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ \S+\n", ran.stdout), ran.stderr
+
+
+def test_small_tes_prints_its_url_and_serves() -> None:
+    command = [sys.executable, "-m", "test.small_tes"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            host = process.stdout.readline().strip()
+            configuration = libtes.Configuration(host, {"Authorization": "Bearer wrong"})
+            with pytest.raises(libtes.UnauthorizedException):
+                libtes.TasksApi(libtes.ApiClient(configuration)).list_tasks()
+        finally:
+            process.terminate()
+
+
+def test_small_tes_fills_in_placeholders_and_refuses_what_it_cannot(tes: Server) -> None:
+    execution = {"command": "echo", "args": ["{{greeting}}, {{name}}"]}
+    with libtes.ApiClient(libtes.Configuration.from_env()) as client:
+        tasks, versions = libtes.TasksApi(client), libtes.TaskVersionsApi(client)
+        task = tasks.create_task(body={"name": "hello"})
+        version = versions.create_task_version(
+            task.id, body={"version": "1", "execution": execution}
+        )
+        run = versions.launch_task_run(
+            task.id, version.id, body={"arguments": {"greeting": "Hello", "name": "World"}}
+        )
+        assert run.execution.args == ["Hello, World"]
+        assert run.status == "Pending"
+        assert libtes.TaskRunsApi(client).get_task_run(run.id).status == "Completed"
+        with pytest.raises(libtes.BadRequestException, match="greeting"):
+            versions.launch_task_run(task.id, version.id)
+        with pytest.raises(libtes.ConflictException, match="hello"):
+            tasks.create_task(body={"name": "hello"})
+        with pytest.raises(libtes.BadRequestException, match="Completed"):
+            libtes.TaskRunsApi(client).abort_task_run(run.id)
+
+
+def test_small_tes_pages_through_all_that_it_has(tes: Server) -> None:
+    with libtes.ApiClient(libtes.Configuration.from_env()) as client:
+        tasks = libtes.TasksApi(client)
+        made = [tasks.create_task(body={"name": f"task {i}"}).name for i in range(5)]
+        assert [task.name for task in tasks.iter_tasks(page_size=2)] == made
+        assert [asked.query.get("pageToken") for asked in tes.asked[-3:]] == [None, "2", "4"]
+        newest = tasks.list_tasks(names=["task 1", "task 3"], sort="name desc")
+        assert [task.name for task in newest.items] == ["task 3", "task 1"]
