@@ -1,0 +1,78 @@
+"""What tasks, versions and runs look like when they are new, in the JSON of the contract."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .access import Identity
+
+Json = dict[str, Any]
+
+_WORD = 255  # most characters of a name in the contract
+
+
+def now() -> str:
+    """Return the time as the service writes it: UTC, with seven fractional digits."""
+    seconds, ticks = divmod(time.time_ns() // 100, 10**7)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{ticks:07}Z"
+
+
+def task(given: Mapping[str, Any], by: Identity) -> Json:
+    """Make a ``TaskSummary`` of the body that asks for a task."""
+    summary = _object("tdn", "/v1/tasks/", given, by, "name", "description")
+    return named(summary, "task", summary["name"])
+
+
+def version(given: Mapping[str, Any], task_id: str, by: Identity) -> Json:
+    """Make a ``TaskVersionSummary`` of the body that asks for a version."""
+    path = f"/v1/tasks/{task_id}/versions/"
+    summary = _object("tvn", path, given, by, "version", "description")
+    return named(summary, "taskversion", summary["version"])
+
+
+def run(given: Mapping[str, Any], execution: Json, by: Identity) -> Json:
+    """Make a ``TaskRunSummary`` of the body that asks for a run, and of what is to be run."""
+    summary = _object("trn", "/v1/tasks/runs/", given, by, "name", "description")
+    resources = execution.get("environment", {}).get("resources", {})
+    machine = {
+        f"{what}OfResource": resources[what][:_WORD]
+        for what in ("type", "size", "tier")
+        if what in resources
+    }
+    summary.update(status="Pending", statusDetails="Waiting for its turn", **machine)
+    return named(summary, "taskrun", summary.get("name", ""))
+
+
+def named(summary: Json, kind: str, name: str) -> Json:
+    """Give an object the URN that goes with its name."""
+    urn = f"urn:ilmn:iap:local:{summary['tenantId']}:{kind}:{summary['id']}"
+    summary["urn"] = f"{urn}#{quote(name)}" if name else urn
+    return summary
+
+
+def changed(summary: Json, by: Identity) -> Json:
+    """Note who changed an object, and that it was now."""
+    summary.update(modifiedBy=by.user, timeModified=now())
+    return summary
+
+
+def _object(prefix: str, path: str, given: Mapping[str, Any], by: Identity, *fields: str) -> Json:
+    """Make the part that all objects have, with those of the fields that are given."""
+    object_id = f"{prefix}.{uuid.uuid4().hex}"
+    time_created = now()
+    return {
+        "id": object_id,
+        "href": path + object_id,
+        **{field: given[field] for field in fields if field in given},
+        "acl": given.get("acl") or by.acl,
+        "tenantId": by.tenant,
+        "subTenantId": by.workgroup,
+        "createdBy": by.user,
+        "timeCreated": time_created,
+        "modifiedBy": by.user,
+        "timeModified": time_created,
+    }

@@ -1,0 +1,97 @@
+"""Which file or folder of this machine a URL names."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple, Optional
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class Place(NamedTuple):
+    """A file or folder, and the folder that nothing beneath it may lead out of."""
+
+    path: Path
+    within: Optional[Path]
+
+
+class Places:
+    """Finds what URLs name: `gds://` and `s3://` beneath one folder, files anywhere.
+
+    `gds://volume/path` is `volume/path` in that folder and `s3://bucket/key` is `.s3/bucket/key`.
+
+    Args:
+        gds: The folder; it need not exist yet.
+    """
+
+    def __init__(self, gds: Path) -> None:
+        self.gds = gds.absolute()
+
+    def locate(self, url: str) -> Place:
+        """Return the place that a URL or an absolute path names, whether it exists or not.
+
+        Raises:
+            ValueError: It names no place on this machine, or one outside of the folder.
+        """
+        scheme, rest = split_scheme(url)
+        if "\0" in url:
+            raise ValueError("it has a null byte")
+        if scheme == "gds":
+            return self._beneath(rest, "")
+        if scheme == "s3":
+            return self._beneath(rest, ".s3")
+        if scheme == "file":
+            return Place(_file(rest), None)
+        if scheme:
+            raise ValueError(f"{scheme}:// names no place on this machine")
+        path = Path(url)
+        if not path.is_absolute():
+            raise ValueError("a path must be absolute, or a URL with gds://, s3://, file://")
+        return Place(path, None)
+
+    def _beneath(self, rest: str, folder: str) -> Place:
+        volume, *parts = rest.split("/")
+        if not volume or volume.startswith(".") or ".." in parts or "\\" in rest:
+            raise ValueError("it must have a volume or bucket, and no .. in its path")
+        path = Path(self.gds, folder, volume, *(part for part in parts if part))
+        within = real_path(self.gds)
+        if not is_within(path, within):
+            raise ValueError(f"a link leads out of {self.gds}")
+        return Place(path, within)
+
+
+def split_scheme(url: str) -> tuple[str, str]:
+    """Return a URL's scheme in lower case, empty for a plain path, and what follows `://`."""
+    found = _SCHEME.match(url)
+    return (found[1].lower(), found[2]) if found else ("", url)
+
+
+def shown(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password, query and fragment."""
+    scheme, _ = split_scheme(url)
+    if scheme not in ("http", "https"):
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Tell whether a path, its links followed, lies in a folder that has none left."""
+    real = real_path(path)
+    return real == folder or folder in real.parents
+
+
+def real_path(path: Path) -> Path:
+    """Return a path with its links followed; unlike `Path.resolve`, no loop of them is an error."""
+    return Path(os.path.realpath(path))
+
+
+def _file(rest: str) -> Path:
+    host, _, path = rest.partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise ValueError("file:// can name no other machine")
+    return Path(url2pathname(f"/{path}"))

@@ -1,0 +1,213 @@
+"""Decides which run starts when, so that those side by side fit this machine."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+from .jobs import Job, Outcome, Runner, RunStore
+from .machines import Machine, machine_of
+
+_logger = logging.getLogger(__name__)
+
+_RETRY_LIMIT = 3
+_PAUSE = 1.0
+"""Seconds to wait after the store or the system failed."""
+
+
+@dataclass
+class _Attempt:
+    job: Job
+    machine: Machine
+    stop: threading.Event = field(default_factory=threading.Event)
+    aborted: bool = False
+
+
+class Scheduler:
+    """Starts the runs that wait in a store: first come, first served, as many as fit.
+
+    A run needs the processors and memory of the machine that it asks for. The oldest that waits
+    starts as soon as these are free; none overtakes it, so none waits for ever. One that needs
+    more than there is runs alone. After `Failed` a run is tried again up to its `retryLimit`; not
+    after `TimedOut`, as it would most likely take as long again, nor after `Aborted`.
+
+    Args:
+        store: Holds the runs.
+        runner: Carries them out.
+        cpu: Processors to share out; by default those of this machine.
+        memory_gb: Gigabytes of memory to share out; by default those of this machine.
+        workers: The most runs at once; by default as many as fit.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        runner: Runner,
+        *,
+        cpu: Optional[float] = None,
+        memory_gb: Optional[float] = None,
+        workers: Optional[int] = None,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._cpu = (os.cpu_count() or 1) if cpu is None else cpu
+        self._memory_gb = _memory_gb() if memory_gb is None else memory_gb
+        self._workers = math.inf if workers is None else workers
+        self._changed = threading.Condition()
+        self._news = True  # the store may hold runs that wait and are not in the queue
+        self._stopping = False
+        self._queue: deque[str] = deque()
+        self._head: Optional[_Attempt] = None  # the next to start, when it fits
+        self._active: dict[str, _Attempt] = {}
+        self._threads: set[threading.Thread] = set()
+        self._dispatcher = threading.Thread(target=self._dispatch, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to start runs, also those that wait in the store already."""
+        self._dispatcher.start()
+
+    def wake(self) -> None:
+        """Tell that runs were added to the store."""
+        with self._changed:
+            self._news = True
+            self._changed.notify_all()
+
+    def abort(self, run_id: str) -> None:
+        """End a run if it is running; nothing happens if it is not."""
+        with self._changed:
+            attempt = self._active.get(run_id) or self._head
+            if attempt is not None and attempt.job.run_id == run_id:
+                attempt.aborted = True
+                attempt.stop.set()
+                self._changed.notify_all()
+
+    def stop(self, timeout: Optional[float] = None) -> bool:
+        """End all that runs and start nothing more; tell whether all ended within the time-out.
+
+        A run that this ends waits again for the next start of the service, or has failed if it
+        was its last attempt.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            self._stopping = True
+            for attempt in self._active.values():
+                attempt.stop.set()
+            self._changed.notify_all()
+            threads = [*self._threads, *([self._dispatcher] if self._dispatcher.ident else ())]
+        for thread in threads:
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _dispatch(self) -> None:
+        while not self._stopping:
+            self._dispatch_one()
+
+    def _dispatch_one(self) -> None:
+        try:
+            run_id = self._next()
+            if run_id is not None:
+                self._start_when_it_fits(self._attempt(run_id))
+        except Exception:
+            _logger.exception("runs cannot be started at the moment")
+            with self._changed:
+                self._news = True
+                self._changed.wait_for(lambda: self._stopping, _PAUSE)
+
+    def _next(self) -> Optional[str]:
+        """Wait for a run that waits and return its id; none when the queue had to be filled."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._news or self._stopping)
+            if self._stopping:
+                return None
+            if self._queue:
+                run_id = self._queue.popleft()
+                return None if run_id in self._active else run_id
+            self._news = False
+        # The queue is read anew only when it is empty: reading it for every run that is added
+        # would take ever longer the more there are.
+        self._queue.extend(self._store.pending())
+        return None
+
+    def _attempt(self, run_id: str) -> _Attempt:
+        job = self._store.job(run_id)
+        resources = (job.execution.get("environment") or {}).get("resources")
+        try:
+            machine = machine_of(resources)
+        except ValueError:
+            # It is the runner that says so: its outcome is for the user to see.
+            machine = Machine(0, 0)
+        return _Attempt(job, machine)
+
+    def _start_when_it_fits(self, attempt: _Attempt) -> None:
+        thread = threading.Thread(
+            target=self._carry_out, args=(attempt,), name=attempt.job.run_id, daemon=True
+        )
+        with self._changed:
+            self._head = attempt
+            self._changed.wait_for(
+                lambda: self._stopping or attempt.stop.is_set() or self._fits(attempt.machine)
+            )
+            self._head = None
+            if self._stopping or attempt.stop.is_set():
+                return
+            thread.start()
+            self._active[attempt.job.run_id] = attempt
+            self._threads = {thread, *(one for one in self._threads if one.is_alive())}
+
+    def _fits(self, machine: Machine) -> bool:
+        if not self._active:
+            return True
+        machines = [machine, *(attempt.machine for attempt in self._active.values())]
+        return (
+            len(machines) <= self._workers
+            and sum(one.cpu for one in machines) <= self._cpu + 1e-9
+            and sum(one.memory_gb for one in machines) <= self._memory_gb + 1e-9
+        )
+
+    def _carry_out(self, attempt: _Attempt) -> None:
+        again = False
+        try:
+            if not attempt.stop.is_set() and self._store.started(attempt.job):
+                outcome = self._outcome(attempt)
+                again = _may_retry(attempt, outcome)
+                self._store.ended(attempt.job, outcome, again)
+        except Exception:
+            _logger.exception("what became of %s cannot be stored", attempt.job.run_id)
+        finally:
+            with self._changed:
+                self._active.pop(attempt.job.run_id, None)
+                self._news = self._news or again
+                self._changed.notify_all()
+
+    def _outcome(self, attempt: _Attempt) -> Outcome:
+        try:
+            outcome = self._runner.run(attempt.job, attempt.stop)
+        except Exception as error:
+            _logger.exception("the runner broke on %s", attempt.job.run_id)
+            return Outcome("Failed", f"The runner broke: {error!r}", {})
+        if outcome.status == "Aborted" and not attempt.aborted:
+            details = "The service was stopped while the run was running."
+            return replace(
+                outcome, status="Failed", details=details, log={**outcome.log, "error": details}
+            )
+        return outcome
+
+
+def _may_retry(attempt: _Attempt, outcome: Outcome) -> bool:
+    limit = attempt.job.execution.get("retryLimit")
+    allowed = attempt.job.attempt <= (_RETRY_LIMIT if limit is None else limit)
+    return allowed and outcome.status == "Failed" and not attempt.aborted
+
+
+def _memory_gb() -> float:
+    """Return the memory of this machine; where it cannot be told, it is no limit."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return math.inf

@@ -1,0 +1,203 @@
+"""A whole service in this process: state, runner, and an HTTP server in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Union
+
+import uvicorn
+
+from .access import Identity
+from .app import make_app
+from .lock import FolderLock
+from .operations import Service
+from .runner import LocalRunner
+from .scheduler import Scheduler
+from .store import Store
+
+if TYPE_CHECKING:
+    from libica.openapi.libtes import Configuration
+
+LOCALHOST = "127.0.0.1"
+_BACKLOG = 2048  # connections that may wait to be accepted
+_KEEP_ALIVE = 75  # seconds; the longer, the less often a call meets a connection being closed
+_GRACE = 5  # seconds that a call under way has to end when the service does
+
+
+class LocalTes:
+    """A TES v1 service on this machine, from when it is made until it is closed.
+
+    It runs commands as you, so it takes calls from this machine alone, and only with its token::
+
+        with LocalTes() as tes:
+            client = libtes.ApiClient(tes.configuration())
+
+    Args:
+        gds: Folder that stands for ``gds://``; a volume is a folder in it. Default: ``gds`` in the
+            data folder, or a temporary one.
+        data: Folder to keep tasks, versions and runs in. Default: they are gone in the end.
+        token: The token to call with. Default: one made at random.
+        port: Port to listen on. Default: a free one.
+        workers: How many runs may be under way at once. Default: one a processor.
+        host: Address to listen on.
+        expose_to_network: Whether ``host`` may be one that other machines reach.
+
+    Raises:
+        ValueError: The host is one that other machines reach, and that was not said twice; or the
+            token, port or number of workers is none.
+        RuntimeError: Another service is using the data folder.
+        OSError: The address cannot be listened on, or a folder cannot be used.
+
+    Attributes:
+        url: Where the service is.
+        token: The token to call with.
+        home: The data folder, or the temporary one.
+    """
+
+    def __init__(
+        self,
+        gds: Union[str, Path, None] = None,
+        data: Union[str, Path, None] = None,
+        token: Optional[str] = None,
+        port: int = 0,
+        workers: Optional[int] = None,
+        *,
+        host: str = LOCALHOST,
+        expose_to_network: bool = False,
+    ) -> None:
+        _check_host(host, expose_to_network)
+        if not 0 <= port < 1 << 16:
+            raise ValueError(f"the port must be 0 to 65535, not {port}")
+        if workers is not None and workers < 1:
+            raise ValueError(f"the workers must be 1 or more, not {workers}")
+        self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
+        with contextlib.ExitStack() as parts:
+            listening = parts.enter_context(_listen(host, port))
+            self.url: str = _url(listening)
+            self.home: Path = _home(parts, data)
+            home = self.home
+            store = Store(None if data is None else home / "tes.sqlite")
+            parts.callback(store.close)
+            store.admit(self.token, Identity.named("main"), "main").result()
+            store.recover()
+            gds_folder = home / "gds" if gds is None else Path(gds)
+            gds_folder.mkdir(parents=True, exist_ok=True)
+            runner = LocalRunner(gds_folder, home / "scratch")
+            scheduler = Scheduler(store, runner, workers=workers)
+            parts.callback(scheduler.stop)
+            app = make_app(Service(store, scheduler, self.url))
+            config = uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=_GRACE,
+                timeout_keep_alive=_KEEP_ALIVE,
+            )
+            server = uvicorn.Server(config)
+            thread = threading.Thread(
+                target=server.run, args=([listening],), name="libica-local", daemon=True
+            )
+            scheduler.start()
+            thread.start()
+            parts.callback(_end, server, thread)
+            self._store = store
+            self._parts: contextlib.ExitStack = parts.pop_all()
+
+    def configuration(self) -> Configuration:
+        """Return a configuration that calls this service."""
+        from libica.openapi.libtes import Configuration
+
+        return Configuration(
+            host=self.url,
+            api_key={"Authorization": self.token},
+            api_key_prefix={"Authorization": "Bearer"},
+        )
+
+    def token_of(self, tenant: str, workgroup: str = "main") -> str:
+        """Return a new token, of another tenant or workgroup; the names are made up.
+
+        It takes the place of the one that this returned for them before. The service's own token
+        is of tenant and workgroup `main`.
+        """
+        token = secrets.token_urlsafe(32)
+        identity = Identity.named(tenant, workgroup, user="other")
+        self._store.admit(token, identity, f"{tenant}/{workgroup}").result()
+        return token
+
+    def close(self) -> None:
+        """End the service; runs under way are stopped."""
+        self._parts.close()
+
+    def __enter__(self) -> LocalTes:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+
+def _check_host(host: str, exposed: bool) -> None:
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not exposed:
+        raise ValueError(
+            f"{host} can be reached by other machines, and whoever has the token can run commands "
+            "as you: say expose_to_network too if that is what you want"
+        )
+
+
+def _check_token(token: str) -> str:
+    if not token.isascii() or not token.isprintable() or token.strip() != token or not token:
+        raise ValueError("the token must be printable ASCII, not empty, with no blanks around it")
+    return token
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Said to be TCP, or asyncio would not switch Nagle's algorithm off: 40 ms a call.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # on Windows it would let two services share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
+    """Return the folder to keep things in: locked, or a temporary one that goes in the end."""
+    if data is None:
+        return Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="libica-local-")))
+    home = Path(data).expanduser()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parts.callback(FolderLock(home).close)
+    return home
+
+
+def _end(server: uvicorn.Server, thread: threading.Thread) -> None:
+    server.should_exit = True
+    thread.join()

@@ -1,0 +1,207 @@
+"""Bringing an execution's inputs into a container's folders, and its outputs out of them."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .container import Container
+from .copying import Check, copy_file, copy_folder
+from .download import download
+from .places import Place, Places, shown, split_scheme
+
+_INPUT_TYPES = ("file", "folder", "manifest")
+_OUTPUT_TYPES = ("file", "folder")
+
+
+class StagingError(Exception):
+    """An input or output that could not be put in its place; the message says which and why."""
+
+
+class Staging:
+    """Moves the data of one attempt.
+
+    Args:
+        execution: Names the inputs and outputs.
+        container: Where their paths lie.
+        places: Where their URLs lie.
+        spare: A folder for files that only the staging needs.
+        check: Called often; what it raises ends the staging at once.
+    """
+
+    def __init__(
+        self,
+        execution: Mapping[str, Any],
+        container: Container,
+        places: Places,
+        spare: Path,
+        check: Check,
+    ) -> None:
+        self._inputs = execution.get("inputs") or ()
+        self._outputs = execution.get("outputs") or ()
+        self._container = container
+        self._places = places
+        self._manifest = spare / "manifest.json"
+        self._check = check
+
+    def bring_inputs(self) -> None:
+        """Copy or download every input to its path.
+
+        Raises:
+            StagingError: One could not be.
+        """
+        for mount in self._inputs:
+            with _naming("input", mount):
+                self._bring(mount)
+
+    def prepare_outputs(self) -> None:
+        """Make the folders that the command will write its outputs to.
+
+        Raises:
+            StagingError: An output has no usable path or URL.
+        """
+        for mount in self._outputs:
+            with _naming("output", mount):
+                self._places.locate(_required(mount, "url"))
+                path = self._container.at(_required(mount, "path"))
+                folder = path if _looks_like_folder(mount) else path.parent
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def store_outputs(self) -> None:
+        """Put every output where its URL says.
+
+        Raises:
+            StagingError: One was not made by the command, or could not be put there.
+        """
+        for mount in self._outputs:
+            with _naming("output", mount):
+                self._store(mount)
+
+    def _bring(self, mount: Mapping[str, Any]) -> None:
+        kind = _type(mount, _INPUT_TYPES) or "file"
+        url, path = _required(mount, "url"), _required(mount, "path")
+        target = self._container.at(path)
+        if kind == "manifest":
+            self._bring_file(url, self._manifest)
+            self._bring_listed(_entries(self._manifest.read_bytes()), target)
+        elif kind == "folder":
+            self._bring_folder(url, target)
+        else:
+            self._bring_file(url, target / _name(url) if path.endswith("/") else target)
+
+    def _bring_file(self, url: str, target: Path) -> None:
+        if split_scheme(url)[0] in ("http", "https"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            download(url, target, self._check)
+            return
+        source = self._existing(url)
+        if source.path.is_dir():
+            raise ValueError("it is a folder, and its type is not Folder")
+        copy_file(source, Place(target, None), self._check)
+
+    def _bring_folder(self, url: str, target: Path) -> None:
+        source = self._existing(url)
+        if not source.path.is_dir():
+            raise ValueError("it is no folder")
+        copy_folder(source, Place(target, None), self._check)
+
+    def _existing(self, url: str) -> Place:
+        source = self._places.locate(url)
+        if not source.path.exists():
+            raise ValueError(f"there is no {source.path}")
+        return source
+
+    def _bring_listed(self, entries: list[Mapping[str, Any]], folder: Path) -> None:
+        for entry in entries:
+            with _naming("entry", entry):
+                url = _required(entry, "url")
+                path = (entry.get("path") or _name(url)).lstrip("/")
+                if ".." in path.split("/"):
+                    raise ValueError("its path leads out of the input's")
+                target = folder / path
+                self._bring_file(url, target)
+                size, found = entry.get("size"), target.stat().st_size
+                if size is not None and size != found:
+                    raise ValueError(f"it has {found} bytes and not {size}")
+
+    def _store(self, mount: Mapping[str, Any]) -> None:
+        kind = _type(mount, _OUTPUT_TYPES)
+        url = _required(mount, "url")
+        source = Place(self._container.at(_required(mount, "path")), None)
+        if not source.path.exists():
+            raise ValueError("the command did not make it")
+        if kind and source.path.is_dir() != (kind == "folder"):
+            raise ValueError(f"it is no {kind}")
+        if source.path.is_dir():
+            copy_folder(source, self._places.locate(url), self._check, link=True)
+        else:
+            url = url + source.path.name if url.endswith("/") else url
+            copy_file(source, self._places.locate(url), self._check, link=True)
+
+
+@contextmanager
+def _naming(what: str, mount: Mapping[str, Any]) -> Iterator[None]:
+    """Turn errors into one that says which input or output it was."""
+    try:
+        yield
+    except (OSError, ValueError, StagingError) as error:
+        url, path = mount.get("url"), mount.get("path")
+        named = " ".join(str(part) for part in (what, path, url and f"({shown(str(url))})") if part)
+        raise StagingError(f"{named}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
+def _required(mount: Mapping[str, Any], name: str) -> str:
+    value = mount.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"it has no {name}")
+    return value
+
+
+def _type(mount: Mapping[str, Any], types: tuple[str, ...]) -> str:
+    """Return the type in lower case, empty where there is none."""
+    kind = str(mount.get("type") or "").lower()
+    if kind and kind not in types:
+        raise ValueError(f"its type {mount['type']!r} is none of {', '.join(types)}")
+    return kind
+
+
+def _looks_like_folder(mount: Mapping[str, Any]) -> bool:
+    """Tell whether an output is a folder; without a type its path must tell.
+
+    An output is a folder by the contract, but a path such as `/data/out.txt` is surely meant as
+    a file.
+    """
+    kind = _type(mount, _OUTPUT_TYPES)
+    if kind:
+        return kind == "folder"
+    path = str(mount["path"])
+    return path.endswith("/") or not posixpath.splitext(path)[1]
+
+
+def _entries(text: bytes) -> list[Mapping[str, Any]]:
+    """Return the entries of a manifest, their keys in lower case."""
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"the manifest is no JSON: {error}") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("the manifest is no JSON list of objects with url, size and path")
+    return [{key.lower(): value for key, value in entry.items()} for entry in entries]
+
+
+def _name(url: str) -> str:
+    """Return the file's name that a URL ends in."""
+    scheme, rest = split_scheme(url)
+    path = unquote(urlsplit(url).path) if scheme in ("http", "https", "file") else rest
+    return posixpath.basename(path.rstrip("/"))

@@ -1,0 +1,416 @@
+"""State: the tasks, versions and runs that there are, who may see them, and how they change.
+
+Each object is one row: its JSON as it is answered, beside the columns to find it by, which bear
+the names of the JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Optional
+
+from . import objects
+from .access import Identity, digest
+from .database import Database
+from .errors import Refused
+from .jobs import Job, Outcome
+from .objects import Json
+from .paging import Cursor, Listing, Page
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE tokens (
+    digest BLOB PRIMARY KEY, label TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL, workgroup TEXT NOT NULL, user TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, id TEXT NOT NULL UNIQUE,
+    createdBy TEXT NOT NULL, acl TEXT NOT NULL, name TEXT NOT NULL,
+    timeCreated TEXT NOT NULL, timeModified TEXT NOT NULL, summary TEXT NOT NULL,
+    tenantId TEXT NOT NULL, UNIQUE (tenantId, name)
+);
+CREATE INDEX tasks_name ON tasks (name, id);
+CREATE INDEX tasks_created ON tasks (timeCreated, id);
+CREATE INDEX tasks_modified ON tasks (timeModified, id);
+CREATE TABLE versions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, id TEXT NOT NULL UNIQUE,
+    createdBy TEXT NOT NULL, acl TEXT NOT NULL, version TEXT NOT NULL,
+    timeCreated TEXT NOT NULL, timeModified TEXT NOT NULL, summary TEXT NOT NULL,
+    execution TEXT, UNIQUE (scope, version)
+);
+CREATE INDEX versions_created ON versions (scope, timeCreated, id);
+CREATE INDEX versions_modified ON versions (scope, timeModified, id);
+CREATE TABLE runs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, id TEXT NOT NULL UNIQUE,
+    createdBy TEXT NOT NULL, acl TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+    timeCreated TEXT NOT NULL, timeModified TEXT NOT NULL, summary TEXT NOT NULL,
+    versionId TEXT NOT NULL, version TEXT NOT NULL, execution TEXT NOT NULL,
+    logs TEXT NOT NULL, aborting INTEGER NOT NULL
+);
+CREATE INDEX runs_name ON runs (name, id);
+CREATE INDEX runs_status ON runs (status, id);
+CREATE INDEX runs_created ON runs (timeCreated, id);
+CREATE INDEX runs_modified ON runs (timeModified, id);
+CREATE INDEX runs_waiting ON runs (seq) WHERE status = 'Pending';
+"""
+
+# What a table finds its objects by, and what a caller asks for when it asks for one of them.
+_COLUMNS = {
+    "tasks": ("id", "createdBy", "acl", "name", "timeCreated", "timeModified", "tenantId"),
+    "versions": ("id", "createdBy", "acl", "version", "timeCreated", "timeModified"),
+    "runs": ("id", "createdBy", "acl", "name", "status", "timeCreated", "timeModified"),
+}
+_PARTS = {
+    "tasks": "summary",
+    "versions": "summary, execution",
+    "runs": "summary, execution, logs, aborting",
+}
+_NOUNS = {"tasks": "task", "versions": "version", "runs": "run"}
+
+_VALUES = "(SELECT value FROM json_each(?))"
+_VISIBLE = f"(createdBy = ? OR EXISTS (SELECT 1 FROM json_each(acl) WHERE value IN {_VALUES}))"  # noqa: S608
+_DETAILS = 4096  # most characters of a run's statusDetails
+_INTERRUPTED = "The service was killed while the run was under way"
+
+dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+class Store:
+    """All that a service knows.
+
+    A caller sees what it made itself, and what names the caller in its access list; the rest does
+    not exist for it. What changes something returns a future, done when the change is safe on
+    disk. Any thread may call any method.
+
+    Args:
+        path: File to keep all in; ``None`` to keep it in memory, for as long as the store is open.
+
+    Attributes:
+        key: What only this store can sign with.
+    """
+
+    def __init__(self, path: Optional[Path] = None) -> None:
+        self._database = Database(path, _SCHEMA)
+        self.key: bytes = self._database.write(_key).result()
+
+    def close(self) -> None:
+        """Finish what was asked for, and close the file."""
+        self._database.close()
+
+    def admit(self, token: str, identity: Identity, label: str) -> Future[None]:
+        """Accept a token from now on, in place of the one that had its label before."""
+        row = (digest(token), label, *dataclasses.astuple(identity))
+
+        def apply(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)", row)
+
+        return self._database.write(apply)
+
+    def identity(self, token: str) -> Optional[Identity]:
+        """Return whose token it is; ``None`` if it was not admitted."""
+        sql = "SELECT tenant, workgroup, user FROM tokens WHERE digest = ?"
+        rows = self._database.read(sql, digest(token))
+        return Identity(*rows[0]) if rows else None
+
+    def task(self, task_id: str, by: Identity) -> str:
+        """Return a ``TaskSummary``."""
+        (summary,) = self._get("tasks", task_id, by)
+        return str(summary)
+
+    def version(self, task_id: str, version_id: str, by: Identity) -> tuple[str, Optional[str]]:
+        """Return a ``TaskVersionSummary``, and the execution that goes with it."""
+        summary, execution = self._get("versions", version_id, by, task_id)
+        return summary, execution
+
+    def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
+        """Return the versions of a task, the oldest first."""
+        sql = f"SELECT summary, execution FROM versions WHERE {_VISIBLE} AND scope = ? ORDER BY seq"  # noqa: S608
+        return self._database.read(sql, *_who(by), task_id)
+
+    def run(self, run_id: str, by: Identity) -> tuple[str, str, str]:
+        """Return a ``TaskRunSummary``, the execution and the logs."""
+        summary, execution, logs, _ = self._get("runs", run_id, by)
+        return summary, execution, logs
+
+    def _get(self, table: str, object_id: str, by: Identity, scope: str = "") -> Any:
+        return _only(self._database.read, table, object_id, by, scope)
+
+    def add_task(
+        self, task: Json, versions: Sequence[tuple[Json, Optional[Json]]] = ()
+    ) -> Future[None]:
+        """Add a task with its first versions, each with its execution."""
+
+        def apply(db: sqlite3.Connection) -> None:
+            _insert(db, "tasks", task)
+            for version, execution in versions:
+                _insert(db, "versions", version, task["id"], execution=_encoded(execution))
+
+        return self._database.write(apply)
+
+    def add_version(self, task_id: str, version: Json, execution: Optional[Json]) -> Future[None]:
+        """Add a version to a task."""
+        execution_json = _encoded(execution)
+        return self._database.write(
+            lambda db: _insert(db, "versions", version, task_id, execution=execution_json)
+        )
+
+    def add_run(self, run: Json, execution: Json) -> Future[None]:
+        """Add a run, to be started when its turn comes."""
+        launched = run.get("taskVersionSummary", {})
+        more = {
+            "versionId": launched.get("id", ""),
+            "version": launched.get("version", ""),
+            "execution": dumps(execution),
+            "logs": "[]",
+            "aborting": False,
+        }
+        return self._database.write(lambda db: _insert(db, "runs", run, **more))
+
+    def change_task(
+        self, task_id: str, by: Identity, change: Callable[[Json], Json]
+    ) -> Future[str]:
+        """Put another ``TaskSummary`` in the place of one; returns the new one."""
+
+        def apply(db: sqlite3.Connection) -> str:
+            (old,) = _only(_reader(db), "tasks", task_id, by)
+            return _update(db, "tasks", change(json.loads(old)))
+
+        return self._database.write(apply)
+
+    def change_version(
+        self,
+        task_id: str,
+        version_id: str,
+        by: Identity,
+        change: Callable[[Json], Json],
+        execution: Optional[Json],
+    ) -> Future[tuple[str, Optional[str]]]:
+        """Put another summary, and another execution if one is given, in the place of a version's.
+
+        Returns the new ones.
+        """
+
+        def apply(db: sqlite3.Connection) -> tuple[str, Optional[str]]:
+            old, kept = _only(_reader(db), "versions", version_id, by, task_id)
+            current = _encoded(execution) or kept
+            return _update(db, "versions", change(json.loads(old)), execution=current), current
+
+        return self._database.write(apply)
+
+    def abort(self, run_id: str, by: Identity) -> Future[str]:
+        """Abort a run that waits, or note that one under way is to be; returns its summary.
+
+        A run that is under way has ended when its runner says so.
+        """
+
+        def apply(db: sqlite3.Connection) -> str:
+            run = objects.changed(json.loads(_only(_reader(db), "runs", run_id, by)[0]), by)
+            if run["status"] == "Pending":
+                run.update(status="Aborted", statusDetails="Aborted before it was started")
+            elif run["status"] == "Running":
+                run.update(statusDetails="Being aborted")
+            else:
+                must = "only a run that is Pending or Running can be aborted"
+                raise Refused(400, f"Run {run_id} is {run['status']}: {must}")
+            return _update(db, "runs", run, aborting=True)
+
+        return self._database.write(apply)
+
+    def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
+        """Return the page of a list that the cursor asks for, with the total if wanted."""
+        if cursor.newest is None:
+            sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
+            cursor = dataclasses.replace(cursor, newest=self._database.read(sql)[0][0])
+        where, values = _conditions(listing, cursor, by)
+        count, limit = None, cursor.size
+        at_the_end = cursor.backwards and cursor.start is None
+        if total or at_the_end:
+            sql = f"SELECT count(*) FROM {listing.table} WHERE {where}"  # noqa: S608
+            count = self._database.read(sql, *values)[0][0]
+        if at_the_end:  # the last page begins where it would, coming from the first
+            limit = (count or 0) % cursor.size or cursor.size
+        rows = self._database.read(*_select(listing, cursor, where, values, limit + 1))
+        beyond, rows = len(rows) > limit, rows[:limit]
+        if cursor.backwards:
+            rows.reverse()
+        came_from = cursor.start is not None
+        return Page(
+            cursor,
+            [summary for _, _, summary in rows],
+            (rows[0][:2], rows[-1][:2]) if rows else None,
+            before=beyond if cursor.backwards else came_from,
+            after=came_from if cursor.backwards else beyond,
+            total=count if total else None,
+        )
+
+    def pending(self) -> list[str]:
+        """Return the ids of the runs that wait to be started, the oldest first."""
+        sql = "SELECT id FROM runs WHERE status = 'Pending' ORDER BY seq"
+        return [run_id for (run_id,) in self._database.read(sql)]
+
+    def job(self, run_id: str) -> Job:
+        """Return the attempt that the run waits for."""
+        rows = self._database.read("SELECT execution FROM runs WHERE id = ?", run_id)
+        execution = json.loads(rows[0][0])
+        return Job(run_id, execution, execution["retryCount"] + 1)
+
+    def started(self, job: Job) -> bool:
+        """Note that the job starts; false if its run waits no longer, because it was aborted."""
+
+        def apply(db: sqlite3.Connection) -> bool:
+            run = _Run(db, job.run_id)
+            if run.summary["status"] != "Pending":
+                return False
+            run.save(db, "Running", f"Attempt {job.attempt} is under way")
+            return True
+
+        return self._database.write(apply).result()
+
+    def ended(self, job: Job, outcome: Outcome, again: bool) -> None:
+        """Note how the job ended; ``again`` lets its run wait for another attempt."""
+        self._database.write(lambda db: _Run(db, job.run_id).end(db, outcome, again)).result()
+
+    def recover(self) -> None:
+        """Let the runs that an earlier service left under way start again, or fail."""
+
+        def apply(db: sqlite3.Connection) -> None:
+            sql = "SELECT id FROM runs WHERE status = 'Running' ORDER BY seq"
+            for (run_id,) in db.execute(sql).fetchall():
+                _Run(db, run_id).interrupted(db)
+
+        self._database.write(apply).result()
+
+
+class _Run:
+    """A run as it is in a transaction, to be changed in it."""
+
+    def __init__(self, db: sqlite3.Connection, run_id: str) -> None:
+        sql = f"SELECT {_PARTS['runs']} FROM runs WHERE id = ?"  # noqa: S608
+        summary, execution, logs, self.aborting = db.execute(sql, (run_id,)).fetchone()
+        self.summary: Json = json.loads(summary)
+        self.execution: Json = json.loads(execution)
+        self.logs: list[Json] = json.loads(logs)
+
+    def interrupted(self, db: sqlite3.Connection) -> None:
+        """Note that the service was killed while an attempt was under way."""
+        again = self.execution["retryCount"] < self.execution["retryLimit"]
+        details = _INTERRUPTED if again else f"{_INTERRUPTED}, and its retryLimit is used up"
+        times = {"startTime": self.summary["timeModified"], "endTime": objects.now()}
+        self.end(db, Outcome("Failed", details, {**times, "error": details}), again)
+
+    def end(self, db: sqlite3.Connection, outcome: Outcome, again: bool) -> None:
+        """Note how an attempt ended."""
+        self.logs.append(outcome.log)
+        if self.aborting and outcome.status != "Completed":
+            self.save(db, "Aborted", "Aborted while it was under way")
+        elif again:
+            self.execution["retryCount"] += 1
+            following = self.execution["retryCount"] + 1
+            self.save(db, "Pending", f"Waiting for attempt {following}: {outcome.details}")
+        else:
+            self.save(db, outcome.status, outcome.details)
+
+    def save(self, db: sqlite3.Connection, status: str, details: str) -> None:
+        """Write the run with another status."""
+        self.summary.update(
+            status=status, statusDetails=details[:_DETAILS], timeModified=objects.now()
+        )
+        parts = {"execution": dumps(self.execution), "logs": dumps(self.logs)}
+        _update(db, "runs", self.summary, **parts)
+
+
+def _key(db: sqlite3.Connection) -> bytes:
+    """Return the store's key, made when it is first asked for."""
+    db.execute("INSERT OR IGNORE INTO settings VALUES ('key', ?)", (os.urandom(32),))
+    (key,) = db.execute("SELECT value FROM settings WHERE name = 'key'").fetchone()
+    return bytes(key)
+
+
+def _reader(db: sqlite3.Connection) -> Callable[..., list[Any]]:
+    return lambda sql, *values: db.execute(sql, values).fetchall()
+
+
+def _only(
+    read: Callable[..., list[Any]], table: str, object_id: str, by: Identity, scope: str = ""
+) -> Any:
+    """Return the parts of the one object of that id, if the caller may see it."""
+    sql = f"SELECT {_PARTS[table]} FROM {table} WHERE id = ? AND scope = ? AND {_VISIBLE}"  # noqa: S608
+    rows = read(sql, object_id, scope, *_who(by))
+    if not rows:
+        raise Refused(404, f"There is no {_NOUNS[table]} {object_id!r} that you may see")
+    return rows[0]
+
+
+def _who(by: Identity) -> tuple[str, str]:
+    """Return the values for ``_VISIBLE``."""
+    return by.user, dumps(by.acl)
+
+
+def _insert(
+    db: sqlite3.Connection, table: str, summary: Json, scope: str = "", **more: Any
+) -> None:
+    row = {"scope": scope, **_row(table, summary), **more}
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    try:
+        db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
+    except sqlite3.IntegrityError:
+        raise _taken(table, summary) from None
+
+
+def _update(db: sqlite3.Connection, table: str, summary: Json, **more: Any) -> str:
+    row = {**_row(table, summary), **more}
+    changes = ", ".join(f"{name} = ?" for name in row)
+    values = (*row.values(), summary["id"])
+    try:
+        db.execute(f"UPDATE {table} SET {changes} WHERE id = ?", values)  # noqa: S608
+    except sqlite3.IntegrityError:
+        raise _taken(table, summary) from None
+    return str(row["summary"])
+
+
+def _row(table: str, summary: Json) -> Json:
+    row = {name: summary.get(name, "") for name in _COLUMNS[table]}
+    return {**row, "acl": dumps(summary["acl"]), "summary": dumps(summary)}
+
+
+def _taken(table: str, summary: Json) -> Refused:
+    name = summary.get("version", summary.get("name"))
+    return Refused(409, f"There is already a {_NOUNS[table]} of the name {name!r}", str(name))
+
+
+def _encoded(execution: Optional[Json]) -> Optional[str]:
+    return None if execution is None else dumps(execution)
+
+
+def _conditions(listing: Listing, cursor: Cursor, by: Identity) -> tuple[str, list[Any]]:
+    """Return the condition that the objects of a list meet, and its values."""
+    where = ["seq <= ?", "scope = ?", _VISIBLE]
+    values: list[Any] = [cursor.newest, cursor.scope, *_who(by)]
+    for name, accepted in cursor.filters.items():
+        condition = listing.filters[name]
+        where.append(condition.format(_VALUES))
+        values += [dumps(accepted)] * condition.format("?").count("?")
+    return " AND ".join(where), values
+
+
+def _select(
+    listing: Listing, cursor: Cursor, where: str, values: list[Any], limit: int
+) -> tuple[Any, ...]:
+    """Return the query for the objects from where the cursor starts, and its values."""
+    column = listing.sorts[cursor.sort]
+    downwards = cursor.descending != cursor.backwards
+    if cursor.start is not None:
+        where += f" AND ({column}, id) {'<' if downwards else '>'} (?, ?)"
+        values = [*values, *cursor.start]
+    order = "DESC" if downwards else "ASC"
+    sql = (
+        f"SELECT {column}, id, summary FROM {listing.table} WHERE {where} "  # noqa: S608
+        f"ORDER BY {column} {order}, id {order} LIMIT ?"
+    )
+    return sql, *values, limit

@@ -1,0 +1,58 @@
+"""What the tests of running share: stand-in commands, and one attempt from start to end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any, Optional
+
+from libica.local.jobs import Job, Outcome
+from libica.local.runner import LocalRunner
+
+
+class Bench:
+    """A runner with folders of its own and a `PATH` on which stand-ins come first."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.gds = folder / "gds"
+        self.scratch = folder / "scratch"
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        path = f"{self.bin}{os.pathsep}{os.defpath}"
+        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=0.2, **options)
+
+    def command(self, name: str, script: str) -> Path:
+        """Put a stand-in shell script on the PATH."""
+        file = self.bin / name
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+        return file
+
+    def put(self, path: str, text: str) -> Path:
+        """Write a file beneath the gds folder."""
+        file = self.gds / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def read(self, path: str) -> str:
+        """Read a file beneath the gds folder."""
+        return (self.gds / path).read_text()
+
+    def run(
+        self, execution: dict[str, Any], stop: Optional[threading.Event] = None, attempt: int = 1
+    ) -> Outcome:
+        """Carry out one attempt of the run `trn.1`; the scratch folder is clean after it."""
+        execution = {"systemFiles": {"url": "gds://volume/logs"}, **execution}
+        outcome = self.runner.run(Job("trn.1", execution, attempt), stop or threading.Event())
+        assert [path.name for path in self.scratch.glob("runner-*/*")] == ["lock"]
+        return outcome
+
+    def shell(self, script: str, **more: Any) -> Outcome:
+        """Carry out a shell script."""
+        return self.run({"command": "sh", "args": ["-c", script], **more})
+
+    def stdout(self) -> str:
+        """Read what the first attempt wrote."""
+        return self.read("volume/logs/trn.1/stdout-1.log")

@@ -1,0 +1,45 @@
+"""The machine of an execution is read from its resources."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+from libica.local.machines import Machine, machine_of
+
+
+@pytest.mark.parametrize(
+    ("resources", "machine"),
+    [
+        (None, (0.8, 3)),
+        ({}, (0.8, 3)),
+        ({"type": None, "size": ""}, (0.8, 3)),
+        ({"size": "xxlarge"}, (8, 28)),
+        ({"type": "fpga"}, (7.5, 118)),
+        ({"type": "standardhicpu", "size": "medium"}, (35.5, 68)),
+        ({"type": "STANDARDHIMEM", "size": "XLarge"}, (95.5, 764)),
+        ({"size": "large", "cpuCores": 3}, (3, 7)),
+        ({"size": "large", "memoryGb": 1.5, "cpuCores": 0}, (2, 1.5)),
+    ],
+)
+def test_type_size_and_numbers_tell_the_machine(
+    resources: Optional[dict[str, Any]], machine: tuple[float, float]
+) -> None:
+    assert machine_of(resources) == Machine(*machine)
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"type": "gpu"}, "type 'gpu': it is one of standard, standardHiCpu"),
+        ({"type": "fpga", "size": "xlarge"}, "size 'xlarge': it is one of small, medium, large$"),
+        ({"cpuCores": -1}, "cpuCores must be"),
+        ({"memoryGb": "4"}, "memoryGb must be"),
+        ({"memoryGb": float("nan")}, "memoryGb must be"),
+        ({"cpuCores": True}, "cpuCores must be"),
+    ],
+)
+def test_what_does_not_exist_is_refused(resources: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        machine_of(resources)

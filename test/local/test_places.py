@@ -1,0 +1,67 @@
+"""URLs name places beneath one folder, or files; never one outside of where they belong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from libica.local.places import Places, shown
+
+
+def test_urls_name_places(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    assert places.locate("gds://volume/a/b.txt").path == tmp_path / "volume/a/b.txt"
+    assert places.locate("GDS://volume/a//b/").path == tmp_path / "volume/a/b"
+    assert places.locate("gds://volume").path == tmp_path / "volume"
+    assert places.locate("s3://bucket/key").path == tmp_path / ".s3/bucket/key"
+    assert places.locate("file:///a%20b/c#d").path == Path("/a b/c#d")
+    assert places.locate("file://localhost/a").path == Path("/a")
+    assert places.locate("/a/b c").path == Path("/a/b c")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gds://",
+        "gds:///a",
+        "gds://volume/../../x",
+        "gds://../x",
+        "gds://.s3/bucket/x",
+        "gds://volume/..\\x",
+        "s3://bucket/../x",
+        "file://host/x",
+        "http://host/x",
+        "drs://x/y",
+        "relative/x",
+        "",
+    ],
+)
+def test_what_names_no_place_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Places(tmp_path).locate(url)
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    gds = tmp_path / "gds"
+    (gds / "volume").mkdir(parents=True)
+    (gds / "volume/link").symlink_to(tmp_path)
+    (gds / "volume/inside").symlink_to(gds)
+    assert Places(gds).locate("gds://volume/inside/x")
+    with pytest.raises(ValueError, match="leads out"):
+        Places(gds).locate("gds://volume/link/x")
+
+
+def test_the_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "gds").symlink_to(tmp_path / "real")
+    assert (
+        Places(tmp_path / "gds")
+        .locate("gds://volume/x")
+        .path.parent.parent.samefile(tmp_path / "real")
+    )
+
+
+def test_what_is_shown_has_no_secrets() -> None:
+    assert shown("https://me:pw@host/a/b?X-Amz-Signature=1#f") == "https://host/a/b"
+    assert shown("gds://volume/what?") == "gds://volume/what?"

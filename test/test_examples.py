@@ -1,0 +1,296 @@
+"""The examples, and those in the guide, do what they say on a service of this machine."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs libica[local]")
+pytest.importorskip("uvicorn", reason="needs libica[local]")
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+DATA = EXAMPLES / "data"
+SAMPLES = ["sample-a", "sample-b", "sample-c"]
+
+
+def expected(path: Path) -> str:
+    """What the example shows for a file, counted in another way."""
+    lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
+    records = [lines[start : start + 4] for start in range(0, len(lines), 4)]
+    scores = [score - 33 for _, _, _, line in records for score in line.encode("ascii")]
+    assert len(scores) == sum(len(sequence) for _, sequence, _, _ in records)
+    mean = round(sum(scores) / len(scores), 2)
+    return f"reads {len(records)}, bases {len(scores)}, mean quality {mean}"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment that names no service, and keeps what an example leaves for its user."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ICA_")}
+    kept.pop("PYTHONWARNINGS", None)
+    return {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+
+
+def quickstart(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "quickstart.py"), *args]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def table(output: str) -> dict[str, tuple[str, str, str]]:
+    """Sample -> status, seconds and result."""
+    heading, *lines = output.splitlines()
+    assert heading.split() == ["sample", "status", "seconds", "result"]
+    found = {}
+    for line in lines:
+        row = re.fullmatch(r"(\S+) +(\w+) +([\d.]*)  (\S.*)", line)
+        if row:
+            found[row[1]] = (row[2], row[3], row[4])
+    return found
+
+
+class TestQuickstart:
+    def test_counts_the_samples_beside_it(self, environment: dict[str, str], tmp_path: Path):
+        done = quickstart(environment)
+        assert (done.stderr, done.returncode) == ("", 0), done.stdout
+        rows = table(done.stdout)
+        assert list(rows) == SAMPLES
+        for sample, (status, seconds, result) in rows.items():
+            assert status == "Completed"
+            assert 0 <= float(seconds) < 30
+            assert result == expected(DATA / f"{sample}.fastq.gz")
+        folder = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
+        assert tmp_path in folder.parents
+        assert (folder / "sample-a" / "counts.json").is_file()
+        assert any((folder / "logs").rglob("*"))
+
+    def test_counts_a_sample_of_yours(self, environment: dict[str, str], tmp_path: Path):
+        path = tmp_path / "mine.fastq.gz"
+        path.write_bytes(gzip.compress(b"@1\nACGT\n+\nIIII\n@2\nAC\n+\nI!\n"))
+        done = quickstart(environment, "--sample", "mine", path.as_uri())
+        assert (done.stderr, done.returncode) == ("", 0), done.stdout
+        assert table(done.stdout)["mine"][2] == expected(path)
+        assert expected(path) == "reads 2, bases 6, mean quality 33.33"
+
+    def test_tells_why_a_run_failed(self, environment: dict[str, str], tmp_path: Path):
+        path = tmp_path / "plain.fastq.gz"
+        path.write_text("@1\nACGT\n+\nIIII\n", encoding="ascii")
+        good = (DATA / "sample-a.fastq.gz").as_uri()
+        done = quickstart(environment, "--sample", "bad", path.as_uri(), "--sample", "good", good)
+        assert (done.stderr, done.returncode) == ("", 1), done.stdout
+        rows = table(done.stdout)
+        assert rows["good"][0] == "Completed"
+        status, _, why = rows["bad"]
+        details, url = re.fullmatch(r"(.+); its stderr: gds://quickstart/(\S+)", why).groups()
+        assert (status, details) != ("Failed", "None")
+        folder = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
+        assert "BadGzipFile" in (folder / url).read_text(encoding="utf-8")
+
+    def test_uses_the_service_that_is_named(self, environment: dict[str, str], tmp_path: Path):
+        from libica.local import LocalTes
+
+        gds = tmp_path / "gds"
+        gds.mkdir()
+        url = (DATA / "sample-a.fastq.gz").as_uri()
+        with LocalTes(gds=gds) as tes:
+            configuration = tes.configuration()
+            environment["ICA_BASE_URL"] = configuration.host
+            environment["ICA_ACCESS_TOKEN"] = configuration.api_key["Authorization"]
+            for number in (1, 2):  # the second time, the task and its version are there
+                results = f"gds://volume/{number}"
+                done = quickstart(environment, "--sample", "a", url, "--results", results)
+                assert (done.stderr, done.returncode) == ("", 0), done.stdout
+                status, _, result = table(done.stdout)["a"]
+                assert (status, result) == ("Completed", f"{results}/a/counts.json")
+                assert (gds / "volume" / str(number) / "a" / "counts.json").is_file()
+
+    @pytest.mark.parametrize("args", [(), ("--sample", "a", "b"), ("--results", "gds://a/b")])
+    def test_says_what_a_named_service_needs(
+        self, environment: dict[str, str], args: tuple[str, ...]
+    ):
+        done = quickstart({**environment, "ICA_BASE_URL": "http://127.0.0.1:9"}, *args)
+        assert done.returncode == 2
+        assert "--sample NAME URL" in done.stderr
+        assert "--results URL" in done.stderr
+
+    def test_takes_no_results_folder_for_its_own_service(self, environment: dict[str, str]):
+        done = quickstart(environment, "--results", "gds://a/b")
+        assert done.returncode == 2
+        assert "ICA_BASE_URL" in done.stderr
+
+    def test_says_that_the_token_is_missing(self, environment: dict[str, str]):
+        environment["ICA_BASE_URL"] = "http://127.0.0.1:9"
+        done = quickstart(environment, "--sample", "a", "b", "--results", "gds://a/b")
+        assert done.returncode == 1
+        assert "Set the environment variable ICA_ACCESS_TOKEN" in done.stderr
+
+
+class TestNotebook:
+    @pytest.fixture
+    def notebook(self) -> Any:
+        nbformat = pytest.importorskip("nbformat")
+        notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+
+    def test_counts_the_samples_beside_it(
+        self, notebook: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ):
+        nbclient = pytest.importorskip("nbclient")
+        pytest.importorskip("ipykernel")
+        for name in os.environ:  # the kernel is a process of its own
+            monkeypatch.delenv(name)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        place = {"metadata": {"path": str(EXAMPLES)}}
+        nbclient.NotebookClient(notebook, timeout=60, resources=place).execute()
+        streams = [
+            output
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            if output.output_type == "stream"
+        ]
+        assert {output.name for output in streams} == {"stdout"}
+        printed = "".join(output.text for output in streams)
+        for sample in SAMPLES:
+            assert re.search(
+                rf"{sample} +Completed .*{re.escape(expected(DATA / f'{sample}.fastq.gz'))}",
+                printed,
+            )
+
+    def test_is_kept_clean(self, notebook: Any):
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                assert (cell.outputs, cell.execution_count) == ([], None)
+
+    def test_runs_what_the_script_runs(self, notebook: Any):
+        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
+        for name in ("COUNT", "EXECUTION", "OVER"):
+            assert constants(code)[name] == constants(script)[name]
+
+
+def constants(code: str) -> dict[str, str]:
+    """The values that a piece of code gives to names at its top."""
+    return {
+        ast.unparse(node.targets[0]): ast.dump(node.value)
+        for node in ast.parse(code).body
+        if isinstance(node, ast.Assign)
+    }
+
+
+class TestSamples:
+    def test_are_what_the_script_makes(self, tmp_path: Path):
+        subprocess.run([sys.executable, str(DATA / "simulate.py"), str(tmp_path)], check=True)
+        made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        kept = {path.name: path.read_bytes() for path in DATA.glob("*.fastq.gz")}
+        assert sorted(made) == sorted(kept) == [f"{name}.fastq.gz" for name in SAMPLES]
+        for name, data in made.items():
+            assert gzip.decompress(data) == gzip.decompress(kept[name])
+        if "ng" not in zlib.ZLIB_RUNTIME_VERSION:  # zlib-ng packs the same content otherwise
+            assert made == kept
+
+    def test_are_as_their_readme_says(self):
+        readme = (DATA / "README.md").read_text(encoding="utf-8")
+        samples = runpy.run_path(str(DATA / "simulate.py"))["SAMPLES"]
+        for name, (count, length, best) in samples.items():
+            row = f"| `{name}.fastq.gz` | {count} | {length} | {best - 5} to {best} |"
+            assert row in readme
+            lines = gzip.decompress((DATA / f"{name}.fastq.gz").read_bytes()).splitlines()
+            assert len(lines) == 4 * count
+            assert {len(line) for line in lines[1::2]} == {length}  # bases and qualities
+
+
+class TestGuide:
+    GUIDE = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
+
+    @staticmethod
+    def blocks(language: str) -> list[str]:
+        return re.findall(rf"^```{language}\n(.*?)^```", TestGuide.GUIDE, re.DOTALL | re.MULTILINE)
+
+    @pytest.fixture
+    def served(self, environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+        """The environment after pasting what the command line prints."""
+        command = [sys.executable, "-m", "libica.local", "serve", "--port", "0"]
+        command += ["--gds", str(tmp_path / "gds")]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True
+        ) as server:
+            try:
+                assert server.stdout is not None
+                lines = [server.stdout.readline() for _ in range(2)]
+                exports = [re.fullmatch(r"export (\w+)=(\S+)\n", line) for line in lines]
+                yield {**environment, **{found[1]: found[2] for found in exports if found}}
+            finally:
+                server.terminate()
+        assert server.returncode == 0
+
+    def test_python(self, served: dict[str, str], tmp_path: Path):
+        programs = [block for block in self.blocks("python") if "def test_" not in block]
+        assert len(programs) == 2
+        for program in programs:
+            command = [sys.executable, "-W", "error", "-c", program]
+            done = subprocess.run(
+                command, env=served, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            )
+            assert (done.stderr, done.returncode) == ("", 0)
+
+    @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+    def test_curl(self, served: dict[str, str], tmp_path: Path):
+        (script,) = self.blocks("sh")
+        done = subprocess.run(
+            ["sh", "-e", "-c", script], env=served, capture_output=True, text=True, timeout=60
+        )
+        assert (done.stderr, done.returncode) == ("", 0)
+        assert done.stdout.count('"name":"hello"') == 2
+        stored, end = tmp_path / "gds" / "volume" / "out" / "hello.txt", time.monotonic() + 30
+        while not stored.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert stored.read_text(encoding="ascii") == "hello\n"
+
+    def test_tests(self, environment: dict[str, str], tmp_path: Path):
+        (tests,) = [block for block in self.blocks("python") if "def test_" in block]
+        (tmp_path / "test_it.py").write_text(tests, encoding="utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "libica.local.pytest_plugin",
+            "-W",
+            "error",
+        ]
+        # With the plugin named here, it does not matter whether it is installed.
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        environment["PYTEST_ADDOPTS"] = ""
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout
+        assert "2 passed" in done.stdout
+
+    def test_options(self):
+        """The table has each option of the command, and no other."""
+        command = [sys.executable, "-m", "libica.local", "serve", "--help"]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        told = re.findall(r"^\| `(--[\w-]+) ", self.GUIDE, re.MULTILINE)
+        assert {*told, "--expose-to-network", "--help"} == set(re.findall(r"--[a-z-]+", shown))
+
+    def test_links(self):
+        for target in re.findall(r"\]\((?!#)(.+?)\)", self.GUIDE):
+            assert (ROOT / "docs" / target).is_file()
