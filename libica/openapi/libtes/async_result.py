@@ -75,7 +75,8 @@ class Workers:
         """End the threads once all that was submitted is done."""
         self.__del__()
         for thread in self._threads:
-            thread.join()
+            if thread is not threading.current_thread():
+                thread.join()
 
     def __del__(self) -> None:
         for _ in self._threads:

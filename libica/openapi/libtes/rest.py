@@ -166,7 +166,8 @@ class Rest:
 
     def _connections(self, url: str) -> tuple[Connections, str]:
         """Return the connections to use, and what they are to be asked for."""
-        origin = "/".join(url.split("/", 3)[:3])
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
         # A forked child must not write to the connections of its parent.
         headers = str(self._configuration.proxy_headers)
         made_with = (os.getpid(), origin, headers, *_MADE_WITH(self._configuration))
@@ -183,8 +184,8 @@ class Rest:
 def connection_exception(error: Exception, request: Request) -> ApiConnectionException:
     """Say in this package's terms why urllib3 has no answer; ``__cause__`` is its error."""
     root: BaseException = error
-    while root.__cause__ or root.__context__:
-        root = root.__cause__ or root.__context__ or root
+    while inner := root.__cause__ or (None if root.__suppress_context__ else root.__context__):
+        root = inner
     cls, what = next(say for known, say in _FAILURES.items() if isinstance(error, known))
     if cls is ours.TlsException and _in_use(root):
         cls, what = _FAILURES[Exception]
@@ -226,7 +227,7 @@ def _retry_after(response: BaseHTTPResponse) -> Optional[float]:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
