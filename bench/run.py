@@ -59,10 +59,15 @@ def main() -> None:
     cases.check()
     with server.running(cases.ANSWERS) as host, tempfile.TemporaryDirectory() as bytecode:
         child = functools.partial(in_child, bytecode)
+        rows = _rows(cases.Client(host), cases.Plain(host), child)
+        names = [row.name for row in rows]
+        wanted = options.only or names
+        if not set(wanted).issubset(names):
+            parser.error(f"the rows are {', '.join(names)}")
         print(f"Python {platform.python_version()}, urllib3 {version('urllib3')}\n")
         print(_LINE.format("", "ours", "urllib3+json", "ratio", "in ten parts", "target", ""))
-        for row in _rows(cases.Client(host), cases.Plain(host), child):
-            if not options.only or row.name in options.only:
+        for row in rows:
+            if row.name in wanted:
                 rounds = max(PARTS, options.rounds or row.rounds)
                 print(_line(row, compare(row.ours, row.plain, rounds)), flush=True)
 
@@ -147,7 +152,8 @@ def in_child(bytecode: str, code: str) -> Measure:
     Compiled modules are kept in a folder of this run, whatever the environment says of them.
     """
     timer = f"from time import perf_counter as now; t = now(); {code}; print((now() - t) * 1e6)"
-    environment = {**os.environ, "PYTHONPATH": ROOT, "PYTHONPYCACHEPREFIX": bytecode}
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": bytecode}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-c", timer]
 

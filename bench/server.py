@@ -35,7 +35,6 @@ def running(answers: Answers) -> Iterator[str]:
         process.stdin.write(json.dumps(answers) + "\n")
         process.stdin.flush()
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()  # which ends it, as the end of this process would
 
 
 def _main() -> None:
@@ -46,7 +45,7 @@ def _main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     threading.Thread(target=_accept, args=(listener, prepared), daemon=True).start()
     print(listener.getsockname()[1], flush=True)
-    sys.stdin.read()
+    sys.stdin.read()  # until the other process closes it, or ends
 
 
 def _accept(listener: socket.socket, prepared: Mapping[bytes, bytes]) -> None:

@@ -20,7 +20,7 @@ from libica.openapi.libtes.async_result import Workers
 
 from .helpers import run_python
 
-LONG = 30.0  # seconds that no test waits unless it fails
+LONG = 10.0  # seconds that no test waits unless it fails
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_get_raises_whatever_the_call_raised(workers: Workers, raised: Any) -> N
         raise raised()
 
     with pytest.raises(raised):
-        workers.submit(call).get()
+        workers.submit(call).get(LONG)
 
 
 def test_a_worker_survives_a_call_that_raises(go: threading.Event) -> None:
@@ -249,8 +249,25 @@ def test_a_cancelled_call_raises_when_asked(cancelled: AsyncResult[None]) -> Non
 
 
 def test_a_cancelled_call_is_ready_and_not_successful(cancelled: AsyncResult[None]) -> None:
-    cancelled.wait(LONG)
     assert (cancelled.ready(), cancelled.cancelled(), cancelled.successful()) == (True, True, False)
+
+
+def test_nobody_waits_for_a_cancelled_call(cancelled: AsyncResult[None]) -> None:
+    started = time.monotonic()
+    cancelled.wait(LONG)
+    assert time.monotonic() - started < LONG / 2
+
+
+def test_who_waits_for_a_call_that_is_cancelled_is_woken(go: threading.Event) -> None:
+    workers = Workers(1)
+    workers.submit(lambda: go.wait(LONG))
+    result = workers.submit(fail)
+    threading.Timer(0.02, result.cancel).start()
+    started = time.monotonic()
+    result.wait(LONG)
+    assert time.monotonic() - started < LONG / 2
+    go.set()
+    workers.close()
 
 
 def test_a_call_that_runs_cannot_be_cancelled(

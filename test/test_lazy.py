@@ -214,13 +214,14 @@ except ImportError as error:
     assert run_python(code) == f"{package}\n"
 
 
-def test_a_missing_dependency_is_named_and_not_taken_for_an_unknown_name() -> None:
-    code = """
+@pytest.mark.parametrize("name", ["ApiClient", "TasksApi", "rest", "api_client"])
+def test_a_missing_dependency_is_named_and_not_taken_for_an_unknown_name(name: str) -> None:
+    code = f"""
 import sys
 sys.modules["urllib3"] = None
 from libica.openapi import libtes
 try:
-    libtes.ApiClient
+    libtes.{name}
 except ModuleNotFoundError as error:
     print(error.name.partition(".")[0])
 """

@@ -29,7 +29,7 @@ class Places:
     """
 
     def __init__(self, gds: Path) -> None:
-        self.gds = gds.absolute()
+        self.gds: Path = gds.absolute()
 
     def locate(self, url: str) -> Place:
         """Return the place that a URL or an absolute path names, whether it exists or not.

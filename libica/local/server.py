@@ -88,9 +88,9 @@ class LocalTes:
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
             store.recover()
-            gds_folder = home / "gds" if gds is None else Path(gds)
-            gds_folder.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(gds_folder, home / "scratch")
+            self._gds: Path = home / "gds" if gds is None else Path(gds)
+            self._gds.mkdir(parents=True, exist_ok=True)
+            runner = LocalRunner(self._gds, home / "scratch")
             scheduler = Scheduler(store, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
@@ -112,6 +112,11 @@ class LocalTes:
             parts.callback(_end, server, thread)
             self._store = store
             self._parts: contextlib.ExitStack = parts.pop_all()
+
+    @property
+    def gds(self) -> Path:
+        """The folder that stands for ``gds://``."""
+        return self._gds
 
     def configuration(self) -> Configuration:
         """Return a configuration that calls this service."""

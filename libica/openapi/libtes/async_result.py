@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Optional, TypeVar
 
@@ -23,8 +24,7 @@ class AsyncResult(Future[T]):
         """Wait for the result and return it, or raise what the call raised.
 
         Raises:
-            TimeoutError: The call goes on after ``timeout`` seconds. It is the exception of
-                ``concurrent.futures`` and of ``multiprocessing`` at once.
+            TimeoutError: The call goes on; as in ``concurrent.futures`` and ``multiprocessing``.
         """
         self.wait(timeout)
         if self.done():
@@ -36,7 +36,8 @@ class AsyncResult(Future[T]):
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """Wait until the call has ended, or until ``timeout`` seconds have passed."""
-        wait([self], timeout)
+        with suppress(FutureTimeoutError, CancelledError):
+            self.exception(timeout)
 
     def ready(self) -> bool:
         """Tell whether the call has ended."""

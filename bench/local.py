@@ -1,0 +1,134 @@
+"""Measure how many calls a second the local service answers, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+ROOT = str(Path(__file__).resolve().parents[1])
+CLIENTS = (1, 8)
+RUNS = 1000  # that there are, at the least, when gets and lists are measured
+SLEEP = {"image": {"name": "any"}, "command": "sleep", "args": ["600"], "retryLimit": 0}
+TRUE = {"image": {"name": "any"}, "command": "true", "retryLimit": 0}
+CALLS = {
+    "launch": ("POST", "/v1/tasks/{task}/versions/{version}:launch"),
+    "get": ("GET", "/v1/tasks/runs/{run}"),
+    "list, pages of 10": ("GET", "/v1/tasks/runs?pageSize=10"),
+    "list, pages of 1000": ("GET", "/v1/tasks/runs?pageSize=1000"),
+}
+
+
+class Client:
+    """Calls the service with urllib3 alone, over a connection of its own."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        )
+
+    def send(self, method: str, path: str, body: bytes = b"{}") -> bytes:
+        """Return the body of an answer, which must be a success."""
+        sent = body if method == "POST" else None
+        answer = self._pool.request(method, self._url + path, body=sent, retries=False)
+        if answer.status not in (200, 201):
+            raise SystemExit(f"{method} {path}: {answer.status} {answer.data!r}")
+        return answer.data
+
+    def made(self, path: str, body: object) -> Any:
+        """Return what a POST made."""
+        return json.loads(self.send("POST", path, json.dumps(body).encode()))
+
+
+def main() -> None:
+    """Measure in memory and with a data folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=0.7, help="of each measure (%(default)s)")
+    seconds = parser.parse_args().seconds
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
+    print(
+        "| calls a second | in memory, 1 client | 8 clients | with `--data`, 1 client | 8 clients |"
+    )
+    print("|---|--:|--:|--:|--:|")
+    columns = [_measured(kept, clients, seconds) for kept in (False, True) for clients in CLIENTS]
+    for name in CALLS:
+        print(f"| {name} | " + " | ".join(f"{each[name]:.0f}" for each in columns) + " |")
+
+
+def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
+    """Return the calls a second of each kind, of a new service."""
+    with tempfile.TemporaryDirectory() as data, _service(["--data", data] * kept) as (url, token):
+        first = Client(url, token)
+        # One run is under way for as long as this lasts, so that those launched wait: what is
+        # measured is the service, not how fast this machine starts processes.
+        first.made("/v1/tasks/runs", {"execution": SLEEP})
+        versions = [{"version": "1", "execution": TRUE}]
+        task = first.made("/v1/tasks", {"name": "load", "taskVersions": versions})
+        names = {"task": task["id"], "version": task["taskVersions"][0]["id"]}
+        launch = CALLS["launch"][1].format(**names)
+        names["run"] = first.made(launch, {})["id"]
+        several = [Client(url, token) for _ in range(clients)]
+        found = {}
+        for name, (method, path) in CALLS.items():
+            found[name] = _rate(several, method, path.format(**names), seconds)
+            if name == "launch":
+                for _ in range(RUNS - round(found[name] * seconds)):
+                    first.send("POST", launch)
+        return found
+
+
+def _rate(clients: Sequence[Client], method: str, path: str, seconds: float) -> float:
+    """Return the calls a second that the clients together have answered."""
+    counts = [0] * len(clients)
+    start = threading.Barrier(len(clients) + 1)
+
+    def work(number: int) -> None:
+        clients[number].send(method, path)
+        start.wait()
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            clients[number].send(method, path)
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in range(len(clients))]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    started = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - started)
+
+
+@contextmanager
+def _service(options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Serve in a process of its own; yield its URL and token."""
+    options = ["--port", "0", "--workers", "1", *options]
+    command = [sys.executable, "-m", "libica.local", "serve", *options]
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            lines = [process.stdout.readline().strip().partition("=")[2] for _ in range(2)]
+            yield lines[0], lines[1]
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    main()
