@@ -41,7 +41,7 @@ def test_no_server_error_and_no_undeclared_status(
         *[sys.executable, "-W", "ignore", "-m", "schemathesis.cli", "run", str(narrowed)],
         *["--url", service.url, "--header", f"Authorization: Bearer {caller.token}"],
         *["--checks", "not_a_server_error,status_code_conformance"],
-        *["--phases", "examples,fuzzing", "--max-examples", "10"],
+        *["--phases", "examples,fuzzing", "--max-examples", "4"],
         *["--generation-deterministic", "--no-shrink"],
         *["--suppress-health-check", "all", "--warnings", "off", "--no-color"],
     ]
