@@ -359,14 +359,6 @@ def test_threads_that_are_no_number_are_refused(
     assert server.asked == []
 
 
-def test_many_threads_may_use_one_client(server: Server, client: libtes.ApiClient) -> None:
-    server.answer(lambda asked: Answer(body={"id": asked.path.rpartition("/")[2]}))
-    api = libtes.TaskRunsApi(client)
-    ids = [f"trn.{number}" for number in range(64)]
-    with ThreadPoolExecutor(16) as threads:
-        assert [run.id for run in threads.map(api.get_task_run, ids)] == ids
-
-
 def test_connections_are_kept_open(server: Server, client: libtes.ApiClient) -> None:
     for _ in range(5):
         libtes.TasksApi(client).list_tasks()

@@ -23,7 +23,7 @@ from .small_tes import serving
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 TOKEN = "token-that-nobody-may-see"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "SECURITY.md"]
 
 
 class Example(NamedTuple):
@@ -216,3 +216,10 @@ def test_small_tes_pages_through_all_that_it_has(tes: Server) -> None:
         assert [asked.query.get("pageToken") for asked in tes.asked[-3:]] == [None, "2", "4"]
         newest = tasks.list_tasks(names=["task 1", "task 3"], sort="name desc")
         assert [task.name for task in newest.items] == ["task 3", "task 1"]
+
+
+def test_each_test_that_holds_a_promise_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    code = "\n".join(file.read_text(encoding="utf-8") for file in ROOT.glob("test/**/test_*.py"))
+    assert named
+    assert named - set(re.findall(r"^def (test_\w+)", code, re.MULTILINE)) == set()

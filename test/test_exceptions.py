@@ -35,10 +35,12 @@ BASES: dict[str, list[type]] = {
     "InvalidResponseException": [ApiException],
     "ApiConnectionException": [ApiException],
     "ConnectException": [libtes.ApiConnectionException],
+    "UnknownHostException": [libtes.ConnectException],
     "ProxyException": [libtes.ConnectException],
     "TlsException": [libtes.ConnectException],
     "ConnectTimeoutException": [libtes.ConnectException],
     "ReadTimeoutException": [libtes.ApiConnectionException],
+    "DeadlineException": [libtes.ReadTimeoutException],
     "ConnectionLostException": [libtes.ApiConnectionException],
 }
 CLASSES: list[Any] = [getattr(libtes, name) for name in BASES]
@@ -209,8 +211,8 @@ def test_every_class_can_be_made_without_arguments(cls: Any) -> None:
     [
         (answered({"code": "C", "message": "M"}), "GET /v1/tasks/x: 404 Not Found: C: M"),
         (answered({"message": "M"}), "GET /v1/tasks/x: 404 Not Found: M"),
-        (answered(b"<html>"), "GET /v1/tasks/x: 404 Not Found"),
-        (answered({}, reason=""), "GET /v1/tasks/x: 404"),
+        (answered(b"<html>"), "GET /v1/tasks/x: 404 Not Found: 6 characters of no content type"),
+        (answered({}, reason=""), "GET /v1/tasks/x: 404: 2 characters of no content type"),
         (
             ApiException(None, "no connection to h", None, "POST", "/p"),
             "POST /p: no connection to h",
@@ -310,9 +312,14 @@ def test_an_exception_of_a_call_can_be_pickled(server: Server, client: libtes.Ap
         # No answer: unknown, unless the service was never reached.
         (libtes.ConnectException, None, False),
         (libtes.ConnectTimeoutException, None, False),
+        (libtes.UnknownHostException, None, False),
         (libtes.ProxyException, None, False),
         (libtes.TlsException, None, False),
         (libtes.ReadTimeoutException, None, True),
+        (libtes.DeadlineException, None, True),
+        # It answered, and the answer was lost on its way.
+        (libtes.ReadTimeoutException, 201, True),
+        (libtes.ConnectionLostException, 200, True),
         (libtes.ConnectionLostException, None, True),
         (libtes.ApiConnectionException, None, True),
         # It answered with success, if with nothing usable.

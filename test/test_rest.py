@@ -42,13 +42,6 @@ PASSWORD = "pass:w@rd/of proxy"
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 @pytest.fixture
 def runs(client: libtes.ApiClient) -> libtes.TaskRunsApi:
     return libtes.TaskRunsApi(client)
@@ -348,13 +341,14 @@ FULL = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BROKEN: dict[str, bytes] = {
     "no answer": b"",
+    "a status that is cut short": FULL[:12],
+    "a header that is cut short": FULL[:30],
     "a head without end": FULL[: FULL.index(b"\r\n\r\n")],
     "no body": FULL[: -len(b'{"id": "x"}')],
     "half a body": FULL[:-5],
     "no chunk": CHUNKED,
     "half a chunk": CHUNKED + b'b\r\n{"id":',
     "a chunk without end": CHUNKED + b'b\r\n{"id": "x"}\r\n',
-    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
     "no length of a chunk": CHUNKED + b"zz\r\n",
 }
 
@@ -377,11 +371,16 @@ def configured(configuration: libtes.Configuration) -> Iterator[Configured]:
         client.close()
 
 
-def lost(caught: pytest.ExceptionInfo[Any], operation: Operation, host: str = "127.0.0.1") -> None:
-    """Check what every error of a connection tells."""
+def lost(
+    caught: pytest.ExceptionInfo[Any],
+    operation: Operation,
+    host: str = "127.0.0.1",
+    status: Optional[int] = None,
+) -> None:
+    """Check what every error of a connection tells; a status only where a head came."""
     exception = caught.value
     assert (exception.method, exception.path) == (operation.method, operation.target)
-    assert (exception.status, exception.body, exception.headers) == (None, None, None)
+    assert (exception.status, exception.body, exception.headers) == (status, None, None)
     assert isinstance(exception.__cause__, HTTPError)
     assert host in str(exception)
     assert operation.target in str(exception)
@@ -410,28 +409,9 @@ def test_a_connection_that_is_lost_is_an_error_and_a_write_is_sent_but_once(
         client.configuration.retries = BRIEF
         with pytest.raises(libtes.ConnectionLostException) as caught:
             operation.call(client)
-    lost(caught, operation)
+    lost(caught, operation, status=200 if b"\r\n\r\n" in data else None)
     assert len(raw.received) == (3 if operation.method == "GET" else 1)
     assert caught.value.may_have_happened == (operation.method != "GET")
-
-
-@pytest.mark.parametrize("operation", [READS[-1], *WRITES], ids=str)
-@pytest.mark.parametrize("data", [FULL[:12], FULL[:30]], ids=["status line", "header"])
-def test_a_head_that_is_cut_short_is_no_answer(
-    configured: Configured, operation: Operation, data: bytes
-) -> None:
-    # To http.client the head ends there, and nothing tells that a body is to come.
-    with RawServer(say(data)) as raw:
-        client = configured(raw.url)
-        client.configuration.retries = BRIEF
-        with pytest.raises(libtes.ApiException) as caught:
-            operation.call(client)
-    assert isinstance(
-        caught.value, (libtes.InvalidResponseException, libtes.ConnectionLostException)
-    )
-    assert caught.value.may_have_happened == (operation.method != "GET")
-    if operation.method != "GET":
-        assert len(raw.received) == 1
 
 
 def silent(connection: socket.socket) -> None:
@@ -455,7 +435,9 @@ def test_an_answer_that_does_not_come_in_time(
             operation.call(client, _request_timeout=(5, 0.05))
         tries = 2 if operation.method == "GET" else 1
         wait_until(lambda: len(raw.received) >= tries)
-    lost(caught, operation)
+    # On a busy machine the time may be over before the head is read.
+    lost(caught, operation, status=caught.value.status if talk is halting else None)
+    assert caught.value.status in (None, 200)
     assert len(raw.received) == tries
     assert caught.value.may_have_happened == (operation.method != "GET")
 
@@ -488,14 +470,13 @@ def test_a_body_that_is_lost_while_it_is_read_raw_is_an_error_of_urllib3(
         answer.close()
 
 
-def test_an_error_whose_body_is_lost_is_an_error_too(configured: Configured) -> None:
+def test_an_error_whose_body_is_lost_is_still_what_its_status_says(configured: Configured) -> None:
     data = b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{"
     with RawServer(say(data)) as raw:
         api = libtes.TaskRunsApi(configured(raw.url))
         for preload in (True, False):
-            with pytest.raises(libtes.ApiException) as caught:
+            with pytest.raises(libtes.NotFoundException):
                 api.get_task_run(RUN, _preload_content=preload)
-            assert isinstance(caught.value, libtes.ConnectionLostException)
 
 
 def test_a_connection_that_was_closed_while_idle_is_no_error(configured: Configured) -> None:
@@ -601,9 +582,8 @@ def test_a_host_that_refuses(configured: Configured, closed: str, operation: Ope
 
 @every_operation
 def test_a_host_that_is_not_known(configured: Configured, operation: Operation) -> None:
-    with pytest.raises(libtes.ConnectException) as caught:
+    with pytest.raises(libtes.UnknownHostException) as caught:
         operation.call(configured("http://nowhere.invalid"))
-    assert type(caught.value) is libtes.ConnectException
     lost(caught, operation, "nowhere.invalid")
     assert not caught.value.may_have_happened
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import io
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +24,24 @@ DEPENDENCIES = {"urllib3", "dateutil", "certifi", "six"}
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"lazy", "api", "models"},
-    "api": {"api_client", "models", "exceptions", "lazy"},
-    "api_client": {"async_result", "configuration", "exceptions", "models", "rest", "version"},
+    "api": {"api_client", "confidential", "exceptions", "lazy", "models"},
+    "api_client": {
+        "async_result",
+        "confidential",
+        "configuration",
+        "exceptions",
+        "models",
+        "rest",
+        "version",
+    },
     "async_result": set(),
-    "configuration": {"exceptions", "version"},
+    "confidential": set(),
+    "configuration": {"confidential", "exceptions", "version"},
     "exceptions": set(),
     "lazy": set(),
-    "models": {"exceptions", "lazy"},
-    "rest": {"configuration", "exceptions"},
+    "models": {"confidential", "exceptions", "lazy"},
+    "rest": {"confidential", "configuration", "exceptions"},
+    "tokens": {"api_client", "confidential", "configuration", "exceptions"},
 }
 
 
@@ -146,14 +158,14 @@ def test_a_small_dependency_has_one_place(dependency: str) -> None:
     assert len(places) == 1
 
 
-def test_the_run_time_imports_urllib3_in_the_wire_and_the_call_alone() -> None:
+def test_the_run_time_imports_urllib3_in_the_wire_alone() -> None:
     parts = {
         part_of(module_of(file))
         for file in FILES
         for each in imports(file)
         if each.module.partition(".")[0] == "urllib3" and not each.for_types
     }
-    assert parts == {"rest", "api_client"}
+    assert parts == {"rest"}
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:
@@ -162,8 +174,21 @@ def test_the_dependencies_are_those_that_are_installed_with_the_package() -> Non
     assert names == {"urllib3", "python-dateutil", "certifi", "six"}
 
 
-def test_the_client_stays_under_3000_lines() -> None:
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in FILES) < 3000
+def lines_of_code(file: Path) -> set[int]:
+    """Return the numbers of the lines with code: neither blank, nor of comments or docstrings."""
+    text = file.read_text(encoding="utf-8")
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.NAME, tokenize.NUMBER, tokenize.OP, tokenize.STRING):
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
+    return lines
+
+
+def test_the_client_stays_small() -> None:
+    assert sum(len(lines_of_code(file)) for file in FILES) < 2500
 
 
 def test_the_folders_above_the_client_are_open_to_other_packages() -> None:

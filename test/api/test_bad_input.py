@@ -630,12 +630,13 @@ def test_a_setting_that_no_call_can_be_made_with(
 def test_a_header_that_cannot_be_one(
     server: Server, client: libtes.ApiClient, name: str, value: Any, error: type[Exception]
 ) -> None:
-    with refused(server, error, name):
+    place = name if name == "X-Mine" else "header_name"  # it may be a secret in the wrong place
+    with refused(server, error, place):
         client.call_api("/v1/tasks", "GET", header_params={name: value})
-    with refused(server, error, name):
+    with refused(server, error, place):
         client.set_default_header(name, value)
     if value is not None:
-        with refused(server, error, name):
+        with refused(server, error, place):
             libtes.ApiClient(client.configuration, header_name=name, header_value=value)
 
 

@@ -27,8 +27,8 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionSummaryPagedItems,
 )
-from libica.openapi.libtes.models.base import encode
 from libica.openapi.libtes.models.decoding import Mismatch, converter, decoder
+from libica.openapi.libtes.models.encoding import encode
 
 from ..helpers import TIME, decode, each_model, few_examples, json_values, many_examples, samples
 

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.openapi.libtes.models.base import Model, encode
+from libica.openapi.libtes.models.base import Model
+from libica.openapi.libtes.models.encoding import encode
 
 from ..helpers import decode, each_model, few_examples, models
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .configuration import Configuration as Configuration
     from .exceptions import *
     from .models import *
+    from .tokens import ApiKeyExchange as ApiKeyExchange
 else:
     from . import api, models
 
@@ -25,11 +26,13 @@ else:
         OpenApiException ApiTypeError ApiValueError ApiKeyError ApiException BadRequestException
         UnauthorizedException ForbiddenException NotFoundException ConflictException
         TooManyRequestsException ServiceException InvalidResponseException
-        ApiConnectionException ConnectException ConnectTimeoutException ProxyException
-        TlsException ReadTimeoutException ConnectionLostException
+        ApiConnectionException ConnectException UnknownHostException ProxyException
+        TlsException ConnectTimeoutException ReadTimeoutException DeadlineException
+        ConnectionLostException
     """.split()
     _MODULES = {
         "ApiClient": "api_client",
+        "ApiKeyExchange": "tokens",
         "AsyncResult": "async_result",
         "Configuration": "configuration",
         **dict.fromkeys(api.__all__, "api"),

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import json
 import logging
 import math
+import os
 import re
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote, urlencode
 
 import six
-from urllib3.exceptions import HTTPError
 
 from . import __version__
+from .confidential import confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
-from .models.base import check_bounds, check_type, encode
+from .models.base import check_bounds, check_type
 from .models.decoding import Mismatch, converter
-from .rest import Request, Rest, connection_exception
+from .models.encoding import encode
+from .rest import Answer, Request, Rest
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -68,6 +72,7 @@ class ApiClient:
     are sent with each call.
     """
 
+    @confidential
     def __init__(
         self,
         configuration: Optional[Configuration] = None,
@@ -89,11 +94,16 @@ class ApiClient:
         self._rest = Rest(configuration)
         self._workers: Optional[Workers] = None
         self._lock = threading.RLock()
+        _CLIENTS.add(self)
 
     def __enter__(self) -> ApiClient:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, exc_type: Optional[type[BaseException]], *exc_info: object) -> None:
+        workers = self._workers
+        if workers and exc_type and not issubclass(exc_type, Exception):
+            self._workers = None
+            workers.cancel()  # Ctrl-C must not wait for them
         self.close()
 
     def close(self) -> None:
@@ -110,14 +120,18 @@ class ApiClient:
         return self.default_headers["User-Agent"]
 
     @user_agent.setter
+    @confidential
     def user_agent(self, value: str) -> None:
         self.set_default_header("User-Agent", value)
 
+    @confidential
     def set_default_header(self, header_name: str, header_value: str) -> None:
         """Send a header with each call from now on; what cannot be a header is refused."""
         check_header(header_name, header_value)
-        self.default_headers[header_name] = header_value
+        same = (each for each in self.default_headers if each.lower() == header_name.lower())
+        self.default_headers[next(same, header_name)] = header_value
 
+    @confidential
     def call_api(
         self,
         resource_path: str,
@@ -167,6 +181,10 @@ class ApiClient:
         """
         if post_params or files or collection_formats:
             raise wrong_value("post_params`, `files` and `collection_formats", "be empty")
+        if not (method.isascii() and method.isalpha()):
+            raise wrong_value("method", "be an HTTP method")
+        if not resource_path.startswith("/"):
+            raise wrong_value("resource_path", "begin with a slash")
         configuration = self.configuration
         if response_type:
             _converter(response_type)
@@ -176,25 +194,22 @@ class ApiClient:
         url = (configuration.host if _host is None else check_host(_host)).rstrip("/")
         safe = configuration.safe_chars_for_path_param
         url += _path(resource_path, path_params or {}, safe) + _query(query_params or {})
-        headers = {"Accept": JSON, **(header_params or {}), **self.default_headers}
-        if self.cookie:
-            headers["Cookie"] = self.cookie
-        data = None
-        if body is not None:
-            headers.setdefault("Content-Type", JSON)
-            data = self._json(body)
-        for name, value in headers.items():
-            check_header(name, value)
+        data = None if body is None else self._json(body)
+        basic = {"Accept": JSON} if body is None else {"Accept": JSON, "Content-Type": JSON}
+        cookie = {"Cookie": self.cookie} if self.cookie else {}
+        headers = _merged(basic, header_params or {}, self.default_headers, cookie)
         request = Request(method.upper(), url, headers, data, timeout, _preload_content)
         authorize = "Bearer" in (auth_settings or ())
         data_only = bool(_return_http_data_only)
         call = functools.partial(self._perform, request, authorize, response_type, data_only)
         return self._submit(call) if async_req else call()
 
+    @confidential
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Turn a model or anything made of dicts and lists into what ``json`` takes, or raise."""
         return encode(obj)
 
+    @confidential
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
         """Turn the ``data`` of an answer, bytes or text, into a model or another type.
 
@@ -214,6 +229,7 @@ class ApiClient:
         except (ValueError, LookupError, RecursionError, Mismatch) as error:
             came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
             reason = f"expected JSON of {response_type}, got {came}: {error}"
+            scrub(error)
             raise InvalidResponseException(reason=reason) from error
 
     def _json(self, body: Any) -> bytes:
@@ -228,7 +244,7 @@ class ApiClient:
         with self._lock:
             if self._workers is None:
                 self._workers = Workers(self.pool_threads)
-            return self._workers.submit(call)
+            return self._workers.submit(confidential(call))
 
     def _perform(
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
@@ -237,17 +253,46 @@ class ApiClient:
         token = self._authorize(request, refused=None) if authorize else None
         response = self._exchange(request)
         if response.status == 401 and token and self._authorize(request, refused=token) != token:
-            response.drain_conn()
             response = self._exchange(request)
         if not 200 <= response.status < 300:
-            raise _exception(response, request)
+            raise self._exception(response, request, token)
         if not request.preload:
             return response
+        unusable = None
         try:
             data = self.deserialize(response, response_type) if response_type else None
         except InvalidResponseException as exception:
-            raise _exception(response, request, exception.reason) from exception.__cause__
+            unusable = exception
+        if unusable:  # not raised above, where it would be chained to what may quote secrets
+            raise self._exception(response, request, token, unusable)
         return data if data_only else (data, response.status, response.headers)
+
+    def _exception(
+        self,
+        response: Union[Answer, BaseHTTPResponse],
+        request: Request,
+        refused: Optional[str],
+        unusable: Optional[ApiException] = None,
+    ) -> ApiException:
+        """Make the exception for an answer that is a failure, or is unusable for the reason given.
+
+        What the service said may repeat what it was sent, and is masked accordingly.
+        """
+        cls = STATUS_EXCEPTIONS.get(response.status, ApiException)
+        if unusable:
+            cls = InvalidResponseException
+        sent = self._rest.secrets(request, refused)
+        masked = ((name, redact(each, known=sent)) for name, each in response.headers.items())
+        headers = type(response.headers)(masked)
+        reason = redact(unusable.reason if unusable else response.reason, known=sent)
+        body = redact_text(response.data.decode("utf-8", "replace"), sent)
+        data = body.encode("utf-8", "replace")
+        answer = Answer(response.status, reason, headers, data)
+        exception = cls(None, None, answer, request.method, request.path)
+        if unusable:
+            exception.__cause__ = unusable.__cause__
+            scrub(exception.__cause__, sent)
+        return exception
 
     def _authorize(self, request: Request, refused: Optional[str]) -> Optional[str]:
         """Put the token into the headers, asking the hook where there is none or it was refused.
@@ -267,7 +312,7 @@ class ApiClient:
             request.headers[setting["key"] or ""] = token
         return token
 
-    def _exchange(self, request: Request) -> BaseHTTPResponse:
+    def _exchange(self, request: Request) -> Union[Answer, BaseHTTPResponse]:
         started = time.monotonic()
         outcome: object = "no answer"
         try:
@@ -281,30 +326,43 @@ class ApiClient:
                 _log(self.configuration, line)
 
 
-def _exception(
-    response: BaseHTTPResponse, request: Request, unusable: Optional[str] = None
-) -> ApiException:
-    """Make the exception for an answer that is a failure, or is unusable for the reason given."""
-    cls = STATUS_EXCEPTIONS.get(response.status, ApiException)
-    if unusable:
-        cls = InvalidResponseException
-    try:
-        return cls(None, unusable, response, request.method, request.path)
-    except HTTPError as error:
-        return connection_exception(error, request)
+def _merged(*groups: Mapping[str, str]) -> dict[str, str]:
+    """Check headers and merge them; a later one replaces that of the same name in any casing."""
+    named = {}
+    for group in groups:
+        for name, value in group.items():
+            check_header(name, value)
+            named[name.lower()] = name, value
+    if "authorization" in named:  # as the token's, which replaces it
+        named["authorization"] = "Authorization", named["authorization"][1]
+    return dict(named.values())
 
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+
+
+_CLIENTS: weakref.WeakSet[ApiClient] = weakref.WeakSet()
+_INHERITED: list[Rest] = []
+
+
+def _after_fork() -> None:
+    """Give the clients in a child what other threads of its parent may hold: locks, connections."""
+    for client in _CLIENTS:
+        _INHERITED.append(client._rest)  # to close it takes locks, too
+        client._rest = Rest(client.configuration)
+        client._lock = threading.RLock()
+        client._workers = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _path(template: str, params: Mapping[str, str], safe: str) -> str:
     """Fill in ids, percent-encoded so that each can name but one segment of the path."""
     for name, value in params.items():
         check_type(str, value, name)
-        try:
-            segment = value if _UNRESERVED(value) else quote(value, safe=safe)
-        except UnicodeEncodeError:
-            raise wrong_value(name, "be Unicode text, without surrogates") from None
+        segment = value if _UNRESERVED(value) else quote(_encodable(name, value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(segment.split("/")):
             raise wrong_value(name, "not be empty, '.' or '..'")
         template = template.replace(f"{{{name}}}", segment)
@@ -313,14 +371,20 @@ def _path(template: str, params: Mapping[str, str], safe: str) -> str:
 
 def _query(params: QueryParams) -> str:
     """Return the query with its question mark, lists joined by commas."""
-    items = params.items() if isinstance(params, Mapping) else params
-    query = [(k, ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v) for k, v in items]
-    try:
-        return "?" + urlencode(query, quote_via=quote) if query else ""
-    except UnicodeEncodeError:
-        raise wrong_value(", ".join(dict(query)), "be Unicode text, without surrogates") from None
+    query = []
+    for name, value in params.items() if isinstance(params, Mapping) else params:
+        text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        query.append((name, _encodable(name, text)))
+    return "?" + urlencode(query, quote_via=quote) if query else ""
 
 
+def _encodable(name: str, text: str) -> str:
+    if not text.isascii() and _SURROGATE(text):
+        raise wrong_value(name, "be Unicode text, without surrogates")
+    return text
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]").search
 _ENCODE_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -329,13 +393,17 @@ def _refuse_constant(name: str) -> Any:
 
 
 _DECODE_JSON = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_NO_CHARSETS = frozenset("idna punycode raw-unicode-escape undefined unicode-escape utf-7".split())
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
 
 
 def _text(data: Union[bytes, str], content_type: str) -> str:
     """Decode as the content type says, else as UTF-8, which JSON is; a BOM is passed over."""
     charset = _CHARSET(content_type)
-    text = six.ensure_text(data, charset[1] if charset else "utf-8")
+    name = codecs.lookup(charset[1]).name if charset else "utf-8"
+    if name in _NO_CHARSETS:
+        raise LookupError(f"{name} is no charset")
+    text = six.ensure_text(data, name)
     return text[1:] if text.startswith("\ufeff") else text
 
 

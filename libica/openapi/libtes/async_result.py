@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import sys
 import threading
+import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Optional, TypeVar
 
 T = TypeVar("T")
@@ -60,17 +64,29 @@ class Workers:
     def __init__(self, count: int) -> None:
         self._count = count
         self._calls: SimpleQueue[Any] = SimpleQueue()
+        self._submitted = 0
+        self._ended = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
+        _ALL.add(self)
 
     def submit(self, call: Callable[[], T]) -> AsyncResult[T]:
         """Run a call in the background; the owner sees to it that no two threads submit at once."""
         result: AsyncResult[T] = AsyncResult()
+        self._submitted += 1
         self._calls.put((result, call))
         if len(self._threads) < self._count:
-            thread = threading.Thread(target=_work, args=(self._calls,), name="libtes", daemon=True)
+            arguments = (self._calls, self._ended)
+            thread = threading.Thread(target=_work, args=arguments, name="libtes", daemon=True)
             self._threads.append(thread)
             thread.start()
         return result
+
+    def cancel(self) -> None:
+        """Cancel the calls that have not begun, and let the threads end."""
+        with suppress(Empty):
+            while item := self._calls.get_nowait():
+                item[0].cancel()
+        self.__del__()
 
     def close(self) -> None:
         """End the threads once all that was submitted is done."""
@@ -79,12 +95,19 @@ class Workers:
             if thread is not threading.current_thread():
                 thread.join()
 
+    def finish(self, patience: float) -> int:
+        """Wait while calls end one after another; return how many there are when none does."""
+        for ended in range(self._submitted):
+            if not self._ended.acquire(timeout=patience):
+                return self._submitted - ended
+        return 0
+
     def __del__(self) -> None:
         for _ in self._threads:
             self._calls.put(None)
 
 
-def _work(calls: SimpleQueue[Any]) -> None:
+def _work(calls: SimpleQueue[Any], ended: threading.Semaphore) -> None:
     while (item := calls.get()) is not None:
         result, call = item
         if result.set_running_or_notify_cancel():
@@ -93,3 +116,19 @@ def _work(calls: SimpleQueue[Any]) -> None:
             except BaseException as error:  # a thread has nobody else to tell
                 result.set_exception(error)
         del item, result, call
+        ended.release()
+
+
+PATIENCE = 2.0
+"""Seconds that the end of the interpreter waits for the next of the calls under way to end."""
+
+_ALL: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+@atexit.register
+def _finish() -> None:
+    """Let calls that nobody waited for end, unless one hangs or Ctrl-C ended the script."""
+    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+    dropped = 0 if interrupted else sum(workers.finish(PATIENCE) for workers in list(_ALL))
+    if dropped:
+        warnings.warn(f"{dropped} calls in the background had not ended", stacklevel=1)

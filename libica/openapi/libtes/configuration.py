@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
 import re
 import sys
@@ -11,17 +10,36 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from urllib.parse import urlsplit
 
+from .confidential import confidential
 from .exceptions import ApiValueError, wrong_type, wrong_value
 
 if TYPE_CHECKING:
     from urllib3.util.retry import Retry
 
 Timeout = Union[float, tuple[Optional[float], Optional[float]], None]
-"""Seconds for the whole of one attempt, or a pair (connect, read); ``None`` means no limit."""
+"""Seconds for a whole call, or a pair (connect, read) for an attempt; ``None`` means no limit."""
 
 DEFAULT_HOST = "https://aps2.platform.illumina.com"
 DEFAULT_TIMEOUT = (10.0, 60.0)
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 2**20
 
+LONGEST_TIMEOUT = 1_000_000
+"""Seconds; systems count the milliseconds in 32 bit."""
+_TEXT = (str, type(None))
+_PATH = (str, os.PathLike, type(None))
+_SETTINGS: dict[str, tuple[Any, float, str]] = {  # types, greatest number, and both in words
+    "api_key": (dict, 0, "a dict"),
+    "api_key_prefix": (dict, 0, "a dict"),
+    "proxy": (_TEXT, 0, "str or None"),
+    "proxy_headers": ((Mapping, type(None)), 0, "a dict or None"),
+    "ssl_ca_cert": (_PATH, 0, "a path or None"),
+    "cert_file": (_PATH, 0, "a path or None"),
+    "key_file": (_PATH, 0, "a path or None"),
+    "safe_chars_for_path_param": (str, 0, "str"),
+    "connection_pool_maxsize": ((int, type(None)), 10_000, "int or None"),
+    "max_response_bytes": ((int, type(None)), 2**40, "int or None"),
+}
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
@@ -38,8 +56,11 @@ class Configuration:
         discard_unknown_keys: Kept for scripts that set it; unknown fields are always passed over.
 
     Attributes:
-        timeout: Seconds to wait where a call does not say: ``(connect, read)``, or one number
-            for both together, or ``None`` for no limit. Default ``(10, 60)``.
+        timeout: Seconds to wait where a call does not say. A pair ``(connect, read)`` is for each
+            attempt: to get a connection, then the whole answer. One number is for the whole call,
+            with all attempts and the waits between them. ``None`` is no limit. Default (10, 60).
+        max_response_bytes: Longest body of an answer to take, when decompressed; ``None`` for
+            no limit. Default 64 MiB.
         retries: How often to repeat a failed call where that is safe: an ``int``, or urllib3's
             ``Retry``, of which total and back-off are taken; 0 is off. Default ``None``: 3.
         connection_pool_maxsize: Connections kept open to the host. Default: 5 a CPU.
@@ -67,6 +88,7 @@ class Configuration:
 
     _default: ClassVar[Optional[Configuration]] = None
 
+    @confidential
     def __init__(
         self,
         host: str = DEFAULT_HOST,
@@ -83,6 +105,7 @@ class Configuration:
         self.password = password
         self.discard_unknown_keys = discard_unknown_keys
         self.timeout: Timeout = DEFAULT_TIMEOUT
+        self.max_response_bytes: Optional[int] = DEFAULT_MAX_RESPONSE_BYTES
         self.retries: Union[int, Retry, None] = None
         self.connection_pool_maxsize: Optional[int] = (os.cpu_count() or 1) * 5
         self.ssl_ca_cert: Optional[str] = None
@@ -129,6 +152,7 @@ class Configuration:
         default = Configuration._default
         return Configuration() if default is None else copy.deepcopy(default)
 
+    @confidential
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
         """Return the key after its prefix, or ``None`` where there is no key.
 
@@ -139,10 +163,12 @@ class Configuration:
         key = self.api_key.get(identifier)
         if not key:
             return None
-        check_header(identifier, key, f"api_key[{identifier!r}]")
         prefix = self.api_key_prefix.get(identifier)
         value = f"{prefix} {key}" if prefix else key
-        check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
+        if not isinstance(key, str) or not (value.isascii() and value.isprintable()):
+            check_header(identifier, key, f"api_key[{identifier!r}]")
+            check_header(identifier, prefix or "", f"api_key_prefix[{identifier!r}]")
+            check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
         return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
@@ -166,17 +192,27 @@ class Configuration:
             f"SDK Package Version: {__version__}"
         )
 
+    @confidential
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the host and the time-out are checked at once."""
+        """Set an attribute; those whose mistakes would show late are checked at once."""
         if name == "host":
             check_host(value)
         elif name == "timeout":
-            value = check_timeout("timeout", value)
+            value = check_timeout(name, value)
+        elif name in _SETTINGS:
+            types, most, accepted = _SETTINGS[name]
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise wrong_type(name, accepted, value)
+            if isinstance(value, int) and not 1 <= value <= most:
+                raise wrong_value(name, f"be 1 to {most}")
+            if name == "safe_chars_for_path_param" and {"?", "#", "%"} & set(value):
+                raise wrong_value(name, "have no '?', '#' and '%', which end or change a path")
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        authorized = "with" if self.api_key.get("Authorization") else "without"
-        return f"<{type(self).__name__} {self.host!r} {authorized} a token>"
+        settings = vars(self)  # not all of which are there while it is made
+        authorized = "with" if settings.get("api_key", {}).get("Authorization") else "without"
+        return f"<{type(self).__name__} {settings.get('host')!r} {authorized} a token>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
         twin = type(self).__new__(type(self))
@@ -225,7 +261,7 @@ def is_url(text: str) -> bool:
 
 def check_timeout(where: str, timeout: object) -> Timeout:
     """Return the time-out, or refuse what is none."""
-    accepted = "positive seconds, a pair (connect, read) of them, or None"
+    accepted = f"positive seconds up to {LONGEST_TIMEOUT}, a pair (connect, read) of them, or None"
     pair = isinstance(timeout, (tuple, list))
     parts: Any = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
     if len(parts) != 2:
@@ -233,8 +269,8 @@ def check_timeout(where: str, timeout: object) -> Timeout:
     for seconds in parts:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float, type(None))):
             raise wrong_type(where, accepted, seconds)
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise wrong_value(where, f"be {accepted}, got {seconds}")
+        if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
+            raise wrong_value(where, f"be {accepted}")
     return parts if pair else parts[0]  # type: ignore[no-any-return]
 
 
@@ -246,4 +282,6 @@ def check_header(name: str, value: object, where: str = "") -> None:
         accepted = "be Latin-1 text with no line break: strip() what a file gave"
         raise wrong_value(where or name, accepted)
     if not _NAME(name):
-        raise wrong_value(name, "be a name that a header can have")
+        raise wrong_value(where or "header_name", "be a name that a header can have")
+    if name.lower() in _FRAMING:
+        raise wrong_value(name, "be left to the client")

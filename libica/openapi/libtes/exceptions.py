@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Optional
 
+LONGEST_TEXT = 1000
+"""Characters of an exception's text, in which what the service said is quoted."""
+
 
 class OpenApiException(Exception):  # noqa: N818 the name that scripts catch
     """Base of every exception that this package raises."""
@@ -84,7 +87,13 @@ class ApiException(OpenApiException):
     def __str__(self) -> str:
         call = " ".join(part for part in (self.method, self.path) if part)
         outcome = " ".join(str(part) for part in (self.status, self.reason) if part)
-        return ": ".join(part for part in (call, outcome, self.code, self.message) if part)
+        says = [self.code, self.message]
+        if self.body is not None and not any(says) and (self.status or 0) >= 300:
+            content = (self.headers or {}).get("Content-Type", "no content type")
+            says = [f"{len(self.body)} characters of {content}"]
+        text = ": ".join(part for part in (call, outcome, *says) if part)
+        line = "".join(each if each.isprintable() else " " for each in text)
+        return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
 
 
 class BadRequestException(ApiException):
@@ -116,10 +125,10 @@ class ServiceException(ApiException):
 
 
 class InvalidResponseException(ApiException):
-    """The service answered with success, but not with what the contract promises.
+    """What came is not what the contract promises, or is no HTTP.
 
-    Examples are a login page in HTML, an empty body, a body that is no JSON, or a field of the
-    wrong type; ``reason`` says what came, what was expected and where.
+    Examples are a login page in HTML, an empty body, a body that is no JSON or too long, or a
+    field of the wrong type; ``reason`` says what came, what was expected and where.
     """
 
 
@@ -131,6 +140,10 @@ class ConnectException(ApiConnectionException):
     """No connection could be made: the host is unknown, refuses or cannot be reached."""
 
     _reached = False
+
+
+class UnknownHostException(ConnectException):
+    """The name of the host has no address: it is misspelt, or there is no network."""
 
 
 class ProxyException(ConnectException):
@@ -146,7 +159,11 @@ class ConnectTimeoutException(ConnectException):
 
 
 class ReadTimeoutException(ApiConnectionException):
-    """The service did not answer within the read time-out."""
+    """The service did not answer in full within the read time-out."""
+
+
+class DeadlineException(ReadTimeoutException):
+    """The time-out for the whole call, given as one number, was over before it had an answer."""
 
 
 class ConnectionLostException(ApiConnectionException):

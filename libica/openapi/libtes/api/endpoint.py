@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
+from ..confidential import confidential
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, check_type
 
@@ -220,7 +221,11 @@ Args:{}"""
 def _walk(fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]:
     seen = {arguments.get("page_token")}
     while True:
-        page = fetch(**arguments)
+        try:
+            page = fetch(**arguments)
+        except BaseException:
+            arguments.clear()  # which a traceback would show
+            raise
         token, items = page.next_page_token, page.items or []
         del page
         yield from items
@@ -244,6 +249,7 @@ def _present(
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
         lines.append(f"    {option}: {meaning}")
+    call = confidential(call)
     call.__name__ = name
     call.__qualname__ = declared.function.__qualname__.replace(declared.name, name)
     call.__module__ = declared.function.__module__

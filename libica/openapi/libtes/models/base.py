@@ -13,12 +13,12 @@ All else comes from the declaration. Attributes are slots. What a user sets is c
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
+from ..confidential import clear_frames, confidential, redact
 from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class Field(Generic[Get, Set]):
     name: str
     type: Any
     where: str
-    free: Any = None  # the class of which any instance will do
 
     def __init__(
         self, doc: str, required: bool, json: str = "", length: Bounds = ANY, between: Bounds = ANY
@@ -126,12 +125,12 @@ class ModelType(type):
             field.name = key
             field.type = get_args(cls.__annotations__[key])[0]
             field.where = f"{name}.{key}"
-            if (field.length, field.between) == (ANY, ANY) and field.type is not float:
-                field.free = field.type
             field.json = field.json or camel_case(key)
         cls._fields = fields = {**inherited, **declared}
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
         cls.attribute_map = {key: field.json for key, field in fields.items()}
+        if fields and "__init__" not in namespace:
+            cls.__init__ = _first_constructor(cls)  # type: ignore[misc]
         return cls
 
     @property
@@ -169,21 +168,11 @@ class Model(metaclass=ModelType):
         local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
     else:  # hidden from type checkers, which would let any attribute be set
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            cls = type(self)
-            names = (*cls._fields, "local_vars_configuration")
-            values = bind_arguments(cls.__name__, names, len(names), args, kwargs)
-            _store(self, "local_vars_configuration", values.get("local_vars_configuration"))
-            for name, field in cls._fields.items():
-                value = values.get(name)
-                fine = not field.required if value is None else value.__class__ is field.free
-                (_store if fine else setattr)(self, name, value)
-
+        @confidential
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
             if name in cls._fields:
-                limits = getattr(self.local_vars_configuration, "client_side_validation", True)
-                cls._fields[name].check(value, limits)
+                cls._fields[name].check(value, _limited(self.local_vars_configuration))
             elif name != "local_vars_configuration":
                 hint = closest(name, cls._fields)
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
@@ -202,7 +191,7 @@ class Model(metaclass=ModelType):
     __str__ = to_str
 
     def __repr__(self) -> str:
-        given = {name: getattr(self, name) for name in type(self)._fields}
+        given = {name: getattr(self, name, None) for name in type(self)._fields}
         given = {name: value for name, value in given.items() if value is not None}
         chosen = [name for name in _HEADLINE if name in given] or list(given)[:3]
         shown = [f"{name}={_brief(name, given[name])}" for name in chosen]
@@ -221,6 +210,66 @@ class Model(metaclass=ModelType):
 
 
 _store = object.__setattr__
+
+
+def _first_constructor(cls: Any) -> Callable[..., None]:
+    """Return the ``__init__`` that puts the compiled one in its place when it is first called."""
+
+    @confidential
+    def construct(self: Model, *args: Any, **kwargs: Any) -> None:
+        cls.__init__ = _constructor(cls)
+        cls.__init__(self, *args, **kwargs)
+
+    return construct
+
+
+def _constructor(cls: type[Model]) -> Callable[..., None]:
+    """Compile ``__init__``, as ``dataclasses`` does: a value that is fine is set without a call."""
+    parameters = (*cls._fields, "local_vars_configuration")
+    names: dict[str, Any] = {
+        "__name__": __name__,
+        "inf": math.inf,
+        "_names": parameters,
+        "_bind": bind_arguments,
+        "_clear": clear_frames,
+        "_limited": _limited,
+        **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
+    }
+    lines = [
+        f"def __init__(self, {'=None, '.join(parameters)}=None, *_more, **_others):",
+        "    try:",
+        "        if _more or _others:",
+        f"            _given = {', '.join(parameters)}, *_more",
+        f"            _bind({cls.__name__!r}, _names, {len(parameters)}, _given, _others)",
+        "        _set_local_vars_configuration(self, local_vars_configuration)",
+    ]
+    for name, field in cls._fields.items():
+        names[f"_check_{name}"] = field.check
+        names[f"_type_{name}"] = field.type
+        fine = f"{name}.__class__ is _type_{name}"
+        if field.type is str and field.length != ANY:
+            fine += f" and {field.length[0]} <= len({name}) <= {field.length[1]}"
+        elif field.type is float or (field.length, field.between) != (ANY, ANY):
+            fine = "False"
+        lines += [
+            f"        if not ({fine if field.required else f'{name} is None or {fine}'}):",
+            f"            _check_{name}({name}, _limited(local_vars_configuration))",
+            f"        _set_{name}(self, {name})",
+        ]
+    lines += [
+        "    except BaseException as _error:",
+        f"        _given = _more = _others = {' = '.join(parameters)} = None",
+        "        _clear(_error)",
+        "        raise",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
+    constructor: Callable[..., None] = names["__init__"]
+    constructor.__qualname__ = f"{cls.__name__}.__init__"  # which Python's own errors name
+    return constructor
+
+
+def _limited(configuration: object) -> bool:
+    return bool(getattr(configuration, "client_side_validation", True))
 
 
 def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
@@ -301,33 +350,6 @@ _EXPECTED: dict[Any, tuple[Any, str]] = {
 }
 
 
-def encode(value: Any, where: str = "body") -> Any:
-    """Turn models, dicts and lists into what the ``json`` module takes."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, Model):
-        encoded = {}
-        for name, field in type(value)._fields.items():
-            each = getattr(value, name)
-            if each is None:
-                continue
-            if each.__class__ is not str:
-                if isinstance(each, (list, tuple, Mapping)):  # may have changed since it was set
-                    check_type(field.type, each, field.where)
-                each = encode(each, field.where)
-            encoded[field.json] = each
-        return encoded
-    if isinstance(value, Mapping):
-        for key in value:
-            check_type(str, key, f"{where}: key")
-        return {key: encode(each, f"{where}[{key!r}]") for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [encode(each, f"{where}[{index}]") for index, each in enumerate(value)]
-    if isinstance(value, date):
-        return value.isoformat()
-    raise wrong_type(where, "something that JSON has", value)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
         return value.to_dict()
@@ -338,29 +360,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-MASK = "***"
-_SIGNED = re.compile(r"(\w://[^\s?]*\?)\S+").sub
-SECRET_NAMES = frozenset(("password", "credentials", "jwt", "nonce", "executionrawjson"))
 _HEADLINE = ("id", "name", "version", "status")
-
-
-def redact(data: Any, name: str = "") -> Any:
-    """Return a copy of plain data with its secrets masked.
-
-    Secrets are what stands under one of ``SECRET_NAMES`` in any spelling, variables named
-    ``SECURE_*``, and whatever follows the question mark of a URL, where signatures stand.
-    """
-    spelled = name.replace("_", "").lower()
-    secret = spelled in SECRET_NAMES or name.upper().startswith("SECURE_")
-    if isinstance(data, Mapping):
-        return {key: redact(each, name if secret else str(key)) for key, each in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [redact(each, name) for each in data]
-    if secret and data is not None:
-        return MASK
-    if isinstance(data, str):
-        return _SIGNED(rf"\1{MASK}", data)
-    return data
 
 
 def _brief(name: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -26,6 +27,7 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
     """Part of an answer is not of the declared type; the place is added on the way out."""
 
     def __init__(self, expected: str, value: object) -> None:
+        super().__init__(expected)  # the value may be secret
         self.expected = expected
         self.found: str = kind(value)
         self.place: str = ""
@@ -65,11 +67,13 @@ def decoder(cls: type[Model]) -> Convert:
         ModelType, cls.__name__, (cls,), {"__slots__": (), "__setattr__": object.__setattr__}
     )
     names: dict[str, Any] = {
+        "__name__": __name__,
         "parse": datetime.fromisoformat,
         "cls": cls,
         "unchecked": unchecked,
         "new": object.__new__,
         "Mismatch": Mismatch,
+        "find_mismatch": _find_mismatch,
     }
     lines = [
         "def decode(data):",
@@ -82,22 +86,34 @@ def decoder(cls: type[Model]) -> Convert:
     ]
     for name, field in cls._fields.items():
         names[f"to_{name}"] = converter(field.type)
-        needed = " and value.__class__ is not str" if field.type is str else ""
+        quick = "value.__class__ is not str and " if field.type is str else ""
         lines += [
-            f"        at = {field.json!r}; value = get(at)",
-            f"        if value is not None{needed}:",
+            f"        value = get({field.json!r})",
+            f"        if {quick}value is not None:",
             f"            {_CONVERSION.get(field.type, 'value = {}(value)').format(f'to_{name}')}",
             f"        model.{name} = value",
         ]
     lines += [
-        "    except Mismatch as mismatch:",
-        "        raise mismatch.at(at) from None",
+        "    except Mismatch:",
+        "        raise find_mismatch(cls, data) from None",
         "    model.__class__ = cls",
         "    return model",
     ]
     exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
     decode: Convert = names["decode"]
     return decode
+
+
+def _find_mismatch(cls: type[Model], data: dict[str, Any]) -> Mismatch:
+    """Return the mismatch with its place, which the compiled code does not keep track of."""
+    for field in cls._fields.values():
+        value = data.get(field.json)
+        try:
+            if value is not None:
+                converter(field.type)(value)
+        except Mismatch as mismatch:
+            return mismatch.at(field.json)
+    raise AssertionError("the data was decoded after all")
 
 
 def _exactly(cls: type, expected: str, value: Any) -> Any:
@@ -115,8 +131,12 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if value.__class__ is not float and (value.__class__ is not int or value not in INT64):
+    if value.__class__ is int and value in INT64:
+        return float(value)
+    if value.__class__ is not float:
         raise Mismatch("a number", value)
+    if math.isinf(value):
+        raise Mismatch("a number of 64 bit", value)
     return float(value)
 
 

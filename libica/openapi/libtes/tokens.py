@@ -1,0 +1,65 @@
+"""A hook that gets tokens: give it an API key once, and calls have a token that is valid."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from .api_client import ApiClient
+from .confidential import confidential
+from .configuration import Configuration, check_header
+from .exceptions import ApiTypeError, ApiValueError, InvalidResponseException
+
+VARIABLE = "ICA_API_KEY"
+
+
+class ApiKeyExchange:
+    """Exchanges an API key for a token; to be set as ``refresh_api_key_hook``.
+
+    The service is asked (``POST /v1/tokens``) when a call has no token, and when its token is
+    refused, which is how an expired one shows::
+
+        configuration.refresh_api_key_hook = libtes.ApiKeyExchange()
+
+    Args:
+        api_key: The API key. Default: the environment variable ``ICA_API_KEY``, read when a token
+            is needed. A pickle does not hold the key; it is read from there when unpickled.
+
+    Raises:
+        ApiTypeError: The key is no string.
+        ApiValueError: The key cannot be sent; or, when a token is needed, there is none.
+        ApiException: There was no token to be had, raised by the call that needed it.
+    """
+
+    @confidential
+    def __init__(self, api_key: Optional[str] = None) -> None:
+        if api_key is not None:
+            check_header("X-API-Key", api_key, "api_key")
+        self._api_key = api_key
+
+    @confidential
+    def __call__(self, configuration: Configuration) -> None:
+        """Set a new token, and its prefix, in a configuration."""
+        key = self._api_key or os.environ.get(VARIABLE)
+        if not key:
+            raise ApiValueError(f"Set the environment variable {VARIABLE}, or give an `api_key`")
+        path = "/v1/tokens"
+        with ApiClient(configuration) as client:
+            headers = {"X-API-Key": key}
+            answer, status, _ = client.call_api(
+                path, "POST", header_params=headers, response_type=object
+            )
+        given = answer if isinstance(answer, dict) else {}
+        token, prefix = given.get("access_token"), given.get("token_type") or "Bearer"
+        try:
+            check_header("Authorization", token, "access_token")
+            check_header("Authorization", prefix, "token_type")
+            if not token:
+                raise ApiValueError("Invalid value for `access_token`, must not be empty")
+        except (ApiTypeError, ApiValueError) as error:
+            raise InvalidResponseException(status, str(error), method="POST", path=path) from None
+        configuration.api_key["Authorization"] = token
+        configuration.api_key_prefix["Authorization"] = prefix
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_api_key": None}

@@ -1,0 +1,39 @@
+"""Answers fuzzed by the code that they reach, where atheris is installed.
+
+``python -m test.fuzz -max_total_time=180 FOLDER`` takes the options of libFuzzer; the folder keeps
+what was found to be of interest.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["libica"]):
+    from libica.openapi import libtes
+
+    from ..operations import OPERATIONS
+    from ..wire import Wire
+    from .answers import answer_of, check, configuration_for, keep_home, seeds
+
+    keep_home()
+    wire = Wire(hang_up=True)
+    client = libtes.ApiClient(configuration_for(wire))
+    for each in OPERATIONS:  # what is loaded on first use is loaded here
+        check(client, each)
+
+
+def one(data: bytes) -> None:
+    """Give one answer."""
+    operation, wire.reply = answer_of(data)
+    check(client, operation)
+    wire.received.clear()
+
+
+for folder in [Path(each) for each in sys.argv[1:] if not each.startswith("-")][:1]:
+    for at, seed in enumerate(seeds()):
+        (folder / f"seed-{at}").write_bytes(seed)
+atheris.Setup(sys.argv, one)
+atheris.Fuzz()
