@@ -291,10 +291,10 @@ class _TimedResponse(http.HTTPResponse):
 
 def _limited(pool: Any, limit: Optional[int]) -> Any:
     """Return a class of pools like this one whose answers end, in time and within a size."""
+    most = 8 * (limit or math.inf) + MAX_HEAD  # small chunks have that much around them
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
-        # Small chunks come with eight times as much around them.
-        response_class = functools.partial(_TimedResponse, 8 * (limit or math.inf) + MAX_HEAD)
+        response_class = staticmethod(functools.partial(_TimedResponse, most))
 
         def connect(self) -> None:
             try:
