@@ -28,7 +28,7 @@ from .exceptions import ApiException
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-__all__ = ["Answer", "ApiException", "Request", "Rest", "RetryPolicy", "retry_delay"]
+__all__ = ["Answer", "ApiException", "Request", "Rest", "RetryPolicy", "retry_after", "retry_delay"]
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -166,7 +166,8 @@ class Rest:
                 redirected += 1
                 request = elsewhere
                 continue
-            what, wish = (outcome, None) if failed else (outcome.status, _retry_after(outcome))
+            what = outcome if failed else outcome.status
+            wish = None if failed else retry_after(outcome.headers)
             left = end - time.monotonic()
             delay = retry_delay(policy, tried, request.method, what, wish, random.random(), left)
             if delay is None:
@@ -398,9 +399,9 @@ def _pair_of(pair: tuple[Optional[float], Optional[float]]) -> urllib3.Timeout:
     return urllib3.Timeout(connect=pair[0], read=pair[1])
 
 
-def _retry_after(response: Union[Answer, BaseHTTPResponse]) -> Optional[float]:
+def retry_after(headers: Optional[Mapping[str, str]]) -> Optional[float]:
     """Return the seconds that ``Retry-After`` asks to wait, given as seconds or as a date."""
-    value = response.headers.get("Retry-After", "").strip()
+    value = (headers or {}).get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
     try:

@@ -198,6 +198,11 @@ class Model(metaclass=ModelType):
         more = ["..."] if len(shown) < len(given) else []
         return f"{type(self).__name__}({', '.join(shown + more)})"
 
+    def _repr_html_(self) -> str:
+        from .html import html_of
+
+        return html_of(self)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -360,7 +365,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-_HEADLINE = ("id", "name", "version", "status")
+_HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 
 
 def _brief(name: str, value: Any) -> str:
