@@ -18,7 +18,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.9",
     install_requires=(ROOT / "requirements.txt").read_text(encoding="utf-8").split(),
-    extras_require={"local": ["starlette>=0.40", "uvicorn>=0.30"]},
+    extras_require={
+        "local": ["starlette>=0.40", "uvicorn>=0.30"],
+        "plot": ["matplotlib>=3.6"],
+        "progress": ["tqdm>=4.60"],
+    },
     # Under the module's own name, so that naming it in pytest_plugins too does no harm.
     entry_points={"pytest11": ["libica.local.pytest_plugin = libica.local.pytest_plugin"]},
     # No __init__.py in libica/ and libica/openapi/: other packages may add to both (PEP 420).

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Optional
 
 import urllib3
 
+from libica.batch import launch_all
 from libica.openapi import libtes
 
 THREADS = 16
 GETS_A_THREAD = 5
 ITEMS = 1000
+LAUNCHES = 2000
 TOKEN = "bench." + "x" * 900  # about as long as a JSON web token
 TENANT = "YXdzLXVzLXBsYXRmb3JtOjEwMDAwNTM3OjAwMDAwMDAwLTAwMDA"
 HOST = "https://aps2.platform.illumina.com"
@@ -184,7 +187,12 @@ ANSWERS = {
     f"POST {VERSION_PATH}:launch": (201, json.dumps(_RUN)),
     f"POST {PAGE_PATH}": (201, json.dumps(_VERSION)),
     f"GET {PAGE_PATH}": (200, json.dumps(_PAGE)),
+    "GET /v1/tasks/runs": (200, json.dumps({"items": []})),
 }
+
+
+def _cohort() -> Iterator[dict[str, Any]]:
+    return ({"name": f"index-{i}", "arguments": ARGUMENTS} for i in range(LAUNCHES))
 
 
 class Client:
@@ -194,7 +202,8 @@ class Client:
         configuration = libtes.Configuration(host, {"Authorization": TOKEN})
         configuration.api_key_prefix["Authorization"] = "Bearer"
         configuration.connection_pool_maxsize = THREADS
-        self._api = libtes.TaskVersionsApi(libtes.ApiClient(configuration))
+        self._client = libtes.ApiClient(configuration)
+        self._api = libtes.TaskVersionsApi(self._client)
 
     def get(self) -> libtes.TaskVersion:
         """Get a version."""
@@ -212,6 +221,23 @@ class Client:
     def page(self) -> libtes.TaskVersionSummaryPagedItems:
         """Get a page."""
         return self._api.list_task_versions(TASK, page_size=ITEMS)
+
+    def batch(self, journal: Optional[str] = None) -> None:
+        """Launch a cohort."""
+        launch_all(
+            self._client,
+            TASK,
+            VERSION,
+            _cohort(),
+            concurrency=THREADS,
+            journal=journal,
+            progress=False,
+        )
+
+    def journal(self) -> None:
+        """Launch a cohort, each launch being on the disk before it is sent."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.batch(f"{folder}/cohort.jsonl")
 
     def read(self) -> None:
         """Get a page and read every field of every item."""
@@ -281,6 +307,12 @@ class Plain:
                 item["modifiedBy"],
                 item["timeModified"],
             )
+
+    def batch(self) -> None:
+        """Launch a cohort."""
+        url = f"{self._host}/v1/tasks/{TASK}/versions/{VERSION}:launch"
+        with ThreadPoolExecutor(THREADS) as threads:
+            list(threads.map(lambda body: self._post(url, body), _cohort()))
 
     def _post(self, url: str, body: Any) -> Any:
         data = json.dumps(body).encode()

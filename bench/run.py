@@ -78,6 +78,9 @@ def _rows(ours: cases.Client, plain: cases.Plain, child: Callable[[str], Measure
     def many(work: Work) -> Measure:
         return timed(lambda: crowd(work), cases.THREADS * cases.GETS_A_THREAD)
 
+    def cohort(work: Work) -> Measure:
+        return timed(work, cases.LAUNCHES)
+
     urllib3_alone = child("import urllib3")
     client = child("from libica.openapi import libtes; libtes.ApiClient()")
     return [
@@ -87,6 +90,8 @@ def _rows(ours: cases.Client, plain: cases.Plain, child: Callable[[str], Measure
         Row("page", 1.30, "us", 300, swept(timed(ours.page)), swept(timed(plain.page))),
         Row("read", 1.30, "us", 300, swept(timed(ours.read)), swept(timed(plain.read))),
         Row("threads", 1.15, "us", 200, many(ours.get), many(plain.get)),
+        Row("batch", 1.25, "us", 10, cohort(ours.batch), cohort(plain.batch)),
+        Row("journal", 1.25, "us", 10, cohort(ours.journal), cohort(plain.batch)),
         Row("memory", 0.90, "kB", 10, swept(held(ours.page)), swept(held(plain.page))),
         Row("import", 0.15, "us", 50, child("from libica.openapi import libtes"), urllib3_alone),
         Row("client", 1.20, "us", 50, client, urllib3_alone),

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,49 +140,86 @@ class TestQuickstart:
         assert "Set the environment variable ICA_ACCESS_TOKEN" in done.stderr
 
 
+def read_notebook(name: str) -> Any:
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+@pytest.fixture
+def execute(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], str]:
+    """Runs all cells of a notebook and returns what they printed."""
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    for name in os.environ:  # the kernel is a process of its own
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(notebook: Any) -> str:
+        place = {"metadata": {"path": str(EXAMPLES)}}
+        nbclient.NotebookClient(notebook, timeout=60, resources=place).execute()
+        return "".join(each.text for each in outputs(notebook, "stream") if each.name == "stdout")
+
+    return run
+
+
+def outputs(notebook: Any, *kinds: str) -> list[Any]:
+    found = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+    return [each for each in found if each.output_type in kinds]
+
+
+@pytest.mark.parametrize("name", [path.name for path in EXAMPLES.glob("*.ipynb")])
+def test_a_notebook_is_kept_without_what_it_printed(name: str):
+    for cell in read_notebook(name).cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)
+
+
 class TestNotebook:
     @pytest.fixture
     def notebook(self) -> Any:
-        nbformat = pytest.importorskip("nbformat")
-        notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
-        nbformat.validate(notebook)
-        return notebook
+        return read_notebook("quickstart.ipynb")
 
-    def test_counts_the_samples_beside_it(
-        self, notebook: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-    ):
-        nbclient = pytest.importorskip("nbclient")
-        pytest.importorskip("ipykernel")
-        for name in os.environ:  # the kernel is a process of its own
-            monkeypatch.delenv(name)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        place = {"metadata": {"path": str(EXAMPLES)}}
-        nbclient.NotebookClient(notebook, timeout=60, resources=place).execute()
-        streams = [
-            output
-            for cell in notebook.cells
-            for output in cell.get("outputs", [])
-            if output.output_type == "stream"
-        ]
-        assert {output.name for output in streams} == {"stdout"}
-        printed = "".join(output.text for output in streams)
+    def test_counts_the_samples_beside_it(self, notebook: Any, execute: Callable[[Any], str]):
+        printed = execute(notebook)
+        assert {each.name for each in outputs(notebook, "stream")} == {"stdout"}
         for sample in SAMPLES:
             assert re.search(
                 rf"{sample} +Completed .*{re.escape(expected(DATA / f'{sample}.fastq.gz'))}",
                 printed,
             )
 
-    def test_is_kept_clean(self, notebook: Any):
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                assert (cell.outputs, cell.execution_count) == ([], None)
-
     def test_runs_what_the_script_runs(self, notebook: Any):
         code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
         script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
         for name in ("COUNT", "EXECUTION", "OVER"):
             assert constants(code)[name] == constants(script)[name]
+
+
+class TestCohort:
+    def test_launches_each_sample_once_and_shows_what_became_of_it(
+        self, execute: Callable[[Any], str]
+    ):
+        pytest.importorskip("matplotlib")
+        pytest.importorskip("tqdm")
+        notebook = read_notebook("cohort.ipynb")
+        printed = execute(notebook)
+        assert "interrupted after " in printed
+        assert int(re.search(r"^(\d+) runs were launched by then$", printed, re.MULTILINE)[1]) > 0
+        assert "row 1 ('sample-001'): argument reads must be a string" in printed
+        assert len(re.findall(r"^sample-\d+ \S+ \d+ reads are too few$", printed, re.M)) == 5
+        results = [each.data for each in outputs(notebook, "execute_result", "display_data")]
+        texts = [each["text/plain"] for each in results]
+        assert "(200, {1})" in texts  # so many names, each as often
+        assert "{'Completed': 195, 'Failed': 5}" in texts
+        tables = [each["text/html"] for each in results if "text/html" in each]
+        assert sum("... and 100 more" in each for each in tables) == 1
+        assert any("image/png" in each for each in results)
+        bars = "".join(each.text for each in outputs(notebook, "stream") if each.name == "stderr")
+        assert "Launches: 100%" in bars
+        assert "Runs: 100%" in bars
 
 
 def constants(code: str) -> dict[str, str]:

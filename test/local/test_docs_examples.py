@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from libica.local import LocalTes
 from libica.openapi import libtes
 from libica.openapi.libtes import api, models
 
-from ..test_docs import EXAMPLES, Example, failures
+from ..test_docs import DOCS, EXAMPLES, Example, examples_in, failures
 from .caller import SLEEP, Caller
 
 __all__ = ["failures"]
@@ -42,3 +47,34 @@ def test_example_runs_against_the_service(
     expected = [libtes.NotFoundException] if example.path.stem == "ErrorResponse" else []
     assert [type(each) for each in failures] == expected
     assert caller.token not in capsys.readouterr().out
+
+
+def test_examples_of_the_guide_to_cohorts_run_one_after_the_other(
+    shared_tes: LocalTes,
+    caller: Caller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    monkeypatch.setenv("ICA_BASE_URL", shared_tes.url)
+    monkeypatch.setenv("ICA_ACCESS_TOKEN", caller.token)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for example in examples_in(DOCS / "cohorts.md"):
+        example.run(names)
+    assert names["report"].summary() == {"Completed": 2, "Failed": 1}
+    assert names["repeated"].summary() == {"Completed": 1}
+    launched = Counter(run["name"] for run in caller.made("GET", "/v1/tasks/runs")["items"])
+    assert launched == {
+        **dict.fromkeys(("run-1", "run-2"), 1),
+        "run-3": 2,
+        "day-2-NA12878": 1,
+        "day-2-NA12891": 1,
+    }
+    pyplot.close("all")
+    assert (tmp_path / "cohort.png").stat().st_size > 5000
+    printed = capsys.readouterr().out
+    for comment in re.findall(r"print\(.+?\)  # (.+)", (DOCS / "cohorts.md").read_text("utf-8")):
+        assert comment in printed

@@ -1,0 +1,129 @@
+"""A cohort through a proxy that fails, by a process that is killed again and again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libica.batch import abort_all, duration, launch_all, wait_all
+from libica.local import LocalTes, server
+from libica.local.jobs import Job, Outcome
+from libica.openapi import libtes
+
+from ..helpers import ROOT
+from ..server import wait_until
+from .faults import SHARES, FaultyProxy
+
+RUNS = 2000
+KILLS = (400, 1000, 1600)
+LAUNCH = """
+import sys
+from libica.batch import launch_all, launching
+from libica.openapi import libtes
+
+launching.LOOKS = (0.05, 0.1, 0.2)  # nothing is on its way for long here
+url, token, task, version, journal = sys.argv[1:]
+configuration = libtes.Configuration(url, {"Authorization": token})
+configuration.api_key_prefix["Authorization"] = "Bearer"
+launches = ({"name": f"sample-{i}", "arguments": {"sample": f"s{i}"}} for i in range(RUNS))
+client = libtes.ApiClient(configuration)
+report = launch_all(client, task, version, launches, concurrency=32, journal=journal)
+for launch in report:
+    assert launch.run_id, launch
+    print(launch.name, launch.run_id)
+""".replace("RUNS", str(RUNS))
+
+
+class Idle:
+    """Completes each run at once."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def run(self, job: Job, stop: threading.Event) -> Outcome:
+        return Outcome("Completed", "", {})
+
+
+@pytest.fixture
+def tes(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalTes]:
+    monkeypatch.setattr(server, "LocalRunner", Idle)
+    with LocalTes() as tes:
+        yield tes
+
+
+@pytest.fixture
+def proxy(tes: LocalTes) -> Iterator[FaultyProxy]:
+    with FaultyProxy(int(tes.url.rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def client(tes: LocalTes) -> Iterator[libtes.ApiClient]:
+    with libtes.ApiClient(tes.configuration()) as client:
+        yield client
+
+
+@pytest.fixture
+def ids(client: libtes.ApiClient) -> tuple[str, str]:
+    execution: dict[str, Any] = {"image": {"name": "none"}, "command": "{{sample}}"}
+    body = {"name": "cohort", "taskVersions": [{"version": "1", "execution": execution}]}
+    task = libtes.TasksApi(client).create_task(body=body)
+    return str(task.id), str((task.task_versions or [])[0].id)
+
+
+def test_a_cohort_is_launched_and_waited_for(
+    client: libtes.ApiClient, ids: tuple[str, str]
+) -> None:
+    launches = [{"name": f"s{n}", "arguments": {"sample": f"{n}"}} for n in range(50)]
+    launched = launch_all(client, *ids, launches)
+    finished = wait_all(client, launched, poll=0.05, timeout=30)
+    assert finished.summary() == {"Completed": 50}
+    assert finished.run_ids == launched.run_ids
+    assert all(duration(each) is not None for each in finished)
+    assert abort_all(client, launched).summary() == {"Completed": 50}
+
+
+def test_each_launch_is_one_run_whatever_happens(
+    tes: LocalTes,
+    client: libtes.ApiClient,
+    ids: tuple[str, str],
+    proxy: FaultyProxy,
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "cohort.jsonl"
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        LAUNCH,
+        proxy.url,
+        tes.token,
+        *ids,
+        str(journal),
+    ]
+
+    for launches in KILLS:
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            wait_until(lambda n=launches: proxy.launches >= n or process.poll() is not None, 60)
+            process.kill()
+        assert process.returncode == -9
+    last = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert last.returncode == 0, last.stderr
+
+    listed = {}
+    names: Counter[str] = Counter()
+    for run in libtes.TaskRunsApi(client).iter_task_runs():
+        names[str(run.name)] += 1
+        listed[run.name] = run.id
+    assert set(names) == {f"sample-{i}" for i in range(RUNS)}
+    assert set(names.values()) == {1}
+    assert dict(line.split() for line in last.stdout.splitlines()) == listed
+    assert all(proxy.faults[fault] for fault in SHARES)

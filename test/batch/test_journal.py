@@ -1,0 +1,333 @@
+"""The journal: how a batch goes on where it was, and which journals it does not go on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libica.batch import BatchError, JournalError, Report, launch_all
+from libica.openapi import libtes
+
+from ..conftest import TOKEN
+from ..helpers import ROOT
+from ..server import Asked
+from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
+
+pytestmark = pytest.mark.usefixtures("hasty")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cohort.jsonl"
+
+
+def launch(service: Service, path: Path, launches: Any = 5, **options: Any) -> Report:
+    given = cohort(launches) if isinstance(launches, int) else launches
+    return launch_all(service.client, *service.ids, given, journal=path, **options)
+
+
+def check(service: Service, report: Report) -> None:
+    assert {each.run_id: each.name for each in report} == service.runs
+    assert len(report) == len(service.runs)
+
+
+def stop(service: Service, path: Path, at: int, launches: int = 5) -> None:
+    """Launch so many, and have the batch stopped there."""
+    service.before = on(range(at, at + 1), is_launch, refuse(401))
+    with pytest.raises(BatchError):
+        launch(service, path, launches, concurrency=1)
+    service.before = None
+
+
+# Going on
+
+
+def test_what_was_launched_is_not_launched_again(service: Service, path: Path) -> None:
+    reports = [launch(service, path) for _ in range(3)]
+    assert len(service.launches) == 5
+    assert list(reports[0]) == list(reports[1]) == list(reports[2])
+    check(service, reports[2])
+
+
+def test_a_batch_goes_on_where_it_was_stopped(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    assert len(service.runs) == 3
+    report = launch(service, path, concurrency=1)
+    check(service, report)
+    assert service.launches == ["s0", "s1", "s2", "s3", "s3", "s4"]
+    assert [each.attempts for each in report] == [1, 1, 1, 2, 1]
+
+
+def test_what_was_not_sent_is_not_looked_for(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    service.asked.clear()
+    launch(service, path)
+    assert sum(map(is_list, service.asked)) == 1  # for the newest run
+
+
+def test_the_order_of_the_launches_may_change(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    report = launch(service, path, cohort(5)[::-1])
+    check(service, report)
+    assert [each.name for each in report] == ["s4", "s3", "s2", "s1", "s0"]
+
+
+def test_refused_launches_are_sent_again(service: Service, path: Path) -> None:
+    service.before = on(range(2), is_launch, refuse(400))
+    assert launch(service, path, concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
+    check(service, launch(service, path))
+
+
+def test_what_was_unsure_is_looked_for_before_it_is_sent(service: Service, path: Path) -> None:
+    service.before = on(EVER[1:], is_list, refuse(400))
+    service.after = on(range(2), is_launch, lose)
+    assert launch(service, path, concurrency=1).summary() == {"Pending": 3, "Unsure": 2}
+    service.before = service.after = None
+    check(service, launch(service, path))
+    assert len(service.launches) == 5
+
+
+def test_a_run_is_found_however_many_calls_later(service: Service, path: Path) -> None:
+    service.after = on(range(1), is_launch, lose)
+    for _ in range(2):
+        service.before = on(EVER[1:], is_list, refuse(400))
+        assert launch(service, path, 1).summary() == {"Unsure": 1}
+        service.add_runs(["other"])
+    service.before = None
+    (launched,) = launch(service, path, 1).run_ids
+    assert service.runs[launched] == "s0"
+    assert len(service.launches) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 20, 10**6])
+def test_a_last_line_that_is_torn_is_passed_over(service: Service, path: Path, cut: int) -> None:
+    stop(service, path, 3)
+    whole = path.read_bytes()
+    last = whole.splitlines(keepends=True)[-1]
+    path.write_bytes(whole[: -min(cut, len(last) - 1)])
+    check(service, launch(service, path))
+    check(service, launch(service, path))
+    for line in path.read_bytes().splitlines():
+        json.loads(line)
+
+
+def test_a_journal_cut_anywhere_leads_to_each_run_once(service: Service, path: Path) -> None:
+    launch(service, path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    begun = next(number for number, line in enumerate(lines) if b'"send"' in line)
+    for count in range(begun + 5, len(lines)):  # all were on the disk before one was sent
+        path.write_bytes(b"".join(lines[:count]))
+        check(service, launch(service, path))
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9])
+def test_a_journal_that_was_cut_before_anything_was_sent_begins_anew(
+    service: Service, path: Path, share: float
+) -> None:
+    service.before = on(EVER, is_list, refuse(500))
+    with pytest.raises(libtes.ServiceException):
+        launch(service, path)
+    service.before = None
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    check(service, launch(service, path))
+    assert len(service.launches) == 5
+
+
+def test_a_process_that_is_killed_loses_nothing(service: Service, path: Path) -> None:
+    code = """
+import os, signal, sys
+from libica.batch import launch_all
+from libica.openapi import libtes
+from test.batch.service import cohort
+
+url, token, task, version, path = sys.argv[1:]
+client = libtes.ApiClient(libtes.Configuration(url, {"Authorization": "Bearer " + token}))
+kill = lambda done, total: done >= 5 and os.kill(os.getpid(), signal.SIGKILL)
+launch_all(client, task, version, cohort(300), journal=path, concurrency=4, progress=kill)
+"""
+    command = [sys.executable, "-c", code, service.url, TOKEN, *service.ids, str(path)]
+    assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == -9
+    assert service.runs
+    check(service, launch(service, path, 300))
+
+
+def test_ctrl_c_loses_nothing(service: Service, path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(service, path, 300, progress=interrupt)
+    assert len(service.runs) < 300
+    check(service, launch(service, path, 300))
+    assert len(service.launches) == 300
+
+
+# What it is, and what it is not
+
+
+def test_a_launch_is_on_the_disk_before_it_is_sent(service: Service, path: Path) -> None:
+    def before(asked: Asked) -> None:
+        if is_launch(asked):
+            lines = map(json.loads, path.read_text().splitlines())
+            noted.append({"send": asked.json["name"]} in lines)
+
+    noted: list[bool] = []
+    service.before = before
+    launch(service, path, 200, concurrency=4)
+    assert noted == [True] * 200
+
+
+def test_the_disk_is_not_waited_for_each_time(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), fsync(file)))
+    launch(service, path, 200, concurrency=4)
+    assert len(synced) < 20
+
+
+def test_it_holds_no_arguments_and_no_token(service: Service, path: Path) -> None:
+    launch(service, path)
+    text = path.read_text()
+    assert TOKEN not in text
+    assert "secret" not in text
+    assert "gds" not in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX has modes")
+def test_nobody_else_can_read_it(service: Service, path: Path) -> None:
+    launch(service, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_is_only_added_to(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    before = path.read_bytes()
+    launch(service, path)
+    assert path.read_bytes().startswith(before)
+
+
+def test_a_relative_path_will_do(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    launch(service, Path("cohort.jsonl"))
+    assert Path("cohort.jsonl").is_file()
+
+
+def other(number: int, **changes: Any) -> list[dict[str, Any]]:
+    """Return the cohort with another launch in one place."""
+    launches = cohort(5)
+    launches[number].update(changes)
+    return launches
+
+
+@pytest.mark.parametrize(
+    ("launches", "differences"),
+    [
+        (cohort(6), ["row 6 ('s5') is new"]),
+        (cohort(3), ["'s3' is not among the launches", "'s4' is not among the launches"]),
+        (
+            other(1, arguments={"sample": "1", "url": "another"}),
+            ["row 2 ('s1') was something else"],
+        ),
+        (other(4, description="new"), ["row 5 ('s4') was something else"]),
+        (other(2, name="x"), ["row 3 ('x') is new", "'s2' is not among the launches"]),
+    ],
+)
+def test_a_journal_of_other_launches_is_refused_with_what_differs(
+    service: Service, path: Path, launches: Any, differences: list[str]
+) -> None:
+    launch(service, path)
+    kept = path.read_bytes()
+    with pytest.raises(JournalError, match="is the journal of another batch") as caught:
+        launch(service, path, launches)
+    assert caught.value.differences == differences
+    assert all(each in str(caught.value) for each in differences)
+    assert "another\n" not in str(caught.value).replace("another batch", "")
+    assert len(service.launches) == 5
+    assert path.read_bytes() == kept
+
+
+def test_a_journal_of_another_version_is_refused(service: Service, path: Path) -> None:
+    launch(service, path)
+    twin = Service()
+    with twin, pytest.raises(JournalError) as caught:
+        launch(twin, path)
+    assert caught.value.differences == [
+        f"it is of task {service.ids[0]}, not of {twin.ids[0]}",
+        f"it is of version {service.ids[1]}, not of {twin.ids[1]}",
+    ]
+    twin.client.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"name,sample\na,b\n", b"{}\n", b'{"journal": "other"}\n', b"\0" * 100, b"\n"]
+)
+def test_a_file_that_is_no_journal_is_refused_and_kept(
+    service: Service, path: Path, content: bytes
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match=r"cohort\.jsonl is no journal"):
+        launch(service, path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"\xff", b"[]", b'"text"', b"{}", b'{"run": "trn.1"}', b'{"send": null', b""]
+)
+@pytest.mark.parametrize("place", [0.4, 0.99])
+def test_a_line_that_is_broken_is_refused_by_its_number(
+    service: Service, path: Path, line: bytes, place: float
+) -> None:
+    launch(service, path)
+    lines = path.read_bytes().splitlines()
+    number = int(place * len(lines))
+    lines[number] = line
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(JournalError, match=f"line {number + 1} is broken"):
+        launch(service, path)
+
+
+def test_a_journal_in_use_is_refused(service: Service, path: Path) -> None:
+    refused: list[str] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(JournalError, match="is in use by another") as caught:
+                launch(service, path)
+            refused.append(str(caught.value))
+
+    check(service, launch(service, path, progress=meanwhile))
+    assert refused
+
+
+def test_a_folder_that_is_not_there_is_an_error_before_anything_is_sent(
+    service: Service, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        launch(service, tmp_path / "none" / "journal")
+    assert not service.launches
+
+
+def test_a_disk_that_is_full_stops_the_batch(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        if b'"send"' in path.read_bytes():
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BatchError, match="No space left") as caught:
+        launch(service, path)
+    assert caught.value.report.summary() == {"Not launched": 5}
+    assert not service.launches

@@ -1,0 +1,39 @@
+"""Many launches from a generator: what they take of memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..helpers import run_python
+
+CODE = """
+import resource
+from libica.batch import launch_all
+from libica.openapi import libtes
+from bench import cases, server
+
+def launches(count):
+    for number in range(count):
+        arguments = dict.fromkeys(("sample", "volume", "genome"), "x" * 6000)
+        yield {{"name": f"sample-{{number}}", "arguments": {{**arguments, "threads": str(number)}}}}
+
+def launch(count, journal):
+    report = launch_all(client, cases.TASK, cases.VERSION, launches(count), journal=journal)
+    assert report.summary() == {{"Pending": count}}
+    return report, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+with server.running(cases.ANSWERS) as host:
+    client = libtes.ApiClient(libtes.Configuration(host))
+    _, before = launch(500, {journal!r} + ".small")
+    report, after = launch({count}, {journal!r})
+    print(after - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kilobytes only there")
+def test_the_requests_are_not_kept_in_memory(tmp_path: Path) -> None:
+    grown = int(run_python(CODE.format(count=2500, journal=str(tmp_path / "journal"))))
+    assert grown < 10_000  # kilobytes, of the 45,000 that the requests have
