@@ -144,9 +144,9 @@ def looks(thing: Any) -> Iterator[str]:
         yield from (repr(each), str(each), ascii(each), format(each), f"{each!r:>5}")
         yield from (pprint.pformat(each), pprint.pformat({"in": [each]}, width=1))
         yield from (reprlib.repr(each), "%s %r" % (each, each))  # noqa: UP031
-        for name in dir(each):
+        for name in dir(type(each)):
             if name.startswith(("_repr_", "_ipython_", "__rich_")) and name != "_repr_pretty_":
-                yield repr(list(getattr(each, name)() or ()))
+                yield repr(getattr(each, name)())
 
 
 def pickles(thing: Any) -> Iterator[str]:

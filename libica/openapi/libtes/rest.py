@@ -243,7 +243,7 @@ class _TimedReader(socket.SocketIO):
 
     connection: socket.socket
     end = math.inf
-    left = math.inf
+    bytes_left = math.inf
     has_head = False
 
     def close(self) -> None:
@@ -259,8 +259,8 @@ class _TimedReader(socket.SocketIO):
                 raise socket.timeout("timed out")
             self.connection.settimeout(left)
         count = super().readinto(buffer)
-        self.left -= count or 0
-        if self.left < 0:
+        self.bytes_left -= count or 0
+        if self.bytes_left < 0:
             raise http.HTTPException("the answer is longer than max_response_bytes allows")
         if not count and not self.has_head:
             raise http.RemoteDisconnected("closed before the head of the answer was complete")
@@ -276,7 +276,7 @@ class _TimedResponse(http.HTTPResponse):
         reader.__class__ = _TimedReader
         reader.connection = sock
         reader.end = time.monotonic() + (sock.gettimeout() or math.inf)
-        reader.left = most
+        reader.bytes_left = most
         self._reader = reader
 
     def begin(self) -> None:
