@@ -335,7 +335,7 @@ def test_redirects_are_within_the_whole_time(connect: Connect) -> None:
 def test_a_token_that_is_refreshed_is_within_the_whole_time(connect: Connect) -> None:
     def slow(configuration: libtes.Configuration) -> None:
         time.sleep(0.4)
-        configuration.api_key["Authorization"] = f"new {TOKEN}"
+        configuration.api_key["Authorization"] += " renewed"
 
     with Server() as server:
         server.answer(Answer(401), Answer(body={"id": "x"}))
@@ -343,7 +343,7 @@ def test_a_token_that_is_refreshed_is_within_the_whole_time(connect: Connect) ->
         assert READ.call(client, _request_timeout=(5, 0.3)).id == "x"
         server.answer(Answer(401), Answer(body={"id": "x"}))
         exception, _ = failed(client, LAUNCH, _request_timeout=0.3)
-        assert isinstance(exception, (libtes.DeadlineException, libtes.UnauthorizedException))
+        assert isinstance(exception, libtes.UnauthorizedException)
     assert len(server.asked) == 3
 
 

@@ -27,7 +27,7 @@ from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseExceptio
 from .models.base import check_bounds, check_type
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
-from .rest import Answer, Request, Rest
+from .rest import Answer, Request, Rest, deadline
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -250,10 +250,14 @@ class ApiClient:
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:
         """Send a request and read the answer."""
+        end = deadline(request.timeout)
         token = self._authorize(request, refused=None) if authorize else None
-        response = self._exchange(request)
-        if response.status == 401 and token and self._authorize(request, refused=token) != token:
-            response = self._exchange(request)
+        response = self._exchange(request, end)
+        renewed = token
+        if response.status == 401 and token:
+            renewed = self._authorize(request, refused=token)
+        if renewed != token and time.monotonic() < end:
+            response = self._exchange(request, end)
         if not 200 <= response.status < 300:
             raise self._exception(response, request, token)
         if not request.preload:
@@ -312,11 +316,11 @@ class ApiClient:
             request.headers[setting["key"] or ""] = token
         return token
 
-    def _exchange(self, request: Request) -> Union[Answer, BaseHTTPResponse]:
+    def _exchange(self, request: Request, end: float) -> Union[Answer, BaseHTTPResponse]:
         started = time.monotonic()
         outcome: object = "no answer"
         try:
-            response = self._rest.send(request)
+            response = self._rest.send(request, end)
             outcome = response.status
             return response
         finally:

@@ -149,11 +149,12 @@ class Rest:
 
     __del__ = close
 
-    def send(self, request: Request) -> Union[Answer, BaseHTTPResponse]:
-        """Send a request, again where that is safe and may help; return an answer or raise."""
+    def send(self, request: Request, end: float) -> Union[Answer, BaseHTTPResponse]:
+        """Send a request, again where that is safe and may help; return an answer or raise.
+
+        ``end`` is when the call is over, by the clock of ``deadline``.
+        """
         policy = RetryPolicy.of(self._configuration.retries)
-        timeout = request.timeout
-        end = time.monotonic() + timeout if isinstance(timeout, (int, float)) else math.inf
         path = request.path  # a redirect may lead to another, which nobody asked for
         tried = redirected = 0
         while True:
@@ -386,6 +387,11 @@ _WHILE_CONNECTING: dict[type[ApiException], tuple[type[ApiException], str]] = {
     ours.ReadTimeoutException: _FAILURES[wire.ConnectTimeoutError],
     ours.ConnectionLostException: _FAILURES[wire.NewConnectionError],
 }
+
+
+def deadline(timeout: Timeout) -> float:
+    """Return when a call that begins now is over: never, if only its attempts have a time-out."""
+    return time.monotonic() + timeout if isinstance(timeout, (int, float)) else math.inf
 
 
 def _timeout(timeout: Timeout, end: float) -> urllib3.Timeout:
