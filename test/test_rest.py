@@ -27,7 +27,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from libica.openapi import libtes
-from libica.openapi.libtes.rest import RetryPolicy, retry_delay
+from libica.openapi.libtes.rest import Answer as Received
+from libica.openapi.libtes.rest import Request, RetryPolicy, _redirected, retry_after, retry_delay
 
 from .conftest import TOKEN
 from .helpers import ROOT
@@ -116,6 +117,49 @@ def test_the_service_may_say_how_long_to_wait(asked_for: float, wait: Optional[f
             assert retry_delay(POLICY, tried, "POST", 429, asked_for, fraction) == wait
 
 
+@pytest.mark.parametrize(
+    ("left", "wait"), [(math.inf, 0.5), (0.6, 0.5), (0.5, None), (0.4, None), (0, None), (-1, None)]
+)
+def test_a_wait_that_the_call_would_not_outlast_is_not_begun(
+    left: float, wait: Optional[float]
+) -> None:
+    assert retry_delay(POLICY, 0, "GET", 503, left=left) == wait
+    assert retry_delay(POLICY, 2, "POST", 429, retry_after=0.5, left=left) == wait
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        (" 86400 ", 86400),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0),
+        ("Wed, 21 Oct 2015 07:28:00 +0530", 0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_date(value: str, seconds: Any) -> None:
+    assert retry_after({"Retry-After": value}) == seconds
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"Location": "7"}])
+def test_no_header_asks_for_no_wait(headers: Any) -> None:
+    assert retry_after(headers) is None
+
+
+@pytest.mark.parametrize("hours", [0, 5.5, -11.75])
+def test_retry_after_counts_from_now_whatever_the_offset(hours: float) -> None:
+    until = datetime.now(timezone(timedelta(hours=hours))) + timedelta(hours=1)
+    for value in (format_datetime(until), format_datetime(until).replace("+0000", "-0000")):
+        seconds = retry_after({"Retry-After": value})
+        assert seconds is not None
+        assert 3500 < seconds <= 3600
+
+
 def test_what_is_not_tried_again_is_not_so_for_being_asked_to_wait() -> None:
     assert retry_delay(POLICY, 0, "POST", 503, retry_after=0.0) is None
     assert retry_delay(POLICY, 0, "GET", 404, retry_after=0.0) is None
@@ -139,13 +183,20 @@ def test_retries_are_a_number_or_what_urllib3_has_for_it(retries: Any, policy: A
 
 @pytest.mark.parametrize("retries", ["3", 1.5, (3,), b"3"], ids=repr)
 def test_retries_of_another_type_are_refused(retries: Any) -> None:
-    with pytest.raises(libtes.ApiTypeError, match="retries"):
+    expected = r"for `retries`, must be int or urllib3\.Retry, not (str|float|tuple|bytes)$"
+    with pytest.raises(libtes.ApiTypeError, match=expected):
         RetryPolicy.of(retries)
 
 
 def test_retries_below_zero_are_refused() -> None:
-    with pytest.raises(libtes.ApiValueError, match="retries"):
+    with pytest.raises(libtes.ApiValueError, match=r"for `retries`, must be 0 or more, got -1$"):
         RetryPolicy.of(-1)
+
+
+def test_the_longest_wait_is_that_of_urllib3s_retry_where_it_has_one() -> None:
+    retry: Any = urllib3.Retry(total=2, backoff_factor=3)
+    retry.backoff_max = 7  # urllib3 1.26 has it on the class alone
+    assert RetryPolicy.of(retry) == RetryPolicy(2, 3, 7)
 
 
 def test_by_default_a_call_is_repeated_up_to_three_times() -> None:
@@ -642,6 +693,50 @@ REDIRECTS = [301, 302, 303, 307, 308]
 
 def to(location: str, status: int = 302) -> Answer:
     return Answer(status, b"", {"Location": location})
+
+
+def received(status: int, headers: Any) -> Received:
+    return Received(status, None, headers, b"")
+
+
+HEADERS = {"Accept": "a", "User-Agent": "b", "Content-Type": "c", "X-Mine": "d", "Cookie": "e"}
+
+
+@pytest.mark.parametrize(
+    ("location", "url", "sent"),
+    [
+        ("http://h/b", "http://h/b", "a b c d e"),
+        ("b?x=1", "http://h/v1/b?x=1", "a b c d e"),
+        ("//h/b", "http://h/b", "a b c d e"),
+        ("https://h/b", "https://h/b", "a b c"),
+        ("http://h:80/b", "http://h:80/b", "a b c"),
+        ("http://other/b", "http://other/b", "a b c"),
+        ("//other/b", "http://other/b", "a b c"),
+    ],
+)
+def test_a_redirect_keeps_the_headers_within_the_origin_and_the_public_ones_beyond(
+    location: str, url: str, sent: str
+) -> None:
+    for method, status in (("GET", 301), ("HEAD", 308)):
+        request = Request(method, "http://h/v1/a?y=2", HEADERS, None, 5, True)
+        there = _redirected(request, received(status, {"Location": location}))
+        headers = {name: each for name, each in HEADERS.items() if each in sent.split()}
+        assert there == request._replace(url=url, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers"),
+    [
+        *(("GET", status, {"Location": "/x"}) for status in (200, 300, 304, 305, 306, 309, 404)),
+        *(("GET", status, {}) for status in REDIRECTS),
+        *(("GET", status, {"Location": ""}) for status in REDIRECTS),
+        *((method, status, {"Location": "/x"}) for method in WRITING for status in REDIRECTS),
+        *(("GET", 302, {"Location": to}) for to in ("ftp://h/", "file:///x", "http://[x", "a:b")),
+    ],
+)
+def test_no_other_answer_is_a_redirect(method: str, status: int, headers: dict[str, str]) -> None:
+    request = Request(method, "http://h/v1/a", HEADERS, None, 5, True)
+    assert _redirected(request, received(status, headers)) is None
 
 
 @pytest.mark.parametrize("status", REDIRECTS)

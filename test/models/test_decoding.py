@@ -27,6 +27,7 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionSummaryPagedItems,
 )
+from libica.openapi.libtes.confidential import clear_frames
 from libica.openapi.libtes.models.decoding import Mismatch, converter, decoder
 from libica.openapi.libtes.models.encoding import encode
 
@@ -123,6 +124,8 @@ MISMATCHES = [
     (Resources, {"cpuCores": "4"}, "$.cpuCores must be a number, not str"),
     (Resources, {"cpuCores": True}, "$.cpuCores must be a number, not bool"),
     (Resources, {"cpuCores": {}}, "$.cpuCores must be a number, not dict"),
+    (Resources, {"cpuCores": 1e400}, "$.cpuCores must be a number of 64 bit, not float"),
+    (Resources, {"cpuCores": -1e400}, "$.cpuCores must be a number of 64 bit, not float"),
     (Task, {"acl": "x"}, "$.acl must be an array, not str"),
     (Task, {"acl": {}}, "$.acl must be an array, not dict"),
     (Task, {"acl": ["a", 5]}, "$.acl[1] must be a string, not int"),
@@ -175,6 +178,20 @@ def test_a_mismatch_does_not_show_the_value() -> None:
     with pytest.raises(Mismatch) as caught:
         decode(Credentials, {"password": ["hunter2"]})
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_frames_of_compiled_code_can_be_emptied() -> None:
+    secret = ["hunter2"]
+    with pytest.raises(Mismatch) as caught:
+        decoder(Credentials)({"password": secret})
+    compiled = [
+        frame
+        for frame, _ in traceback.walk_tb(caught.tb)
+        if frame.f_code.co_name == decoder(Credentials).__name__
+    ]
+    assert [frame.f_locals["data"] for frame in compiled] == [{"password": secret}]
+    clear_frames(caught.value)
+    assert [frame.f_locals for frame in compiled] == [{}]
 
 
 def test_a_mismatch_is_found_anew_each_time() -> None:

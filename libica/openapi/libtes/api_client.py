@@ -286,8 +286,8 @@ class ApiClient:
         if unusable:
             cls = InvalidResponseException
         sent = self._rest.secrets(request, refused)
-        masked = ((name, redact(each, known=sent)) for name, each in response.headers.items())
-        headers = type(response.headers)(masked)
+        pairs = redact(list(response.headers.items()), known=sent)
+        headers = type(response.headers)(pairs)
         reason = redact(unusable.reason if unusable else response.reason, known=sent)
         body = redact_text(response.data.decode("utf-8", "replace"), sent)
         data = body.encode("utf-8", "replace")

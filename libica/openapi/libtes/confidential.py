@@ -19,8 +19,8 @@ SHORTEST_SECRET = 6
 _URL_SIGNED = re.compile(r'(\w://[^\s?"]*\?)[^\s"]+').sub
 _NAMES = "|".join(map("_?".join, sorted(SECRET_NAMES)))
 _NAMED = re.compile(
-    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)                 # the name in broken JSON, and one of
-    ("(?:[^"\\]|\\.)*"? | \{{[^}}]*\}}? | \[[^\]]*\]?)  # a string, an object, an array""",
+    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)"""  # the name in broken JSON, and one of
+    r"""("(?:[^"\\]|\\.)*"? | \{[^}]*\}? | \[[^\]]*\]? | [^\s",}\]]+)  # what may stand there""",
     re.IGNORECASE | re.VERBOSE,
 ).sub
 
@@ -33,26 +33,38 @@ def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
     ``known`` ones wherever they occur.
     """
     if isinstance(data, Mapping):
-        return {key: redact(each, _heading(name, key), known) for key, each in data.items()}
+        under = {_hide(key, known): (_heading(name, key), each) for key, each in data.items()}
+        return {key: redact(each, heading, known) for key, (heading, each) in under.items()}
     if isinstance(data, (list, tuple)):
         return [redact(each, name, known) for each in data]
     if data is not None and _is_secret(name):
         return MASK
     if isinstance(data, str):
-        for each in known:
-            data = data.replace(each, MASK)
-        return _URL_SIGNED(rf"\1{MASK}", data)
+        return _URL_SIGNED(rf"\1{MASK}", _hide(data, known))
     return data
+
+
+def _hide(text: Any, known: Sequence[str]) -> Any:
+    for each in known:
+        text = str(text).replace(each, MASK)
+    return text
 
 
 def redact_text(text: str, known: Sequence[str]) -> str:
     """Return a text, JSON or not, with its secrets masked; without any it stays as it is."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_unique)
         masked = redact(data, known=known)
         return text if masked == data else json.dumps(masked)
     except (ValueError, RecursionError):
         return str(redact(_NAMED(rf'\1"{MASK}"', text), known=known))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError("what stands under a key that comes twice would not be seen")
+    return data
 
 
 def secrets_of(texts: Sequence[str], data: Any) -> list[str]:
