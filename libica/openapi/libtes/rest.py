@@ -246,6 +246,7 @@ class _TimedReader(socket.SocketIO):
     end = math.inf
     bytes_left = math.inf
     has_head = False
+    is_first = True
 
     def close(self) -> None:
         # What was sent beyond the answer must not be taken for the next one.
@@ -254,7 +255,9 @@ class _TimedReader(socket.SocketIO):
         super().close()
 
     def readinto(self, buffer: Any) -> Optional[int]:
-        if self.end < math.inf:
+        if self.is_first:  # for which the socket's own time-out has just been set
+            self.is_first = False
+        elif self.end < math.inf:
             left = self.end - time.monotonic()
             if left <= 0:
                 raise socket.timeout("timed out")
@@ -286,9 +289,9 @@ class _TimedResponse(http.HTTPResponse):
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
         self._reader.has_head = True
-        # Of lines that are no headers urllib3 would log the text.
-        self.headers.defects.clear()
-        self.headers.set_payload("")
+        if self.headers.defects:  # urllib3 would log the lines that are no headers
+            self.headers.defects.clear()
+            self.headers.set_payload("")
 
 
 def _limited(pool: Any, limit: Optional[int]) -> Any:
