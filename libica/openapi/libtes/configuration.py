@@ -76,6 +76,7 @@ class Configuration:
             Default ``True``; types and ids are checked in any case.
         refresh_api_key_hook: Function that sets a new token in the configuration it is given;
             called when there is no token, and once when the service refuses it with 401.
+            ``ApiKeyExchange`` is one.
         debug: Whether to log method, path, status and time of each call. Default ``False``.
         logger_file: File for that log. Default: where ``logging`` goes, or standard error.
         logger_format: Format of the lines in that log.
