@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +13,15 @@ from .server import Server
 
 TOKEN = "token-that-nobody-may-see"
 
+# No test may go by the proxies of the machine it runs on.
+for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):
+    os.environ.pop(each, None)
+    os.environ.pop(each.upper(), None)
 
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return (os.cpu_count() or 1) * 3 // 2  # many tests wait for something
 
 
 @pytest.fixture

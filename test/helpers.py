@@ -29,7 +29,7 @@ TIME = datetime(2021, 3, 8, 4, 5, 54, 645483, timezone.utc)
 
 each_model = pytest.mark.parametrize("cls", MODELS, ids=MODEL_NAMES)
 few_examples = settings(
-    max_examples=10,  # for each model and property
+    max_examples=6,  # for each model and property
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

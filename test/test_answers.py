@@ -6,7 +6,6 @@ All of them come from raw sockets, to calls that return an object and a page, an
 from __future__ import annotations
 
 import contextlib
-import gc
 import gzip
 import itertools
 import json
@@ -781,15 +780,17 @@ GROWING: dict[str, Talk] = {
 }
 
 
-@pytest.mark.parametrize("status", [b"200 OK", b"404 No"], ids=["200", "404"])
-@pytest.mark.parametrize("key", GROWING)
+@pytest.mark.parametrize(
+    ("key", "status"),
+    # An error is read in the same way; a few of them will do.
+    [*((key, b"200 OK") for key in GROWING), *((key, b"404 No") for key in list(GROWING)[:3])],
+)
 def test_no_answer_takes_all_memory(connect: Connect, key: str, status: bytes) -> None:
     def talk(connection: socket.socket) -> None:
         GROWING[key](Replacing(connection, b"200 OK", status))  # type: ignore[arg-type]
 
     with RawServer(talk) as raw:
         client = connect(raw.url, max_response_bytes=1 << 20, retries=0)
-        gc.collect()
         tracemalloc.start()
         try:
             # An error is read even where the raw answer is asked for.

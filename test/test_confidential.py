@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import sys
 import traceback
@@ -47,11 +48,11 @@ def test_the_mask_and_the_names_are_those_that_are_documented() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [SECRET, "", 5, 0, 1.5, True, False], ids=repr)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_stands_under_a_secret_name_is_masked(name: str, value: Any) -> None:
-    assert redact({name: value, "other": value}) == {name: "***", "other": value}
-    assert redact(value, name) == "***"
+def test_what_stands_under_a_secret_name_is_masked(name: str) -> None:
+    for value in (SECRET, "", 5, 0, 1.5, True, False):
+        assert redact({name: value, "other": value}) == {name: "***", "other": value}
+        assert redact(value, name) == "***"
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
@@ -171,7 +172,6 @@ def test_json_stays_json_when_it_is_masked(text: str, expected: str) -> None:
     assert redact_text(text, ()) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "_password_"])
 @pytest.mark.parametrize(
     ("value", "left"),
     [
@@ -190,8 +190,9 @@ def test_json_stays_json_when_it_is_masked(text: str, expected: str) -> None:
         ("[]", ""),
     ],
 )
-def test_secrets_are_masked_in_broken_json(name: str, value: str, left: Optional[str]) -> None:
-    for colon in (":", ": ", " : ", "\n:\n"):
+def test_secrets_are_masked_in_broken_json(value: str, left: Optional[str]) -> None:
+    names = [name for name in NAMES if name != "_password_"]
+    for name, colon in itertools.product(names, (":", ": ", " : ", "\n:\n")):
         text = f'{{"first": 1, "{name}"{colon}{value}'
         end = "" if left is None else f'{left}, "last": 2, broken'
         assert redact_text(text + (end if not left else end[len(left) :]), ()) == (

@@ -351,7 +351,7 @@ def test_whether_a_call_that_changes_something_may_have_happened(
 
 
 @of_calls
-@pytest.mark.parametrize("method", ["GET", "HEAD", None])
-@pytest.mark.parametrize("status", [None, 200, 408, 500])
-def test_a_call_that_changes_nothing_did_not_happen(cls: Any, method: Any, status: Any) -> None:
-    assert cls(status, method=method).may_have_happened is False
+def test_a_call_that_changes_nothing_did_not_happen(cls: Any) -> None:
+    for method in ("GET", "HEAD", None):
+        for status in (None, 200, 408, 500):
+            assert cls(status, method=method).may_have_happened is False

@@ -37,7 +37,7 @@ VALUE = libtes.ApiValueError
 REFUSALS = (libtes.ApiTypeError, libtes.ApiValueError)
 CREATE = next(each for each in OPERATIONS if each.name == "create_task")
 
-fuzzed = settings(few_examples, max_examples=int(os.environ.get("LIBTES_EXAMPLES", "100")))
+fuzzed = settings(few_examples, max_examples=int(os.environ.get("LIBTES_EXAMPLES", "50")))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -17,6 +17,7 @@ from ..server import Server
 SECRET = "s3cr3t-value"
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+some_operations = pytest.mark.parametrize("operation", OPERATIONS[::4], ids=str)  # of all verbs
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ("_with_http_info", {}),
@@ -275,7 +276,7 @@ BAD_TIMEOUTS: dict[str, tuple[Any, type[Exception]]] = {
 }
 
 
-@every_operation
+@some_operations
 @pytest.mark.parametrize(("timeout", "error"), BAD_TIMEOUTS.values(), ids=BAD_TIMEOUTS)
 def test_a_timeout_of_a_call_that_is_none(
     server: Server,
@@ -297,7 +298,7 @@ def test_a_timeout_of_the_configuration_that_is_none(
         client.configuration.timeout = timeout
 
 
-@every_operation
+@some_operations
 @pytest.mark.parametrize(
     "timeout", [None, 5, 0.5e1, (None, None), (5, None), (2.5, 5), [5, 5]], ids=repr
 )
@@ -356,7 +357,7 @@ BAD_TOKENS: dict[str, tuple[Any, type[Exception]]] = {
 }
 
 
-@every_operation
+@some_operations
 @pytest.mark.parametrize(("token", "error"), BAD_TOKENS.values(), ids=BAD_TOKENS)
 def test_a_token_that_cannot_be_a_header(
     server: Server,

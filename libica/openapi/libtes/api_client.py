@@ -262,9 +262,10 @@ class ApiClient:
             raise self._exception(response, request, token)
         if not request.preload:
             return response
-        unusable = None
+        data = unusable = None
         try:
-            data = self.deserialize(response, response_type) if response_type else None
+            if response_type:
+                data = self.deserialize(response, response_type)
         except InvalidResponseException as exception:
             unusable = exception
         if unusable:  # not raised above, where it would be chained to what may quote secrets

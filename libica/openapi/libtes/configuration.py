@@ -206,7 +206,7 @@ class Configuration:
                 raise wrong_type(name, accepted, value)
             if isinstance(value, int) and not 1 <= value <= most:
                 raise wrong_value(name, f"be 1 to {most}")
-            if name == "safe_chars_for_path_param" and {"?", "#", "%"} & set(value):
+            if name == "safe_chars_for_path_param" and re.search("[?#%]", str(value)):
                 raise wrong_value(name, "have no '?', '#' and '%', which end or change a path")
         super().__setattr__(name, value)
 

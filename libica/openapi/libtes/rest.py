@@ -254,7 +254,7 @@ class _TimedReader(socket.SocketIO):
             self.connection.shutdown(socket.SHUT_RDWR)
         super().close()
 
-    def readinto(self, buffer: Any) -> Optional[int]:
+    def readinto(self, b: Any) -> Optional[int]:
         if self.is_first:  # for which the socket's own time-out has just been set
             self.is_first = False
         elif self.end < math.inf:
@@ -262,7 +262,7 @@ class _TimedReader(socket.SocketIO):
             if left <= 0:
                 raise socket.timeout("timed out")
             self.connection.settimeout(left)
-        count = super().readinto(buffer)
+        count = super().readinto(b)
         self.bytes_left -= count or 0
         if self.bytes_left < 0:
             raise http.HTTPException("the answer is longer than max_response_bytes allows")
