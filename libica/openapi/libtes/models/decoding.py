@@ -152,7 +152,7 @@ def _time(value: Any) -> datetime:
         raise Mismatch("a date and time as in ISO 8601", value) from None
 
 
-def _strings(value: Any) -> list[str]:
+def _strings(value: Any) -> Any:
     if value.__class__ is not list:
         raise Mismatch("an array", value)
     try:
