@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from ..server import wait_until
 from .caller import SLEEP, TRUE, Caller
 from .serving import Serving
 
@@ -101,9 +102,13 @@ def test_what_was_running_starts_again_within_its_limit_or_has_failed(
     assert done["execution"]["retryCount"] == 1
     assert [("error" in log) for log in done["logs"]] == [True, False]
     # What the killed service had started is gone, or a zombie that nobody waits for.
-    state = ["ps", "-o", "stat=", "-p", (marks / "pid").read_text().strip()]
-    left = subprocess.run(state, capture_output=True, text=True, check=False).stdout
-    assert left.strip()[:1] in ("", "Z")
+    state = ["ps", "-o", "stat=,args=", "-p", (marks / "pid").read_text().strip()]
+
+    def is_gone() -> bool:
+        left = subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip()
+        return left[:1] in ("", "Z") or "sleep 600" not in left  # or another has its number now
+
+    wait_until(is_gone)
     caller.close()
     serving.end()
 
