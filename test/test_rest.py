@@ -27,8 +27,9 @@ import urllib3
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from libica.openapi import libtes
+from libica.openapi.libtes._transport import _redirected
 from libica.openapi.libtes.rest import Answer as Received
-from libica.openapi.libtes.rest import Request, RetryPolicy, _redirected, retry_after, retry_delay
+from libica.openapi.libtes.rest import Request, RetryPolicy, retry_after, retry_delay
 
 from .conftest import TOKEN
 from .helpers import ROOT

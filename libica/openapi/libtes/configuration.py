@@ -69,7 +69,9 @@ class Configuration:
         key_file: File of its private key.
         verify_ssl: Whether to verify the certificate of the service. Default ``True``.
         assert_hostname: Name that the certificate must bear, or ``False`` for any.
-        proxy: URL of a proxy. Default: as ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say.
+        proxy: URL of a proxy: ``http``, ``https``, ``socks5``, ``socks5h`` (the proxy looks names
+            up), ``socks4`` or ``socks4a``; SOCKS needs the extra ``socks``. Default: as
+            ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say, read as curl does.
         proxy_headers: Headers for the proxy.
         safe_chars_for_path_param: Characters that are not percent-encoded in ids.
         client_side_validation: Whether limits of the contract are checked before sending.
@@ -250,11 +252,11 @@ def check_host(host: object) -> str:
     return host
 
 
-def is_url(text: str) -> bool:
-    """Tell whether a text is the URL of an HTTP server."""
+def is_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Tell whether a text is the URL of a server, with one of these schemes."""
     try:
         parts = urlsplit(text)
-        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        named = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
         return False
     return bool(named) and not re.search(r"[\x00-\x20\x7f\\]", text)

@@ -48,7 +48,8 @@ class ApiException(OpenApiException):
         path: The path of the call, without its query.
     """
 
-    _reached: ClassVar[bool] = True  # whether the call may have come as far as the service
+    _sent: ClassVar[bool] = True  # whether a byte of the request may have left
+    _permanent: bool = False  # whether another attempt is known to fail as this one did
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class ApiException(OpenApiException):
         A launch for which this is true may have made a task run: look for it by its name before
         you launch again.
         """
-        if self.method in (None, "GET", "HEAD") or not self._reached:
+        if self.method in (None, "GET", "HEAD") or not self._sent:
             return False
         return self.status is None or self.status == 408 or not 300 <= self.status < 500
 
@@ -133,41 +134,46 @@ class InvalidResponseException(ApiException):
 
 
 class ApiConnectionException(ApiException):
-    """No complete answer came; ``__cause__`` is what urllib3 reported."""
+    """There is no complete response; ``__cause__`` is what urllib3 reported."""
 
 
 class ConnectException(ApiConnectionException):
-    """No connection could be made: the host is unknown, refuses or cannot be reached."""
+    """No connection could be made, so nothing was sent.
 
-    _reached = False
+    The host refuses connections or cannot be reached, unless a subclass says otherwise.
+    """
+
+    _sent = False
 
 
 class UnknownHostException(ConnectException):
-    """The name of the host has no address: it is misspelt, or there is no network."""
+    """The host name has no address: it is misspelled, or there is no network."""
 
 
 class ProxyException(ConnectException):
-    """The proxy could not be reached, or did not let the call through."""
+    """The proxy could not be reached, or refused to forward the call."""
 
 
 class TlsException(ConnectException):
     """The certificate is not trusted, has expired or names another host."""
 
+    _permanent = True
+
 
 class ConnectTimeoutException(ConnectException):
-    """No connection could be made within the connect time-out."""
+    """No connection could be made within the connect timeout."""
 
 
 class ReadTimeoutException(ApiConnectionException):
-    """The service did not answer in full within the read time-out."""
+    """The response was not complete within the read timeout."""
 
 
 class DeadlineException(ReadTimeoutException):
-    """The time-out for the whole call, given as one number, was over before it had an answer."""
+    """The timeout of the whole call, given as one number, ended before its response."""
 
 
 class ConnectionLostException(ApiConnectionException):
-    """The connection broke before the answer was complete."""
+    """The connection broke before the response was complete."""
 
 
 STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {

@@ -1,0 +1,95 @@
+"""urllib3's errors as ours: the class follows from what was sent and what went wrong."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from http import client as http
+from typing import Optional
+from urllib.parse import urlsplit
+
+from urllib3 import exceptions as wire
+
+from . import exceptions as ours
+from .confidential import chain, redact, scrub
+from .configuration import Timeout
+
+_CLASSES: dict[type[ours.ApiException], str] = {
+    ours.TlsException: "could not make a secure connection to",
+    ours.ConnectTimeoutException: "timed out connecting to",
+    ours.UnknownHostException: "could not find the address of",
+    ours.ProxyException: "the proxy made no connection to",
+    ours.ConnectException: "could not connect to",
+    ours.ReadTimeoutException: "timed out waiting for a complete response from",
+    ours.DeadlineException: "timed out waiting for a complete response from",
+    ours.InvalidResponseException: "invalid response from",
+    ours.ConnectionLostException: "connection lost to",
+}
+_TIMEOUTS = (wire.ReadTimeoutError, wire.ConnectTimeoutError)  # not their subclasses
+_LATE = (socket.timeout, TimeoutError)  # one class from Python 3.10 on
+_NO_HTTP = (http.HTTPException, http.BadStatusLine, http.LineTooLong, http.UnknownProtocol)
+# A wrong password, tried again, may lock the account.
+_REFUSED = re.compile(r"Tunnel connection failed: 4\d\d|SOCKS5AuthError").search
+
+
+def connection_exception(
+    error: BaseException,
+    method: str,
+    url: str,
+    *,
+    sent: bool,
+    proxy: Optional[str],
+    timeout: Timeout,
+    secrets: list[str],
+    status: Optional[int] = None,
+) -> ours.ApiException:
+    """Make the exception for a call without a complete response; urllib3's is its cause.
+
+    Args:
+        error: What urllib3 raised.
+        method: HTTP method of the call.
+        url: URL of the call.
+        sent: Whether a byte of the request may have left.
+        proxy: URL of the proxy in use, without its login.
+        timeout: Timeout of the call.
+        secrets: What the message must not show.
+        status: Status of the response, if its head came.
+    """
+    causes = chain(error)
+    cls = _class_of(causes, sent, proxy, timeout)
+    root = error
+    while inner := root.__cause__ or (None if root.__suppress_context__ else root.__context__):
+        root = inner
+    scrub(error, secrets)
+    parts = urlsplit(url)
+    through = f" through {proxy}" if proxy else ""
+    reason = redact(f"{_CLASSES[cls]} {parts.hostname}{through}: {root}", known=secrets)
+    exception = cls(status, reason, method=method, path=parts.path)
+    exception.__cause__ = error
+    refused = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
+    if isinstance(exception, ours.ProxyException) and refused:
+        exception._permanent = True
+    return exception
+
+
+def _class_of(
+    causes: list[BaseException], sent: bool, proxy: Optional[str], timeout: Timeout
+) -> type[ours.ApiException]:
+    late = any(type(each) in _TIMEOUTS or isinstance(each, _LATE) for each in causes)
+    if sent:
+        if late:
+            whole = isinstance(timeout, (int, float))
+            return ours.DeadlineException if whole else ours.ReadTimeoutException
+        if any(type(each) in _NO_HTTP or isinstance(each, wire.DecodeError) for each in causes):
+            return ours.InvalidResponseException
+        return ours.ConnectionLostException
+    if late:
+        return ours.ConnectTimeoutException
+    if any(isinstance(each, (wire.SSLError, ssl.SSLError)) for each in causes):
+        return ours.TlsException
+    if proxy:
+        return ours.ProxyException
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return ours.UnknownHostException
+    return ours.ConnectException

@@ -1,0 +1,145 @@
+"""Which proxy a request goes through: the setting, or the environment as curl reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Optional
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from .configuration import Configuration, check_header, is_url
+from .exceptions import wrong_value
+
+HTTP_SCHEMES = ("http", "https")
+SOCKS_SCHEMES = ("socks4", "socks4a", "socks5", "socks5h")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(NamedTuple):
+    """A proxy; user and password stand apart from the URL, which error messages show."""
+
+    url: str
+    user: str
+    password: str
+    headers: dict[str, str]
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS rather than HTTP."""
+        return self.url.startswith("socks")
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no message may show."""
+        login = f"{self.user}:{self.password}" if self.user else ""
+        return [*self.headers.values(), login, self.password]
+
+
+def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
+    """Return the proxy for requests to an origin, ``scheme://host:port``; ``None`` for none.
+
+    Raises:
+        ApiValueError: The proxy is not usable; the error names the setting or the variable.
+    """
+    source, value = "proxy", configuration.proxy
+    if not value:
+        source, value = _from_environment(origin)
+    if not value:
+        return None
+    headers = configuration.proxy_headers or {}
+    for name, each in headers.items():
+        check_header(name, each, "proxy_headers")
+    return _parse(value, source, headers)
+
+
+def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
+    url = value if "://" in value else f"http://{value}"
+    if not is_url(url, HTTP_SCHEMES + SOCKS_SCHEMES):
+        accepted = "be a URL such as http://host:port, with http, https, socks5 or socks5h"
+        raise wrong_value(source, accepted)
+    parts = urlsplit(url)
+    if parts.scheme in SOCKS_SCHEMES and not _has_socks():
+        how = "install PySocks, as `pip install 'libica-libtes[socks]'` does"
+        raise wrong_value(source, f"be an HTTP proxy: SOCKS proxies need another package; {how}")
+    login, _, address = parts.netloc.rpartition("@")
+    user, _, password = (unquote(part) for part in login.partition(":"))
+    basic = {}
+    if login and parts.scheme in HTTP_SCHEMES:
+        from urllib3 import make_headers
+
+        try:
+            basic = make_headers(proxy_basic_auth=f"{user}:{password}")
+        except UnicodeEncodeError:
+            accepted = "have a user and password of Latin-1 characters"
+            raise wrong_value(source, accepted) from None
+    bare = urlunsplit((parts.scheme, address, "", "", ""))
+    return Proxy(bare, user, password, {**basic, **headers})
+
+
+def _has_socks() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("socks") is not None
+
+
+def _from_environment(origin: str) -> tuple[str, Optional[str]]:
+    """Return the variable that names a proxy for an origin, and its value."""
+    parts = urlsplit(origin)
+    for name in (f"{parts.scheme}_proxy", "all_proxy"):
+        variable, value = _variable(name)
+        if value:
+            _, exempt = _variable("no_proxy")
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+            if is_exempt(parts.hostname or "", port, exempt or ""):
+                return variable, None
+            return variable, value
+    return "", None
+
+
+def _variable(name: str) -> tuple[str, Optional[str]]:
+    """Read a variable; its lower-case form comes first, even if it is empty."""
+    for variable in (name, name.upper()):
+        # In a CGI script HTTP_PROXY is the header `Proxy` of a request.
+        forged = variable == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ
+        if variable in os.environ and not forged:
+            return variable, os.environ[variable].strip()
+    return name, None
+
+
+def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:
+    """Tell whether ``NO_PROXY`` exempts a host from proxies.
+
+    Entries are separated by commas or blanks: a domain, which stands for its subdomains too, an
+    IP address, or a network such as ``10.0.0.0/8``, each with ``:port`` for that port alone. A
+    single ``*`` exempts every host.
+    """
+    if no_proxy == "*":
+        return True
+    host = host.strip("[]").rstrip(".").lower()
+    return any(
+        at in (None, port) and (_is_in_network(host, name) or _is_in_domain(host, name))
+        for name, at in _entries(no_proxy)
+    )
+
+
+def _entries(no_proxy: str) -> Iterator[tuple[str, Optional[int]]]:
+    for entry in re.split(r"[\s,]+", no_proxy.lower()):
+        # A port follows a single colon, or the brackets of an IPv6 address.
+        match = re.fullmatch(r"(\[.*\]|[^:]*):(\d+)", entry)
+        name = match[1] if match else entry
+        yield name.replace("[", "").replace("]", ""), int(match[2]) if match else None
+
+
+def _is_in_network(host: str, network: str) -> bool:
+    from ipaddress import ip_address, ip_network
+
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _is_in_domain(host: str, domain: str) -> bool:
+    domain = domain.strip(".")
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
