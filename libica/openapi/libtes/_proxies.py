@@ -117,10 +117,8 @@ def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:
     if no_proxy == "*":
         return True
     host = host.strip("[]").rstrip(".").lower()
-    return any(
-        at in (None, port) and (_is_in_network(host, name) or _is_in_domain(host, name))
-        for name, at in _entries(no_proxy)
-    )
+    is_in = _is_in_network if _is_in_network(host, host) else _is_in_domain
+    return any(at in (None, port) and is_in(host, name) for name, at in _entries(no_proxy))
 
 
 def _entries(no_proxy: str) -> Iterator[tuple[str, Optional[int]]]:
