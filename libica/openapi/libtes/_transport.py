@@ -91,10 +91,22 @@ class _Attempt(threading.local):
         sent: Whether a byte of the request may have left. A pool that is not ours, as in a test
             that patches urllib3, leaves it at the safe side.
         most: Longest response in bytes, head included, as it travels.
+        timeout: Timeout of the call.
+        end: Deadline of the call.
     """
 
     sent: bool = True
     most: float = math.inf
+    timeout: Timeout = None
+    end: float = math.inf
+
+    def read_until(self) -> float:
+        """Return when a response that is awaited from now on must be complete."""
+        if self.timeout is None or isinstance(self.timeout, (int, float)):
+            return self.end
+        connect, read = self.timeout
+        seconds = read if self.sent else connect  # by which a proxy makes its tunnel
+        return math.inf if seconds is None else time.monotonic() + seconds
 
 
 _attempt = _Attempt()
@@ -158,6 +170,7 @@ class Rest:
         _attempt.sent = False
         # Small chunks have up to eight times their size around them.
         _attempt.most = 8 * (limit or math.inf) + MAX_HEAD
+        _attempt.timeout, _attempt.end = request.timeout, end
         try:
             pool, target = self._connections(request.url)
             _attempt.sent = True
@@ -325,7 +338,7 @@ class _TimedResponse(http.HTTPResponse):
         # A socket that is not CPython's is read as it is, with its own timeout for each part.
         if isinstance(getattr(self.fp, "raw", None), socket.SocketIO):
             raw: Any = self.fp.detach()
-            self._timed = _TimedReader(raw, sock, _attempt.most)
+            self._timed = _TimedReader(raw, sock)
             self.fp = io.BufferedReader(self._timed)
 
     def begin(self) -> None:
@@ -343,11 +356,11 @@ class _TimedResponse(http.HTTPResponse):
 class _TimedReader(io.RawIOBase):
     """Reads from a socket until the time or the size is used up, however small the parts."""
 
-    def __init__(self, raw: socket.SocketIO, sock: socket.socket, most: float) -> None:
+    def __init__(self, raw: socket.SocketIO, sock: socket.socket) -> None:
         self._raw = raw
         self._socket = sock
-        self._left = most
-        self._end = time.monotonic() + (sock.gettimeout() or math.inf)
+        self._left = _attempt.most
+        self._end = _attempt.read_until()
         self._is_first = True
         self.has_head = False
 
