@@ -23,6 +23,10 @@ DEPENDENCIES = {"urllib3", "dateutil", "certifi", "six"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
+    "_errors": {"confidential", "configuration", "exceptions"},
+    "_proxies": {"configuration", "exceptions"},
+    "_retry": {"exceptions"},
+    "_transport": {"_errors", "_proxies", "_retry", "confidential", "configuration", "exceptions"},
     "__init__": {"lazy", "api", "models"},
     "api": {"api_client", "confidential", "exceptions", "lazy", "models"},
     "api_client": {
@@ -40,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "exceptions": set(),
     "lazy": set(),
     "models": {"confidential", "exceptions", "lazy"},
-    "rest": {"confidential", "configuration", "exceptions"},
+    "rest": {"_retry", "_transport", "exceptions"},
     "tokens": {"api_client", "confidential", "configuration", "exceptions"},
 }
 
@@ -158,14 +162,14 @@ def test_a_small_dependency_has_one_place(dependency: str) -> None:
     assert len(places) == 1
 
 
-def test_the_run_time_imports_urllib3_in_the_wire_alone() -> None:
+def test_the_run_time_imports_urllib3_in_the_transport_alone() -> None:
     parts = {
         part_of(module_of(file))
         for file in FILES
         for each in imports(file)
         if each.module.partition(".")[0] == "urllib3" and not each.for_types
     }
-    assert parts == {"rest"}
+    assert parts == {"_errors", "_proxies", "_retry", "_transport"}
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:
@@ -188,7 +192,7 @@ def lines_of_code(file: Path) -> set[int]:
 
 
 def test_the_client_stays_small() -> None:
-    assert sum(len(lines_of_code(file)) for file in FILES) < 2500
+    assert sum(len(lines_of_code(file)) for file in FILES) < 2800
 
 
 def test_the_folders_above_the_client_are_open_to_other_packages() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -28,6 +29,8 @@ def needs(package: str) -> pytest.MarkDecorator:
 def fixture_for(package: str) -> Any:
     @pytest.fixture(name=f"_{package}")
     def has_it() -> None:
+        if sys.version_info < (3, 10) and package in ("truststore", "vcr"):
+            pytest.skip("it needs Python 3.10, or urllib3 1.26")
         if find_spec(package) is None:
             missing(f"{package} is not installed")
 
