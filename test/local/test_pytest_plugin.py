@@ -69,7 +69,7 @@ def test_with_fixture(local_tes):
 """
     told = pytest_in(tmp_path, test)
     assert "1 passed, 1 error" in told
-    assert "libica[local]" in told
+    assert "libica-libtes[local]" in told
 
 
 def test_the_package_gives_the_plugin_to_pytest() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("libica.openapi.libtes")
 
 JSON = "application/json"
-USER_AGENT = f"libica/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
+USER_AGENT = f"libica-libtes/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Unset:

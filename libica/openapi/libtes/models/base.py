@@ -110,9 +110,10 @@ def switch(*, default: object, kw_only: bool) -> Any:
 class ModelType(type):
     """Turns the declarations in a class body into slots and tables."""
 
-    _fields: dict[str, Field[Any, Any]]
-    openapi_types: dict[str, str]
-    attribute_map: dict[str, str]
+    if TYPE_CHECKING:  # from Python 3.14 on these annotations would hide those of the models
+        _fields: dict[str, Field[Any, Any]]
+        openapi_types: dict[str, str]
+        attribute_map: dict[str, str]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelType:
         """Make the class; its fields keep the order in which they were first declared."""
