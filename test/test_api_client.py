@@ -175,7 +175,7 @@ def test_clients_do_not_share_headers(configuration: libtes.Configuration) -> No
         one.set_default_header("X-Mine", "1")
         one.user_agent = "one"
         assert "X-Mine" not in other.default_headers
-        assert other.user_agent.startswith("libica/")
+        assert other.user_agent.startswith("libica-libtes/")
 
 
 # -- JSON out and in -------------------------------------------------------------------------------

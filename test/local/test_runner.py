@@ -454,7 +454,10 @@ def stand_ins(bench: Bench) -> None:
     bench.put("volume/a.bam.bai", "bai")
     bench.command("samtools", 'test "$1" = index && echo "index of $(cat "$4")" >"$3"')
     bench.command("aws", 'test -n "$AWS_ACCESS_KEY_ID" && cat "$3" && echo "$@"')
-    bench.command("ega-cryptor.sh", 'for f in "$3"*; do rev "$f" >"$5$(basename "$f").c4gh"; done')
+    bench.command(
+        "ega-cryptor.sh",
+        'for f in "$3"*; do echo "hidden $(cat "$f")" >"$5$(basename "$f").c4gh"; done',
+    )
     list_file = "while [ $# -gt 0 ]; do case $1 in --fastq-list) list=$2;; --ora-ref*) ref=$2;;"
     bench.command(
         "dragen",
@@ -484,8 +487,8 @@ def test_the_real_request_to_encrypt_runs(bench: Bench, source: Any) -> None:
     stand_ins(bench)
     outcome = bench.run(filled(source if isinstance(source, dict) else real(source)))
     assert outcome.status == "Completed", outcome
-    assert bench.read("volume/encrypted/a.bam.c4gh").strip() == "mab"
-    assert bench.read("volume/encrypted/a.bam.bai.c4gh").strip() == "iab"
+    assert bench.read("volume/encrypted/a.bam.c4gh").strip() == "hidden bam"
+    assert bench.read("volume/encrypted/a.bam.bai.c4gh").strip() == "hidden bai"
 
 
 @pytest.mark.parametrize("source", [COMPRESS, "fastq-gzip-to-ora.json"], ids=["reduced", "real"])
