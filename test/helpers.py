@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -118,6 +120,19 @@ def read_contract() -> dict[str, Any]:
         pytest.skip("the contract is not here")
     contract: dict[str, Any] = json.loads(CONTRACT.read_text(encoding="utf-8"))
     return contract
+
+
+def lacking(part: str, reason: str) -> NoReturn:
+    """Skip a test for want of a real part; fail it where ``LIBTES_REQUIRE_PARTS`` names the part."""
+    if part in os.environ.get("LIBTES_REQUIRE_PARTS", "").split():
+        pytest.fail(f"{reason}, and LIBTES_REQUIRE_PARTS names {part}")
+    pytest.skip(reason)
+
+
+def real_part(program: str) -> str:
+    """Return the path of a program that a test runs."""
+    folders = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return shutil.which(program, path=folders) or lacking(program, f"{program} is not installed")
 
 
 def run_python(code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -293,7 +294,10 @@ def test_a_daemon_that_works_in_the_scratch_folder_ends_too(
 
 @linux
 def test_without_pidfd_it_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "pidfd_open")
+    def missing(*_: object) -> int:
+        raise OSError(errno.ENOSYS, "no such system call")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
     assert bench.shell("sleep 0.05; echo out").status == "Completed"
     assert bench.shell("exit 3").status == "Failed"
 
