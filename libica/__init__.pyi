@@ -1,12 +1,7 @@
-"""What type checkers see of ``libica`` in a checkout; this file is not in the wheel.
+"""What type checkers see of ``libica``.
 
-At run time this folder and ``libica/openapi`` are namespace packages (PEP 420), to which other
-distributions may add. Where one of these has an ``__init__.py`` in the environment, pyright looks
-at a checkout only if that has an ``__init__`` too, and then looks nowhere else for these names.
+At run time this folder and ``libica/openapi`` are namespace packages (PEP 420): they hold no
+``__init__.py``, since other distributions may bring one, or add packages of their own. Type
+checkers need this file: at the root of a package pyright looks for ``py.typed``, and a checkout
+without a root would be hidden by another distribution's.
 """
-
-import libica.batch as batch
-import libica.local as local
-import libica.openapi as openapi
-
-__all__ = ["batch", "local", "openapi"]

@@ -123,7 +123,7 @@ def read_contract() -> dict[str, Any]:
 
 
 def lacking(part: str, reason: str) -> NoReturn:
-    """Skip a test for want of a real part; fail it where ``LIBTES_REQUIRE_PARTS`` names the part."""
+    """Skip a test that lacks a part; fail it where ``LIBTES_REQUIRE_PARTS`` names the part."""
     if part in os.environ.get("LIBTES_REQUIRE_PARTS", "").split():
         pytest.fail(f"{reason}, and LIBTES_REQUIRE_PARTS names {part}")
     pytest.skip(reason)
