@@ -1,7 +1,7 @@
 """Counts the reads of FASTQ samples with TES, on a service of this machine or on the one you name.
 
-Without an account, after ``pip install 'libica[local]'``: ``python quickstart.py`` starts a TES
-service of its own and counts the three small samples in ``data/``.
+Without an account, after ``pip install 'libica-libtes[local]'``: ``python quickstart.py`` starts a
+TES service of its own and counts the three small samples in ``data/``.
 
 With an account: set ICA_BASE_URL and ICA_ACCESS_TOKEN, and say where the service finds the samples
 and where it may put the results::

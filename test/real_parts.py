@@ -6,31 +6,26 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-REQUIRED = "LIBTES_REQUIRE_PARTS"
-"""The environment variable that makes a missing part a failure; CI sets it."""
+
+def real_part(program: str) -> str:
+    """Return the path of a program that a test runs."""
+    folders = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return shutil.which(program, path=folders) or lacking(program, f"{program} is not installed")
 
 
-def real_part(name: str) -> str:
-    """Return the path of a program; without it the test is skipped, or fails where CI says so."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/squid")
-    if path is None:
-        missing(f"{name} is not installed")
-    return path
-
-
-def missing(why: str) -> None:
-    """Skip the test, or fail it where every part is required."""
-    if os.environ.get(REQUIRED):
-        pytest.fail(f"{why}, and {REQUIRED} is set")
-    pytest.skip(why)
+def lacking(part: str, reason: str) -> NoReturn:
+    """Skip a test that lacks a part; fail it where ``LIBTES_REQUIRE_PARTS`` names the part."""
+    if part in os.environ.get("LIBTES_REQUIRE_PARTS", "").split():
+        pytest.fail(f"{reason}, and LIBTES_REQUIRE_PARTS names {part}")
+    pytest.skip(reason)
 
 
 def free_port() -> int:
@@ -66,7 +61,3 @@ def running(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-if sys.platform == "win32":  # nothing of this is there
-    pytest.skip("the real parts run on Unix", allow_module_level=True)

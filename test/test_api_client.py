@@ -163,7 +163,7 @@ def test_a_cookie_is_sent_with_each_call(
 
 
 def test_the_user_agent_can_be_changed(server: Server, client: libtes.ApiClient) -> None:
-    assert client.user_agent.startswith(f"libica/{libtes.__version__}")
+    assert client.user_agent.startswith(f"libica-libtes/{libtes.__version__}")
     client.user_agent = "pipeline/3"
     assert client.user_agent == client.default_headers["User-Agent"] == "pipeline/3"
     libtes.TasksApi(client).list_tasks()
@@ -175,7 +175,7 @@ def test_clients_do_not_share_headers(configuration: libtes.Configuration) -> No
         one.set_default_header("X-Mine", "1")
         one.user_agent = "one"
         assert "X-Mine" not in other.default_headers
-        assert other.user_agent.startswith("libica/")
+        assert other.user_agent.startswith("libica-libtes/")
 
 
 # -- JSON out and in -------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("starlette", reason="needs libica[local]")
-pytest.importorskip("uvicorn", reason="needs libica[local]")
+pytest.importorskip("starlette", reason="needs libica-libtes[local]")
+pytest.importorskip("uvicorn", reason="needs libica-libtes[local]")
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

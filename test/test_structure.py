@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import io
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -173,8 +174,9 @@ def test_the_run_time_imports_urllib3_in_the_transport_alone() -> None:
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    names = {line.partition(">")[0].strip() for line in lines if line.strip()}
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    _, _, listed = project.partition("\ndependencies = [")
+    names = set(re.findall(r'"([\w-]+)', listed.partition("]")[0]))
     assert names == {"urllib3", "python-dateutil", "certifi", "six"}
 
 

@@ -42,7 +42,7 @@ def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
         from matplotlib.patches import Patch
     except ModuleNotFoundError as error:
         if error.name == "matplotlib":
-            error.msg += "; it comes with: pip install 'libica[plot]'"
+            error.msg += "; it comes with: pip install 'libica-libtes[plot]'"
         raise
     dates: Any = import_module("matplotlib.dates")  # it is not typed
     spans = _spans(report, dates)

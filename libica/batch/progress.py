@@ -61,5 +61,5 @@ def _tqdm() -> Any:
         return import_module("tqdm.auto").tqdm
     except ModuleNotFoundError as error:
         if error.name == "tqdm":
-            error.msg += "; it comes with: pip install 'libica[progress]'"
+            error.msg += "; it comes with: pip install 'libica-libtes[progress]'"
         raise

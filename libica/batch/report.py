@@ -148,7 +148,7 @@ class Report(Sequence[Launch]):
             Where it was drawn, for ``ax.figure.savefig("cohort.png")`` and the like.
 
         Raises:
-            ModuleNotFoundError: matplotlib is not installed (``pip install 'libica[plot]'``).
+            ModuleNotFoundError: matplotlib is missing (``pip install 'libica-libtes[plot]'``).
         """
         from .plot import timeline
 

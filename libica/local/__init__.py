@@ -1,6 +1,6 @@
 """A TES v1 service on this machine: to try things out, for tests, and where there is no account.
 
-It needs what ``pip install 'libica[local]'`` installs::
+It needs what ``pip install 'libica-libtes[local]'`` installs::
 
     from libica.local import LocalTes
 
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> object:
             from .server import LocalTes
         except ModuleNotFoundError as error:
             if error.name in ("starlette", "uvicorn"):
-                error.msg += "; it comes with: pip install 'libica[local]'"
+                error.msg += "; it comes with: pip install 'libica-libtes[local]'"
             raise
         return LocalTes
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -94,4 +94,6 @@ def _file(rest: str) -> Path:
     host, _, path = rest.partition("/")
     if host.lower() not in ("", "localhost"):
         raise ValueError("file:// can name no other machine")
-    return Path(url2pathname(f"/{path}"))
+    # A # or ? belongs to the path; unquoted, Python 3.14 and later would end the path there.
+    quoted = path.replace("#", "%23").replace("?", "%3F")
+    return Path(url2pathname(f"/{quoted}"))

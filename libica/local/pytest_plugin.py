@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def local_tes() -> Iterator[LocalTes]:
     """A TES v1 service of the test's own, empty, gone when the test ends.
 
-    It needs ``pip install 'libica[local]'``.
+    It needs ``pip install 'libica-libtes[local]'``.
     """
     # Here, so that a test run without this fixture neither waits for a web server nor needs one.
     from . import LocalTes

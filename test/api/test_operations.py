@@ -49,7 +49,7 @@ def test_a_call_is_one_request(
     assert (asked.method, asked.target) == (operation.method, operation.target)
     assert asked.headers["Accept"] == "application/json"
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
-    assert asked.headers["User-Agent"].startswith(f"libica/{libtes.__version__}")
+    assert asked.headers["User-Agent"].startswith(f"libica-libtes/{libtes.__version__}")
     assert asked.headers["Host"] == server.url.removeprefix("http://")
     if operation.body:
         assert asked.headers["Content-Type"] == "application/json"

@@ -11,7 +11,7 @@ import pytest
 
 from libica.batch.report import Launch, Report
 
-matplotlib: Any = pytest.importorskip("matplotlib", reason="needs libica[plot]")
+matplotlib: Any = pytest.importorskip("matplotlib", reason="needs libica-libtes[plot]")
 matplotlib.use("Agg")
 pyplot: Any = pytest.importorskip("matplotlib.pyplot")
 dates: Any = pytest.importorskip("matplotlib.dates")

@@ -133,7 +133,7 @@ def test_without_tqdm_a_bar_that_was_asked_for_is_an_error_that_says_how_to_inst
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without_tqdm(monkeypatch)
-    with pytest.raises(ModuleNotFoundError, match=r"tqdm.*pip install 'libica\[progress\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"tqdm.*pip install 'libica-libtes\[progress\]'"):
         shown_on(Terminal(), True, monkeypatch)
 
 

@@ -142,7 +142,7 @@ def test_a_frame_has_times_even_if_there_are_none(report: Report) -> None:
     ("module", "call", "told"),
     [
         ("pandas", "to_frame", "pip install pandas"),
-        ("matplotlib", "plot", "pip install 'libica[plot]'"),
+        ("matplotlib", "plot", "pip install 'libica-libtes[plot]'"),
     ],
 )
 def test_what_is_not_installed_is_named_with_how_to_install_it(

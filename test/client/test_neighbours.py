@@ -16,7 +16,7 @@ import trustme
 
 from libica.openapi import libtes
 from test.helpers import run_python
-from test.real_parts import missing
+from test.real_parts import lacking
 from test.server import Answer, Server
 
 TOKEN = "token-of-a-neighbour"
@@ -32,7 +32,7 @@ def fixture_for(package: str) -> Any:
         if sys.version_info < (3, 10) and package in ("truststore", "vcr"):
             pytest.skip("it needs Python 3.10, or urllib3 1.26")
         if find_spec(package) is None:
-            missing(f"{package} is not installed")
+            lacking("pypi", f"{package} is not installed")
 
     return has_it
 

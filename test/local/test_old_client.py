@@ -12,6 +12,7 @@ import pytest
 
 from libica.local import LocalTes
 
+from ..real_parts import lacking
 from .caller import Caller
 
 # Of what it needs only what TES does; it calls what urllib3 2 deprecates.
@@ -149,9 +150,9 @@ def old_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     except subprocess.TimeoutExpired:
-        pytest.skip("libica 2.5.0 could not be installed: it took too long")
+        lacking("pypi", "libica 2.5.0 could not be installed: it took too long")
     if done.returncode:
-        pytest.skip(f"libica 2.5.0 could not be installed: {done.stderr.strip()[-300:]}")
+        lacking("pypi", f"libica 2.5.0 could not be installed: {done.stderr.strip()[-300:]}")
     return folder
 
 

@@ -15,7 +15,7 @@ def test_urls_name_places(tmp_path: Path) -> None:
     assert places.locate("GDS://volume/a//b/").path == tmp_path / "volume/a/b"
     assert places.locate("gds://volume").path == tmp_path / "volume"
     assert places.locate("s3://bucket/key").path == tmp_path / ".s3/bucket/key"
-    assert places.locate("file:///a%20b/c#d").path == Path("/a b/c#d")
+    assert places.locate("file:///a%20b/c#d?e%3F").path == Path("/a b/c#d?e?")
     assert places.locate("file://localhost/a").path == Path("/a")
     assert places.locate("/a/b c").path == Path("/a/b c")
 

@@ -69,9 +69,9 @@ def test_with_fixture(local_tes):
 """
     told = pytest_in(tmp_path, test)
     assert "1 passed, 1 error" in told
-    assert "libica[local]" in told
+    assert "libica-libtes[local]" in told
 
 
 def test_the_package_gives_the_plugin_to_pytest() -> None:
-    setup = (Path(__file__).parents[2] / "setup.py").read_text()
-    assert f'"pytest11": ["{PLUGIN} = {PLUGIN}"]' in setup
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'[project.entry-points.pytest11]\n"{PLUGIN}" = "{PLUGIN}"' in project

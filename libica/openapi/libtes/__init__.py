@@ -6,7 +6,7 @@ costs next to nothing.
 
 from .lazy import lazy
 
-__version__ = "2.6.0"
+__version__ = "1.0.0"
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
 

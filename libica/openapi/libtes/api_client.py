@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("libica.openapi.libtes")
 
 JSON = "application/json"
-USER_AGENT = f"libica/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
+USER_AGENT = f"libica-libtes/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 class Unset:
@@ -405,8 +405,10 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
 def _text(data: Union[bytes, str], content_type: str) -> str:
     """Decode as the content type says, else as UTF-8, which JSON is; a BOM is passed over."""
     charset = _CHARSET(content_type)
-    name = codecs.lookup(charset[1]).name if charset else "utf-8"
-    if name in _NO_CHARSETS:
+    name = charset[1] if charset else "utf-8"
+    if name.isascii():
+        name = codecs.lookup(name).name
+    if name in _NO_CHARSETS or not name.isascii():
         raise LookupError(f"{name} is no charset")
     text = six.ensure_text(data, name)
     return text[1:] if text.startswith("\ufeff") else text

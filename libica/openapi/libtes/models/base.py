@@ -108,19 +108,18 @@ def switch(*, default: object, kw_only: bool) -> Any:
 
 @dataclass_transform(field_specifiers=(required, switch))
 class ModelType(type):
-    """Turns the declarations in a class body into slots and tables."""
+    """Turns the declarations in a class body into slots and tables.
 
-    _fields: dict[str, Field[Any, Any]]
-    openapi_types: dict[str, str]
-    attribute_map: dict[str, str]
+    Its own body has no annotations: from Python 3.14 on they would hide those of the models.
+    """
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelType:
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
         """Make the class; its fields keep the order in which they were first declared."""
         declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
         inherited = {k: v for base in bases for k, v in getattr(base, "_fields", {}).items()}
         body = {key: value for key, value in namespace.items() if key not in declared}
         body.setdefault("__slots__", tuple(key for key in declared if key not in inherited))
-        cls = super().__new__(mcs, name, bases, body)
+        cls: Any = super().__new__(mcs, name, bases, body)
         for key, field in declared.items():
             field.name = key
             field.type = get_args(cls.__annotations__[key])[0]
@@ -130,7 +129,7 @@ class ModelType(type):
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
         cls.attribute_map = {key: field.json for key, field in fields.items()}
         if fields and "__init__" not in namespace:
-            cls.__init__ = _first_constructor(cls)  # type: ignore[misc]
+            cls.__init__ = _first_constructor(cls)
         return cls
 
     @property
@@ -138,7 +137,7 @@ class ModelType(type):
         """The constructor's arguments, for ``inspect``, ``help`` and notebooks."""
         from inspect import Parameter, Signature
 
-        hints = {key: field.type for key, field in cls._fields.items()}
+        hints = {key: field.type for key, field in vars(cls)["_fields"].items()}
         hints["local_vars_configuration"] = object
         kind = Parameter.POSITIONAL_OR_KEYWORD
         return Signature(
@@ -161,6 +160,7 @@ class Model(metaclass=ModelType):
 
     __slots__ = ("local_vars_configuration",)
 
+    _fields: ClassVar[dict[str, Field[Any, Any]]]
     openapi_types: ClassVar[dict[str, str]]  # Python name to type
     attribute_map: ClassVar[dict[str, str]]  # Python name to JSON name
 

@@ -1,0 +1,195 @@
+"""This distribution, as a wheel and as an editable checkout, beside PyPI's libica 3.
+
+With the real libica, mypy and pyright. Both distributions put files under ``libica/``, and either
+may be installed first and uninstalled first.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .helpers import ROOT
+from .real_parts import lacking
+
+pytestmark = pytest.mark.installing
+
+OURS, THEIRS = "libica-libtes", "libica"
+NEEDED = "certifi six python-dateutil urllib3 pydantic typing-extensions".split()  # by either
+SOURCES = "build-tools libica pyproject.toml MANIFEST.in README.md CHANGELOG.md LICENSE".split()
+USE_OURS = """
+import libica.openapi.libtes
+from libica import batch
+from libica.openapi import libtes
+from libica.openapi.libtes import Configuration
+from libica.openapi.libtes.models.task_version import TaskVersion
+
+assert callable(batch.launch_all) and libica.openapi.libtes is libtes
+version = TaskVersion().version
+name = libtes.Image("a").name
+host = Configuration("https://a").host
+"""
+USE_THEIRS = """
+import libica.openapi.v3
+from libica.openapi import v3
+from libica.openapi.v3 import Configuration as Configuration3
+
+assert libica.openapi.v3 is v3
+host3 = Configuration3(host="https://b").host
+"""
+TYPES_OF_OURS = {"name": "str | None", "host": "str", "version": "str | None"}
+TYPES_OF_THEIRS = {"host3": "str"}
+
+
+def pip(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode:
+        lacking("pypi", f"pip {' '.join(arguments)} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the distributions are built from."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of both distributions."""
+    folder = tmp_path_factory.mktemp("wheels")
+    pip("wheel", "--no-deps", f"--wheel-dir={folder}", str(checkout))
+    pip("download", "--no-deps", f"--dest={folder}", f"{THEIRS}>=3,<4")
+    return {file.name.partition("-")[0].replace("_", "-"): file for file in folder.iterdir()}
+
+
+class Environment:
+    """A virtual environment, and what a user does with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
+        self.python = str(scripts / "python")
+        self.install(*NEEDED)
+
+    def install(self, *what: str) -> None:
+        pip("--python", self.python, "install", "--no-deps" if "/" in what[-1] else "-q", *what)
+
+    def uninstall(self, name: str) -> None:
+        pip("--python", self.python, "uninstall", "--yes", name)
+
+    def run(self, code: str) -> str:
+        """Run code, and return how it failed: nothing if it did not."""
+        done = subprocess.run(
+            [self.python, "-I", "-W", "error::ImportWarning", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.stderr
+
+    def mypy(self, code: str, expected: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+        return self._check(
+            code,
+            expected,
+            ["mypy", "--strict", f"--python-executable={self.python}", "--cache-dir=.cache"],
+            r':(\d+): note: Revealed type is "(.*)"',
+        )
+
+    def pyright(self, code: str, expected: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+        return self._check(
+            code,
+            expected,
+            ["pyright", f"--pythonpath={self.python}"],
+            r':(\d+):\d+ - information: Type of ".*" is "(.*)"',
+        )
+
+    def _check(
+        self, code: str, names: dict[str, str], command: list[str], revealed: str
+    ) -> tuple[dict[str, str], list[str]]:
+        """Return the types that a checker sees, by name, and its complaints."""
+        lines = code.splitlines()
+        asked = {len(lines) + number: name for number, name in enumerate(names, 1)}
+        text = "\n".join([*lines, *(f"reveal_type({name})" for name in names), ""])
+        (self.folder / "use.py").write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", *command, "use.py"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        types = {asked[int(line)]: said for line, said in re.findall(revealed, done.stdout)}
+        return types, re.findall(r".*\berror\b: .*|.* - error: .*", done.stdout + done.stderr)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    pytest.importorskip("mypy")
+    pytest.importorskip("pyright")
+    return Environment(tmp_path)
+
+
+def test_the_wheels_share_no_file(wheels: dict[str, Path]) -> None:
+    files = [set(zipfile.ZipFile(wheels[name]).namelist()) for name in (OURS, THEIRS)]
+    assert not files[0] & files[1]
+    assert [name for name in files[0] if name.endswith(".pyi")] == ["libica/__init__.pyi"]
+
+
+@pytest.mark.parametrize("first", [OURS, THEIRS])
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_both_work_in_one_environment_until_they_are_uninstalled(
+    environment: Environment, checkout: Path, wheels: dict[str, Path], kind: str, first: str
+) -> None:
+    install = {
+        OURS: [str(wheels[OURS])] if kind == "wheel" else ["--editable", str(checkout)],
+        THEIRS: [str(wheels[THEIRS])],
+    }
+    second = THEIRS if first == OURS else OURS
+    environment.install(*install[first])
+    environment.install(*install[second])
+
+    assert environment.run(USE_OURS + USE_THEIRS) == ""
+    types = {**TYPES_OF_OURS, **TYPES_OF_THEIRS}
+    assert environment.mypy(USE_OURS + USE_THEIRS, types) == (types, [])
+    assert environment.pyright(USE_OURS + USE_THEIRS, types) == (types, [])
+
+    environment.uninstall(THEIRS)
+    assert environment.run(USE_OURS) == ""
+    assert "No module named 'libica.openapi.v3'" in environment.run("import libica.openapi.v3")
+    assert environment.mypy(USE_OURS, TYPES_OF_OURS) == (TYPES_OF_OURS, [])
+    assert environment.pyright(USE_OURS, TYPES_OF_OURS) == (TYPES_OF_OURS, [])
+
+    environment.install(*install[THEIRS])
+    environment.uninstall(OURS)
+    assert environment.run(USE_THEIRS) == ""
+    assert "No module named 'libica.openapi.libtes'" in environment.run(
+        "import libica.openapi.libtes"
+    )
+
+
+def test_an_editable_checkout_names_all_packages_for_pyright(wheels: dict[str, Path]) -> None:
+    (named,) = re.findall(r"__all__ = (.*)", (ROOT / "libica/openapi/__init__.pyi").read_text())
+    files = [file for each in wheels.values() for file in zipfile.ZipFile(each).namelist()]
+    packages = {*re.findall(r"^libica/openapi/(\w+)/__init__\.py$", "\n".join(files), re.MULTILINE)}
+    assert set(ast.literal_eval(named)) == packages
