@@ -394,7 +394,9 @@ def test_limits_do_not_hold_for_answers_but_for_what_is_set_afterwards(
         setattr(model, name, getattr(model, name))
 
 
-@pytest.mark.parametrize(("name", "value"), [("name", 5), ("acl", ["a", 5]), ("execution", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("name", 0.5), ("acl", ["a", 0.5]), ("execution", "x")]
+)
 def test_types_are_checked_when_a_decoded_object_is_changed(name: str, value: Any) -> None:
     with pytest.raises(ApiTypeError, match=f"TaskRun.{name}"):
         setattr(decode(TaskRun, {}), name, value)

@@ -24,7 +24,7 @@ from . import __version__
 from .confidential import confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
-from .models.base import check_bounds, check_type
+from .models.base import check_bounds, check_str, convert
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
 from .rest import Answer, Request, Rest, deadline
@@ -88,9 +88,8 @@ class ApiClient:
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie
-        check_type(int, pool_threads, "pool_threads")
+        self.pool_threads: int = convert(int, pool_threads, "pool_threads")
         check_bounds((1, math.inf), pool_threads, "pool_threads")
-        self.pool_threads = pool_threads
         self._rest = Rest(configuration)
         self._workers: Optional[Workers] = None
         self._lock = threading.RLock()
@@ -366,7 +365,7 @@ if hasattr(os, "register_at_fork"):
 def _path(template: str, params: Mapping[str, str], safe: str) -> str:
     """Fill in ids, percent-encoded so that each can name but one segment of the path."""
     for name, value in params.items():
-        check_type(str, value, name)
+        check_str(value, name)
         segment = value if _UNRESERVED(value) else quote(_encodable(name, value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(segment.split("/")):
             raise wrong_value(name, "not be empty, '.' or '..'")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_t
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
 from ..confidential import confidential
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
-from ..models.base import Model, bind_arguments, camel_case, check_bounds, check_type
+from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
 if TYPE_CHECKING:
     from typing import Generic, Literal, NoReturn, TypedDict, overload
@@ -139,7 +139,7 @@ class Endpoint:
                 raise error(f"Missing the required parameter `{name}` when calling `{self.name}`")
         body = values.get("body")
         if body is not None:
-            check_type(self.body, body, "body")
+            convert(self.body, body, "body")
         limits = client.configuration.client_side_validation
         query = {
             camel_case(name): _query_value(name, hint, values[name], limits)
@@ -269,13 +269,13 @@ class Api:
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
     """Check one parameter of the query and return what to send."""
     if hint == Optional[int]:
-        check_type(int, value, name)
+        value = convert(int, value, name)
         if limits:
             check_bounds(PAGE_SIZES, value, name)
-    elif hint == Filter and isinstance(value, (list, tuple)):
-        check_type(list[str], value, name)
-        if not value or any("," in each for each in value):
-            raise wrong_value(name, "hold one or more values, none with a comma in it")
-    else:
-        check_type(str, value, name)
+        return value
+    if hint != Filter or not isinstance(value, (list, tuple)):
+        return convert(str, value, name)
+    value = convert(list[str], value, name)
+    if not value or any("," in each for each in value):
+        raise wrong_value(name, "hold one or more values, none with a comma in it")
     return value
