@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 from urllib.parse import quote, urlencode
 
 import six
@@ -23,7 +23,13 @@ import six
 from . import __version__
 from .confidential import confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
-from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
+from .exceptions import (
+    STATUS_EXCEPTIONS,
+    ApiException,
+    ApiTypeError,
+    InvalidResponseException,
+    wrong_value,
+)
 from .models.base import check_bounds, check_str, convert
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
@@ -104,6 +110,19 @@ class ApiClient:
             self._workers = None
             workers.cancel()  # Ctrl-C must not wait for them
         self.close()
+
+    def __copy__(self) -> ApiClient:
+        """Return a client that shares the connections."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        _CLIENTS.add(twin)
+        return twin
+
+    def __reduce__(self) -> NoReturn:
+        raise ApiTypeError(
+            "An ApiClient holds connections, so it cannot be deep-copied or pickled: make another "
+            "with ApiClient(copy.deepcopy(client.configuration))"
+        )
 
     def close(self) -> None:
         """Wait for the calls in the background, then close the connections."""

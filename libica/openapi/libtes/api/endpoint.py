@@ -17,7 +17,7 @@ from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, 
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
 if TYPE_CHECKING:
-    from typing import Generic, Literal, NoReturn, TypedDict, overload
+    from typing import Generic, Literal, TypedDict, overload
 
     from typing_extensions import Concatenate, ParamSpec
     from urllib3 import HTTPHeaderDict
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         async_req: Literal[False]
         _preload_content: Literal[True]
         _request_timeout: RequestTimeout
+        _return_http_data_only: Literal[False]
 
     class Method(Generic[P, T, D]):
         """An endpoint as users call it; at run time it is a plain method."""
@@ -92,6 +93,11 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {
         DEFAULT,
         "Seconds for an attempt, a pair (connect, read), or `None` for no limit; "
         "the configuration's if not given.",
+    ),
+    "_return_http_data_only": (
+        bool,
+        False,
+        "Whether to return the data alone, without status and headers; plain methods always do.",
     ),
 }
 
@@ -163,7 +169,7 @@ class Endpoint:
 
 def endpoint(
     method: str, path: str, *, success: int = 200, errors: Statuses = ERRORS
-) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, NoReturn]]:
+) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, T]]:
     """Turn a declaration into the method that makes the call and returns the data."""
 
     def declare(function: Callable[..., Any]) -> Any:
@@ -177,23 +183,21 @@ def endpoint(
     return declare
 
 
-def with_http_info(plain: Method[P, T, NoReturn]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
+def with_http_info(plain: Method[P, T, T]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
     """Make the twin of a method, which returns data, status and headers."""
     declared = plain.endpoint
 
     def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-        data_only = kwargs.pop("_return_http_data_only", False)
+        data_only = bool(kwargs.get("_return_http_data_only"))
         return declared.call(self.api_client, args, kwargs, data_only)
 
     doc = f"Call `{declared.name}` and return a tuple of data, status and headers."
     name = f"{declared.name}_with_http_info"
-    data_only = (bool, False, "Whether to return the data alone.")
-    options = {**OPTIONS, "_return_http_data_only": data_only}
     returns = tuple[declared.returns, int, Mapping[str, str]]  # type: ignore[name-defined]
-    return _present(call, declared, name, doc, options, returns)  # type: ignore[no-any-return]
+    return _present(call, declared, name, doc, OPTIONS, returns)  # type: ignore[no-any-return]
 
 
-def iterate(plain: Method[P, Any, NoReturn], item: type[T]) -> Walk[P, T]:
+def iterate(plain: Method[P, Any, Any], item: type[T]) -> Walk[P, T]:
     """Make the walk over all pages of a method that gets one."""
     declared = plain.endpoint
     name = declared.name.replace("list_", "iter_")
