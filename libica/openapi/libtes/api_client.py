@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 import six
 
 from . import __version__
-from .confidential import confidential, redact, redact_text, scrub
+from .confidential import Boundary, confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import (
     STATUS_EXCEPTIONS,
@@ -60,7 +60,7 @@ RequestTimeout = Union[Timeout, Unset]
 QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
 
 
-class ApiClient:
+class ApiClient(Boundary):
     """Makes calls for the API classes, over connections that it keeps open.
 
     One client may be used by many threads. Used in a ``with`` block it is closed at the end;
@@ -78,7 +78,6 @@ class ApiClient:
     are sent with each call.
     """
 
-    @confidential
     def __init__(
         self,
         configuration: Optional[Configuration] = None,
@@ -138,18 +137,15 @@ class ApiClient:
         return self.default_headers["User-Agent"]
 
     @user_agent.setter
-    @confidential
     def user_agent(self, value: str) -> None:
         self.set_default_header("User-Agent", value)
 
-    @confidential
     def set_default_header(self, header_name: str, header_value: str) -> None:
         """Send a header with each call from now on; what cannot be a header is refused."""
         check_header(header_name, header_value)
         same = (each for each in self.default_headers if each.lower() == header_name.lower())
         self.default_headers[next(same, header_name)] = header_value
 
-    @confidential
     def call_api(
         self,
         resource_path: str,
@@ -222,12 +218,10 @@ class ApiClient:
         call = functools.partial(self._perform, request, authorize, response_type, data_only)
         return self._submit(call) if async_req else call()
 
-    @confidential
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Turn a model or anything made of dicts and lists into what ``json`` takes, or raise."""
         return encode(obj)
 
-    @confidential
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
         """Turn the ``data`` of an answer, bytes or text, into a model or another type.
 
@@ -262,8 +256,9 @@ class ApiClient:
         with self._lock:
             if self._workers is None:
                 self._workers = Workers(self.pool_threads)
-            return self._workers.submit(confidential(call))
+            return self._workers.submit(call)
 
+    @confidential  # a call in the background begins here
     def _perform(
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
-from ..confidential import confidential
+from ..confidential import Boundary
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
@@ -253,7 +253,6 @@ def _present(
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
         lines.append(f"    {option}: {meaning}")
-    call = confidential(call)
     call.__name__ = name
     call.__qualname__ = declared.function.__qualname__.replace(declared.name, name)
     call.__module__ = declared.function.__module__
@@ -263,7 +262,7 @@ def _present(
     return call
 
 
-class Api:
+class Api(Boundary):
     """Base of the API classes; without a client it makes one with the default configuration."""
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
-from ..confidential import clear_frames, confidential, redact
+from ..confidential import Boundary, clear_frames, confidential, redact, shows_locals
 from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class ModelType(type):
         )
 
 
-class Model(metaclass=ModelType):
+class Model(Boundary, metaclass=ModelType):
     """Base of the models: a value with declared fields.
 
     Arguments are the fields, by position or by name; ``None`` means not set, and what is not set
@@ -169,7 +169,6 @@ class Model(metaclass=ModelType):
         local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
     else:  # hidden from type checkers, which would let any attribute be set
 
-        @confidential
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
             if name in cls._fields:
@@ -243,6 +242,7 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "_names": parameters,
         "_bind": bind_arguments,
         "_clear": clear_frames,
+        "_shown": shows_locals,
         "_limited": _limited,
         **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
     }
@@ -269,8 +269,9 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         ]
     lines += [
         "    except BaseException as _error:",
-        f"        _given = _more = _others = {' = '.join(parameters)} = None",
-        "        _clear(_error)",
+        "        if not _shown(self, local_vars_configuration):",
+        f"            _given = _more = _others = {' = '.join(parameters)} = None",
+        "            _clear(_error)",
         "        raise",
     ]
     exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
