@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
@@ -340,53 +340,51 @@ def convert(declared: Any, value: Any, where: str) -> Any:
     """
     if value.__class__ is declared and declared is not float:
         return value
-    number = isinstance(value, (int, float)) and value.__class__ is not bool
-    if number and declared is int and isinstance(value, float):
-        if value.is_integer() and abs(value) <= 2**53:
-            return int(value)
-    elif number and declared is str and isinstance(value, int):
-        return _digits(value, where)
     origin = getattr(declared, "__origin__", None)
     expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
     if isinstance(declared, ModelType):
         expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
-    if not isinstance(value, expected) or (declared in (int, float) and not number):
-        hint = _QUOTED.get(type(value), "") if declared is str else ""
-        raise wrong_type(where, name + hint, value)
-    if origin is list:
-        changed = _converted(get_args(declared)[0], enumerate(value), where)
-        return [changed.get(i, each) for i, each in enumerate(value)] if changed else value
-    if origin is dict:
-        for key in value:
-            check_str(key, f"{where}: key")
-        changed = _converted(str, value.items(), where)
-        return {**value, **changed} if changed else value
+    if not isinstance(value, expected) or (value.__class__ is bool and declared in (int, float)):
+        return _convert_number(declared, value, where, name)
+    if origin:
+        return _convert_inside(origin, declared.__args__[-1], value, where)
     if declared is float and not abs(value) <= sys.float_info.max:
         raise wrong_value(where, "be finite: JSON has no NaN")
     return value
+
+
+def _convert_inside(origin: type, element: Any, value: Any, where: str) -> Any:
+    converted = value
+    if origin is dict:
+        for key in value:
+            check_str(key, f"{where}: key")
+    for key, each in enumerate(value) if origin is list else value.items():
+        if each.__class__ is not element:
+            other = convert(element, each, f"{where}[{key!r}]")
+            if other is not each:
+                converted = origin(value) if converted is value else converted
+                converted[key] = other
+    return converted
+
+
+def _convert_number(declared: Any, value: Any, where: str, accepted: str) -> Any:
+    if value.__class__ is not bool:
+        if declared is int and isinstance(value, float):
+            if value.is_integer() and abs(value) <= 2**53:
+                return int(value)
+        elif declared is str and isinstance(value, int):
+            try:
+                return int.__repr__(value)
+            except ValueError:  # from Python 3.11 on there is a limit
+                raise wrong_value(where, "be shorter: the number has too many digits") from None
+    hint = _QUOTED.get(type(value), "") if declared is str else ""
+    raise wrong_type(where, accepted + hint, value)
 
 
 def check_str(value: object, where: str) -> None:
     """Raise unless the value is a string; for names and ids, where a number is a mistake."""
     if not isinstance(value, str):
         raise wrong_type(where, "str", value)
-
-
-def _converted(declared: Any, pairs: Iterable[tuple[Any, Any]], where: str) -> dict[Any, Any]:
-    """Return the elements that had to be converted, by index or key."""
-    return {
-        key: converted
-        for key, each in pairs
-        if each.__class__ is not declared
-        and (converted := convert(declared, each, f"{where}[{key!r}]")) is not each
-    }
-
-
-def _digits(value: int, where: str) -> str:
-    try:
-        return int.__repr__(value)
-    except ValueError:  # from Python 3.11 on there is a limit
-        raise wrong_value(where, "be shorter: the number has too many digits") from None
 
 
 _EXPECTED: dict[Any, tuple[Any, str]] = {
