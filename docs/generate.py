@@ -272,15 +272,12 @@ def options_section(owner: str) -> str:
     methods = [each for each in APIS[owner] if not each.walk]
     plain, twin = (next(each for each in methods if each.twin is twin) for twin in (False, True))
     pages = next(each.endpoint for each in APIS[owner] if each.walk)
-    options = entries(plain.doc["Options"])
-    more = {k: v for k, v in entries(twin.doc["Options"]).items() if k not in options}
     return joined(
         "## Options",
         "Every method takes these by name:",
-        options_table(plain, options),
-        f"Every method but the walks has a twin, such as `{twin.name}`, that returns a tuple of "
-        "data, status and headers. It takes the same, and:",
-        options_table(twin, more),
+        options_table(plain, entries(plain.doc["Options"])),
+        f"Every method but the walks has a twin, such as `{twin.name}`, that takes the same and "
+        "returns a tuple of data, status and headers.",
         "### Example",
         script(snippets.of_options(pages)),
         end_of_section(owner),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
@@ -38,8 +39,8 @@ many_examples = settings(few_examples, max_examples=200)
 
 
 def decode(cls: Any, data: Any) -> Any:
-    """Make a model of JSON, as from an answer."""
-    return decoder(cls)(data)
+    """Make a model of JSON, as from an answer; the JSON is not changed."""
+    return decoder(cls)(copy.deepcopy(data))
 
 
 def samples(cls: Any) -> dict[str, Any]:

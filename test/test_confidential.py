@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
+import inspect
 import itertools
 import json
+import os
+import pickle
+import subprocess
 import sys
 import traceback
 from types import MappingProxyType
 from typing import Any, Callable, Optional
+from unittest import mock
 
 import pytest
 
+from libica.openapi.libtes import (
+    ApiClient,
+    ApiKeyExchange,
+    ApiTypeError,
+    Configuration,
+    LaunchTaskRequest,
+    TaskRunsApi,
+    TasksApi,
+    TaskVersionsApi,
+)
+from libica.openapi.libtes import confidential as confidential_module
 from libica.openapi.libtes.confidential import (
     MASK,
     SECRET_NAMES,
+    Boundary,
     chain,
     clear_frames,
     confidential,
@@ -22,7 +40,11 @@ from libica.openapi.libtes.confidential import (
     redact_text,
     scrub,
     secrets_of,
+    shows_locals,
 )
+from libica.openapi.libtes.models.base import Model
+
+from .helpers import ROOT
 
 SECRET = "what-nobody-may-see"
 NAMES = [
@@ -371,6 +393,7 @@ def test_what_an_exception_quotes_of_an_answer_is_taken_from_it(
 
 # -- Frames ----------------------------------------------------------------------------------------
 
+OURS = "libica.openapi.libtes.rest"
 CODE = "def call(secret, then):\n    kept = secret\n    then()\n"
 
 
@@ -402,10 +425,14 @@ def kept(error: BaseException) -> list[bool]:
     return ["kept" in each for each in held(error)]
 
 
-FORGETFUL = "libica urllib3 http email json six codecs ssl socket abc urllib encodings".split()
+FORGETFUL = [
+    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base http.client".split(),
+    *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split(),
+    *"socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split(),
+]
 
 
-@pytest.mark.parametrize("module", [*FORGETFUL, "libica.openapi.libtes.rest", "http.client"])
+@pytest.mark.parametrize("module", FORGETFUL)
 def test_frames_of_this_package_and_of_what_it_calls_are_emptied(module: str) -> None:
     error = caught(within(module))
     assert kept(error) == [True]
@@ -413,7 +440,13 @@ def test_frames_of_this_package_and_of_what_it_calls_are_emptied(module: str) ->
     assert kept(error) == [False]
 
 
-@pytest.mark.parametrize("module", ["__main__", "a", "libicas", "my.libica", "Libica", "", None])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("__main__", "a", "libica", "libica.batch.launching", "libica.openapi.v3.api"),
+        *("libica.openapi.libtes2.x", "my.libica.openapi.libtes.x", "requests", "", None),
+    ],
+)
 def test_frames_of_others_are_not_emptied(module: Optional[str]) -> None:
     error = caught(within(module))
     clear_frames(error)
@@ -421,7 +454,7 @@ def test_frames_of_others_are_not_emptied(module: Optional[str]) -> None:
 
 
 def test_frames_of_others_may_be_between() -> None:
-    error = caught(within("libica", within("hook", within("http.client"))))
+    error = caught(within(OURS, within("hook", within("http.client"))))
     clear_frames(error)
     assert kept(error) == [False, True, False]
 
@@ -429,7 +462,7 @@ def test_frames_of_others_may_be_between() -> None:
 def test_the_frames_of_what_an_exception_came_from_are_emptied_too() -> None:
     def cause() -> None:
         try:
-            within("libica")()
+            within(OURS)()
         except ValueError as error:
             raise KeyError from error
 
@@ -450,11 +483,11 @@ def test_a_frame_that_is_still_running_is_left_alone_and_the_others_are_emptied(
     errors = []
 
     def handle() -> None:
-        errors.append(caught(within("libica")))
+        errors.append(caught(within(OURS)))
         errors[0].__traceback__ = _above(errors[0].__traceback__)
         clear_frames(errors[0])
 
-    within("libica", handle)()
+    within(OURS, handle)()
     assert kept(errors[0])[-1] is False
 
 
@@ -492,7 +525,7 @@ def test_the_exception_of_a_confidential_function_is_the_same_with_empty_frames(
     def fail() -> None:
         raise error
 
-    raised = caught(lambda: confidential(within("libica", fail))())
+    raised = caught(lambda: confidential(within(OURS, fail))())
     assert raised is error
     assert raised.args == ("failed",)
     assert (raised.__cause__, raised.__context__) == (None, None)
@@ -504,6 +537,146 @@ def test_arguments_are_gone_from_the_frame_of_a_confidential_function_too() -> N
     error = caught(lambda: join(SECRET, name=SECRET))
     trace = traceback.TracebackException.from_exception(error, capture_locals=True)
     assert SECRET not in "".join(trace.format())
+
+
+# -- Classes whose public methods are guarded ------------------------------------------------------
+
+
+class Guarded(Boundary):
+    __module__ = OURS
+
+    def __init__(self, secret: object = None, show_locals: object = None) -> None:
+        if show_locals is not None:
+            self.show_locals = show_locals
+        if secret:
+            within(OURS)()
+
+    def __call__(self, secret: object) -> None:
+        within(OURS)()
+
+    def method(self, secret: object) -> None:
+        within(OURS)()
+
+    def _private(self, secret: object) -> None:
+        within(OURS)()
+
+    @classmethod
+    def of_class(cls, secret: object) -> None:
+        within(OURS)()
+
+    @property
+    def prop(self) -> object:
+        return within(OURS)()
+
+    @prop.setter
+    def prop(self, secret: object) -> None:
+        within(OURS)()
+
+
+class OfAUser(Guarded):
+    __module__ = "script"
+
+    def mine(self, secret: object) -> None:
+        within(OURS)()
+
+
+ENTRANCES: list[Callable[[Any], Any]] = [
+    lambda _: Guarded(SECRET),
+    lambda made: made(SECRET),
+    lambda made: made.method(SECRET),
+    lambda made: made.of_class(SECRET),
+    lambda made: made.prop,
+    lambda made: setattr(made, "prop", SECRET),
+]
+
+
+@pytest.mark.parametrize("cls", [Guarded, OfAUser])
+@pytest.mark.parametrize("call", ENTRANCES)
+def test_what_leaves_a_public_method_has_empty_frames(call: Any, cls: Any) -> None:
+    assert kept(caught(lambda: call(cls()))) == [False]
+
+
+def test_private_methods_and_those_of_a_users_subclass_are_left_alone() -> None:
+    assert kept(caught(lambda: Guarded()._private(SECRET))) == [True]
+    assert kept(caught(lambda: OfAUser().mine(SECRET))) == [True]
+
+
+CLASSES: list[Any] = [
+    *(ApiClient, Configuration, ApiKeyExchange, Model),
+    *(TasksApi, TaskVersionsApi, TaskRunsApi),
+]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_public_method_of_the_client_is_guarded(cls: Any) -> None:
+    methods = {k: v for k, v in vars(cls).items() if inspect.isroutine(v) and k[0] != "_"}
+    assert methods or cls is ApiKeyExchange
+    for each in [*methods.values(), *(vars(cls)[n] for n in ("__init__",) if n in vars(cls))]:
+        function = getattr(each, "__func__", each)
+        assert function.__code__.co_filename == Boundary.__init_subclass__.__code__.co_filename
+
+
+# -- The switch for developers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", [True, False])
+@pytest.mark.parametrize("by_default", [True, False])
+def test_a_setting_decides_whether_frames_stay(
+    shown: bool, by_default: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confidential_module, "SHOW_LOCALS", by_default)
+    configuration = Configuration()
+    configuration.show_locals = shown
+    client = ApiClient(configuration)
+    owners = [configuration, client, TasksApi(client)]
+    owners.append(LaunchTaskRequest(local_vars_configuration=configuration))
+    assert [shows_locals(each) for each in owners] == [shown] * 4
+    assert shows_locals(ApiKeyExchange("key"), configuration) is shown
+    others = [(), (None,), (SECRET,), (mock.Mock(),), (LaunchTaskRequest(),), (Boundary(),)]
+    assert [shows_locals(*each) for each in others] == [by_default] * len(others)
+    assert kept(caught(lambda: Guarded(show_locals=shown).method(SECRET))) == [shown]
+    assert kept(caught(lambda: Guarded().method(SECRET))) == [by_default]
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("1", True), ("true", True), (" On ", True), ("", False), ("0", False), ("no", False)],
+)
+def test_the_environment_decides_when_the_package_is_loaded(value: str, shown: bool) -> None:
+    code = """
+import traceback
+from libica.openapi import libtes
+calls = [
+    lambda: libtes.Credentials("me", [b"hidden"]),
+    lambda: setattr(libtes.Credentials(), "password", [b"hidden"]),
+]
+for call in calls:
+    try:
+        call()
+    except libtes.OpenApiException as error:
+        trace = error.__traceback__.tb_next.tb_next  # without the frames of this script
+        print(any("hidden" in repr(frame.f_locals) for frame, _ in traceback.walk_tb(trace)))
+print(libtes.Configuration().show_locals)
+"""
+    environment = {**os.environ, "LIBTES_SHOW_LOCALS": value}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
+    assert printed.split() == [str(shown)] * 3
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_the_setting_is_a_bool(value: Any) -> None:
+    with pytest.raises(ApiTypeError, match="`show_locals`, must be bool"):
+        Configuration().show_locals = value
+
+
+def test_the_setting_is_copied() -> None:
+    configuration = Configuration()
+    assert configuration.show_locals is False
+    configuration.show_locals = True
+    twins = [copy.deepcopy(configuration), pickle.loads(pickle.dumps(configuration))]
+    assert [each.show_locals for each in twins] == [True, True]
 
 
 # -- What an answer may do to have a secret shown --------------------------------------------------

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, get_args, get_origin
 
 import pytest
 
+from libica.openapi import libtes
+from libica.openapi.libtes.models.base import Model
+from libica.openapi.libtes.models.encoding import encode
+
 from .conftest import TOKEN
-from .helpers import ROOT
-from .operations import OPERATIONS, RUN, TASK, VERSION, service
+from .helpers import ROOT, decode, each_model
+from .operations import OPERATIONS, RUN, TASK, VERSION, Operation, service
 from .server import Answer, Asked, Server
 
 PREAMBLE = f"""
@@ -549,6 +556,81 @@ SCRIPTS: dict[str, Script] = {
         [GET_RUN] * 3,
         ["True 200 application/json None", "True 200", "True", "Content-Length"],
     ),
+    "data alone, asked for by name": Script(
+        """
+        with libtes.ApiClient(configuration) as client:
+            api = libtes.TaskRunsApi(client)
+            for data_only in (True, False, None):
+                print(api.get_task_run(RUN, _return_http_data_only=data_only).id == RUN)
+        """,
+        [GET_RUN] * 3,
+        ["True"] * 3,
+    ),
+    "numbers where strings are due, and whole floats": Script(
+        """
+        execution = libtes.Execution(command="bwa", args=["mem", "--threads", 8], retry_limit=2.0)
+        environment = libtes.Environment(variables={"THREADS": 8})
+        settings = libtes.InputStreamSettings(cache_size_gb=5E+1)
+        print(execution.args, execution.retry_limit, environment.variables, settings.cache_size_gb)
+        with libtes.ApiClient(configuration) as client:
+            body = libtes.LaunchTaskRequest(arguments={"threads": 8})
+            run = libtes.TaskVersionsApi(client).launch_task_run(TASK, VERSION, body=body)
+            print(run.id == RUN)
+            print(client.sanitize_for_serialization(body))
+            print(libtes.TasksApi(client).list_tasks(names=5, page_size=1e1).item_count)
+        """,
+        [LAUNCH, f"{LIST}?names=5&pageSize=10"],
+        [
+            "['mem', '--threads', '8'] 2 {'THREADS': '8'} 50",
+            "True",
+            "{'arguments': {'threads': '8'}}",
+            "1",
+        ],
+    ),
+    "vars, weak references, copies": Script(
+        """
+        import copy, weakref
+        image = libtes.Image(name="bwa", tag="1")
+        print(vars(image) == image.__dict__ == image.to_dict(), list(vars(image)))
+        print(weakref.ref(image)() is image, vars(copy.copy(image)) == vars(image))
+        client = libtes.ApiClient(configuration)
+        print(libtes.TasksApi(copy.copy(client)).list_tasks().item_count)
+        for made in (client, libtes.TasksApi(client)):
+            try:
+                copy.deepcopy(made)
+            except TypeError as e:
+                print(e)
+        client.close()
+        """,
+        [LIST],
+        [
+            "True ['name', 'tag', 'digest', 'credentials']",
+            "True True",
+            "1",
+            *[
+                "An ApiClient holds connections, so it cannot be deep-copied or pickled: make "
+                "another with ApiClient(copy.deepcopy(client.configuration))"
+            ]
+            * 2,
+        ],
+    ),
+    "exceptions made of a response of one's own": Script(
+        """
+        class FakeResponse:
+            status, reason, data = 404, "Not Found", '{"code": "C", "message": "M"}'
+            def getheaders(self):
+                return {"Content-Type": "application/json"}
+        e = libtes.ApiException(http_resp=FakeResponse())
+        print(e.status, e.reason, e.body, e.headers)
+        FakeResponse.data = FakeResponse.data.encode()
+        print(libtes.rest.ApiException(http_resp=FakeResponse()))
+        """,
+        [],
+        [
+            """404 Not Found {"code": "C", "message": "M"} {'Content-Type': 'application/json'}""",
+            "404 Not Found: C: M",
+        ],
+    ),
     "pages by hand": Script(
         """
         with libtes.ApiClient(configuration) as client:
@@ -768,6 +850,43 @@ def test_raw_json_within_a_model_is_sent_untouched(server: Server) -> None:
     assert in_model["execution"] == in_dict["Execution"]
     assert in_model["execution"]["NotInTheContract"] is None
     assert in_dict["Name"] == in_model["name"] == "x"
+
+
+EXAMPLES: dict[Any, Any] = {
+    str: "0",
+    int: 56,
+    float: 1.337,
+    bool: True,
+    datetime: datetime(2013, 10, 20, 19, 20, 30),
+    object: None,
+}
+
+
+def example(declared: Any, least: float = -math.inf) -> Any:
+    """Return the value that the tests of libica 2.5.0 have for a type: a limit, if there is one."""
+    if isinstance(declared, type) and issubclass(declared, Model):
+        return declared(**{k: example(f.type, f.between[0]) for k, f in declared._fields.items()})
+    if get_origin(declared) is list:
+        element = get_args(declared)[0]
+        return [example(element)] if element is not object else [None]
+    if get_origin(declared) is dict:
+        return {"key": "0"}
+    return EXAMPLES[declared] if least == -math.inf else float(least)  # such as 5E+1
+
+
+@each_model
+def test_a_model_is_made_as_in_the_tests_of_libica_2_5_0(cls: Any) -> None:
+    whole = example(cls)
+    required = cls(**{k: example(f.type) for k, f in cls._fields.items() if f.required})
+    for model in (whole, required):
+        assert decode(cls, encode(model)) == model
+    assert None not in whole.to_dict().values()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_a_method_is_there_as_in_the_tests_of_libica_2_5_0(operation: Operation) -> None:
+    api = getattr(libtes, operation.api)()
+    assert callable(getattr(api, operation.name))
 
 
 EVERY_METHOD = """

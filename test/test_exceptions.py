@@ -6,7 +6,10 @@ import copy
 import io
 import json
 import pickle
+import types
+from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 import urllib3
@@ -192,6 +195,40 @@ def test_an_exception_can_be_made_by_hand() -> None:
     exception = ApiException(status=404, reason="Not Found")
     assert (exception.status, exception.reason) == (404, "Not Found")
     assert (exception.body, exception.headers, exception.code) == (None, None, None)
+
+
+@dataclass
+class OfUsersTests:
+    """A response as tests written for libica 2.5.0 made it."""
+
+    data: Any
+    status: int = 404
+    reason: str = "Not Found"
+
+    def getheaders(self) -> Any:
+        return {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("as_data", [str, str.encode, lambda text: bytearray(text.encode())])
+def test_an_exception_can_be_made_of_a_response_made_by_hand(as_data: Any) -> None:
+    body = '{"code": "C", "message": "caf\u00e9"}'
+    exception = ApiException(http_resp=OfUsersTests(as_data(body)))
+    assert (exception.status, exception.reason, exception.body) == (404, "Not Found", body)
+    assert (exception.code, exception.message) == ("C", "caf\u00e9")
+    assert exception.headers == {"Content-Type": "application/json"}
+    assert str(exception) == "404 Not Found: C: caf\u00e9"
+
+
+def test_headers_of_a_response_made_by_hand_may_be_pairs_an_attribute_or_missing() -> None:
+    pairs, text = [("X-A", "b")], '{"code": "C"}'
+    listed = mock.Mock(status=500, reason="x", data=text, getheaders=lambda: pairs)
+    assert ApiException(http_resp=listed).headers == {"X-A": "b"}
+    held = types.SimpleNamespace(status=500, reason="x", data=text, headers={"X-A": "b"})
+    assert ApiException(http_resp=held).headers == {"X-A": "b"}
+    del held.headers
+    assert ApiException(http_resp=held).headers == {}
+    held.data = None
+    assert ApiException(http_resp=held).body == ""
 
 
 def test_status_and_reason_may_come_by_position() -> None:

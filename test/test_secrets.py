@@ -420,6 +420,7 @@ MAKERS: dict[str, Any] = {
     "Rest": lambda client: [client._rest],
     "Answer": lambda client: wire(client, "Answer"),
     "Request": lambda client: wire(client, "Request"),
+    "Boundary": ...,
     "Endpoint": ...,
     "Field": ...,
     "Mismatch": lambda client: [mismatch(TOKEN), mismatch({TOKEN: [TOKEN]})],
@@ -1325,6 +1326,17 @@ def test_what_ipython_prints_with_locals_has_no_secret(to: ClientOf, closed: str
                 text = verbose.text(type(error), error, error.__traceback__)
             assert "call(client)" in text or "WAYS[way][0]" in text
             assert leaks(text) == {}
+
+
+@pytest.mark.parametrize("way", ["create", "launch in the background"])
+def test_a_developer_sees_all_locals_with_the_switch_on(way: str, to: ClientOf) -> None:
+    with Server() as server:
+        server.answer(refuse(400))
+        client = to(server.url)
+        client.configuration.show_locals = True
+        error = caught(lambda: WAYS[way][0](client))
+    trace = traceback.TracebackException(type(error), error, below(error), capture_locals=True)
+    assert "TOKEN" in leaks(*trace.format())
 
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------

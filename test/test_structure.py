@@ -21,6 +21,7 @@ FILES = sorted(CLIENT.rglob("*.py"))
 NAMES = [str(file.relative_to(CLIENT)) for file in FILES]
 each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 DEPENDENCIES = {"urllib3", "dateutil", "certifi", "six"}
+EXTRAS = {"orjson"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
@@ -142,18 +143,18 @@ def test_nothing_is_imported_from_elsewhere_in_libica(file: Path) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
-def test_the_run_time_needs_the_standard_library_and_the_dependencies_only() -> None:
+def test_the_run_time_needs_the_standard_library_the_dependencies_and_an_extra_only() -> None:
     found = [each for file in FILES for each in imports(file) if not each.for_types]
-    assert third_party(found) == DEPENDENCIES
+    assert third_party(found) == DEPENDENCIES | EXTRAS
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
 def test_type_checkers_need_typing_extensions_beside_these() -> None:
     found = [each for file in FILES for each in imports(file)]
-    assert third_party(found) == DEPENDENCIES | {"typing_extensions"}
+    assert third_party(found) == DEPENDENCIES | EXTRAS | {"typing_extensions"}
 
 
-@pytest.mark.parametrize("dependency", ["six", "dateutil", "certifi"])
+@pytest.mark.parametrize("dependency", ["six", "dateutil", "certifi", "orjson"])
 def test_a_small_dependency_has_one_place(dependency: str) -> None:
     places = [
         name

@@ -17,10 +17,11 @@ from libica.openapi.libtes.models.decoding import Mismatch, converter
 from libica.openapi.libtes.models.execution import Execution
 from libica.openapi.libtes.models.input_mount_mapping_with_creds import InputMountMappingWithCreds
 from libica.openapi.libtes.models.input_stream_settings import InputStreamSettings
+from libica.openapi.libtes.models.resources import Resources
 
 from .errors import Refused
 
-# The contract's defaults are the service's to apply; the declarations are the client's.
+# Defaults are the service's to apply; the declarations are the client's.
 DEFAULTS: dict[ModelType, dict[str, Any]] = {
     Execution: {"retryLimit": 3, "retryCount": 0},
     InputMountMappingWithCreds: {"type": "File"},
@@ -30,6 +31,8 @@ DEFAULTS: dict[ModelType, dict[str, Any]] = {
         "blockSizeMB": 32,
         "prefetchBlocks": 32,
     },
+    # Not in the contract, but the real service has it so, and scripts compare with 0.
+    Resources: {"cpuCores": 0, "memoryGb": 0},
 }
 
 _EXPECTED: dict[Any, tuple[Union[type, tuple[type, ...]], str]] = {

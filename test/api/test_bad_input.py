@@ -194,7 +194,7 @@ BAD_SIZES: dict[str, tuple[Any, type[Exception], str]] = {
     "1001": (1001, VALUE, "1 to 1000"),
     "huge": (10**30, VALUE, "1 to 1000"),
     "a string": ("10", TYPE, "str"),
-    "a float": (10.0, TYPE, "float"),
+    "half a row": (10.5, TYPE, "float"),
     "NaN": (math.nan, TYPE, "float"),
     "bool": (True, TYPE, "bool"),
     "a list": ([SECRET], TYPE, "list"),
@@ -218,12 +218,12 @@ def test_a_page_size_that_is_none(
 
 
 BAD_FILTERS: dict[str, tuple[Any, type[Exception], str]] = {
-    "a number": (5, TYPE, "int"),
+    "a number": (5.5, TYPE, "float"),
     "bool": (True, TYPE, "bool"),
     "bytes": (SECRET.encode(), TYPE, "bytes"),
     "a set": ({SECRET}, TYPE, "set"),
     "a dict": ({"a": SECRET}, TYPE, "dict"),
-    "a number in a list": ([SECRET, 5], TYPE, "[1]"),
+    "a number in a list": ([SECRET, 5.5], TYPE, "[1]"),
     "None in a list": ([None], TYPE, "[0]"),
     "an empty list": ([], VALUE, "one or more"),
     "a comma in a list": (["a", f"{SECRET},b"], VALUE, "comma"),
@@ -250,7 +250,7 @@ def test_a_filter_that_is_none(
 
 @pytest.mark.parametrize("operation", LISTS, ids=str)
 @pytest.mark.parametrize("name", ["sort", "page_token"])
-@pytest.mark.parametrize("value", [5, True, [SECRET], {"a": SECRET}, SECRET.encode()], ids=repr)
+@pytest.mark.parametrize("value", [5.5, True, [SECRET], {"a": SECRET}, SECRET.encode()], ids=repr)
 def test_a_sort_or_token_that_is_no_string(
     server: Server, client: libtes.ApiClient, operation: Operation, name: str, value: Any
 ) -> None:
@@ -447,7 +447,7 @@ def test_a_value_outside_the_limits_of_the_contract(
 
 
 BAD_ARGUMENTS: dict[str, tuple[Any, str]] = {
-    "a number": ({"n": 1}, "['n']"),
+    "a number": ({"n": 1.5}, "['n']"),
     "bool": ({"n": True}, "['n']"),
     "None": ({"n": None}, "['n']"),
     "a list": ({"n": [SECRET]}, "['n']"),
@@ -479,11 +479,11 @@ def test_arguments_that_are_no_strings(
 @pytest.mark.parametrize(
     ("spoil", "place"),
     [
-        (lambda body: body.acl.append(5), "CreateTaskRunRequest.acl[1]"),
+        (lambda body: body.acl.append(5.5), "CreateTaskRunRequest.acl[1]"),
         (lambda body: body.execution.args.append(SECRET.encode()), "Execution.args[0]"),
         (lambda body: body.execution.inputs.append(SECRET), "Execution.inputs[0]"),
         (
-            lambda body: body.execution.environment.variables.update(SECURE_KEY=5),
+            lambda body: body.execution.environment.variables.update(SECURE_KEY=5.5),
             "Environment.variables['SECURE_KEY']",
         ),
     ],
@@ -526,7 +526,7 @@ def limits_off(operation: Operation) -> Iterator[tuple[dict[str, Any], type[Exce
     if operation.filters:
         yield {"page_size": "10"}, TYPE, "page_size"
         yield {"page_size": True}, TYPE, "page_size"
-        yield {"sort": 5}, TYPE, "sort"
+        yield {"sort": 5.5}, TYPE, "sort"
         yield {operation.filters[0]: {SECRET}}, TYPE, operation.filters[0]
 
 
@@ -559,8 +559,8 @@ WALKS = {
         ({"_preload_content": False}, TYPE),
         ({"page_size": 1001}, VALUE),
         ({"page_size": "10"}, TYPE),
-        ({"sort": 5}, TYPE),
-        ({"acls": [5]}, TYPE),
+        ({"sort": 5.5}, TYPE),
+        ({"acls": [5.5]}, TYPE),
         ({"_request_timeout": 0}, VALUE),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",

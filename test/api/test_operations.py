@@ -92,6 +92,15 @@ def test_the_twin_returns_the_data_alone_if_asked_to(
 
 
 @every_operation
+@pytest.mark.parametrize("data_only", [True, False, None])
+def test_a_plain_method_returns_the_data_alone_whatever_it_is_asked(
+    server: Server, client: libtes.ApiClient, operation: Operation, data_only: Any
+) -> None:
+    answering(server, operation)
+    assert_decoded(operation.call(client, _return_http_data_only=data_only), operation, client)
+
+
+@every_operation
 @both_twins
 def test_async_req_returns_a_result_to_wait_for(
     server: Server, client: libtes.ApiClient, operation: Operation, suffix: str

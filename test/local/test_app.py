@@ -198,7 +198,9 @@ def test_keys_may_come_in_any_casing(caller: Caller) -> None:
     assert kept == {
         "image": {"name": "any"},
         "inputs": [{"path": "/a", "url": "gds://v/a", "mode": "download", "type": "File"}],
-        "environment": {"resources": {"type": "fpga", "size": "medium"}},
+        "environment": {
+            "resources": {"type": "fpga", "size": "medium", "cpuCores": 0, "memoryGb": 0}
+        },
         "systemFiles": {"url": "gds://v/logs"},
         "retryLimit": 3,
         "retryCount": 0,

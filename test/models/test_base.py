@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import decimal
+import gc
 import inspect
 import json
 import math
 import pickle
 import types
+import weakref
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
@@ -162,8 +164,23 @@ def test_the_signature_shows_the_fields_and_their_defaults(cls: Any) -> None:
 
 
 @each_model
-def test_models_have_slots_only(cls: Any) -> None:
-    assert not hasattr(cls(**samples(cls)), "__dict__")
+def test_vars_gives_the_fields_and_their_values(cls: Any) -> None:
+    values = samples(cls)
+    model = cls(**values)
+    assert vars(model) == values
+    assert list(vars(model)) == list(cls.openapi_types)
+    vars(model).clear()  # a copy: models have slots
+    assert vars(model) == values
+
+
+@each_model
+def test_a_weak_reference_to_a_model_ends_with_it(cls: Any) -> None:
+    made, decoded = cls(**samples(cls)), decode(cls, {})
+    references = [weakref.ref(made), weakref.ref(decoded)]
+    assert [each() is not None for each in references] == [True, True]
+    del made, decoded
+    gc.collect()
+    assert [each() for each in references] == [None, None]
 
 
 @each_model
@@ -217,7 +234,8 @@ def test_reading_an_unknown_attribute_is_an_attribute_error() -> None:
 # Types
 
 WRONG_TYPES = [
-    (Image, "name", 5, "Image.name"),
+    (Image, "name", 5.0, "Image.name"),
+    (Image, "name", True, "Image.name"),
     (Image, "name", b"nginx", "Image.name"),
     (Image, "name", ["nginx"], "Image.name"),
     (Image, "credentials", "secret", "Image.credentials"),
@@ -225,7 +243,10 @@ WRONG_TYPES = [
     (Image, "credentials", Resources(), "Image.credentials"),
     (CreateTaskRunRequest, "execution", TaskVersion(), "CreateTaskRunRequest.execution"),
     (Execution, "retry_limit", True, "Execution.retry_limit"),
-    (Execution, "retry_limit", 3.0, "Execution.retry_limit"),
+    (Execution, "retry_limit", 3.5, "Execution.retry_limit"),
+    (Execution, "retry_limit", 2.0**53 + 2, "Execution.retry_limit"),
+    (Execution, "retry_limit", math.inf, "Execution.retry_limit"),
+    (Execution, "retry_limit", math.nan, "Execution.retry_limit"),
     (Execution, "retry_limit", "3", "Execution.retry_limit"),
     (Resources, "cpu_cores", True, "Resources.cpu_cores"),
     (Resources, "cpu_cores", "4", "Resources.cpu_cores"),
@@ -239,15 +260,15 @@ WRONG_TYPES = [
     (Execution, "args", {"--all"}, "Execution.args"),
     (Execution, "args", {"--all": "x"}, "Execution.args"),
     (Execution, "args", iter(["--all"]), "Execution.args"),
-    (Execution, "args", ["--threads", 5], "Execution.args[1]"),
+    (Execution, "args", ["--threads", 5.0], "Execution.args[1]"),
     (Execution, "args", [None], "Execution.args[0]"),
     (Execution, "inputs", InputMountMappingWithCreds(), "Execution.inputs"),
     (Execution, "inputs", [{}, MountMappingWithCreds()], "Execution.inputs[1]"),
     (Execution, "inputs", [None], "Execution.inputs[0]"),
     (LaunchTaskRequest, "acl", "tid:x", "LaunchTaskRequest.acl"),
-    (LaunchTaskRequest, "acl", ["tid:x", 5], "LaunchTaskRequest.acl[1]"),
+    (LaunchTaskRequest, "acl", ["tid:x", False], "LaunchTaskRequest.acl[1]"),
     (LaunchTaskRequest, "arguments", [("a", "b")], "LaunchTaskRequest.arguments"),
-    (LaunchTaskRequest, "arguments", {"a": "x", "b": 5}, "LaunchTaskRequest.arguments['b']"),
+    (LaunchTaskRequest, "arguments", {"a": "x", "b": 5.0}, "LaunchTaskRequest.arguments['b']"),
     (LaunchTaskRequest, "arguments", {"a": None}, "LaunchTaskRequest.arguments['a']"),
     (LaunchTaskRequest, "arguments", {"a": ["x"]}, "LaunchTaskRequest.arguments['a']"),
     (LaunchTaskRequest, "arguments", {1: "x"}, "LaunchTaskRequest.arguments: key"),
@@ -294,7 +315,7 @@ def test_a_refused_value_is_not_shown() -> None:
 def test_a_refused_value_leaves_the_field_as_it_was() -> None:
     image = Image("nginx")
     with pytest.raises(ApiTypeError):
-        image.name = 5
+        image.name = 5.0
     assert image.name == "nginx"
 
 
@@ -700,7 +721,7 @@ def test_encoding_refuses_keys_that_are_no_strings(key: Any) -> None:
 
 def test_a_list_is_checked_when_encoded_since_it_may_have_changed() -> None:
     execution = Execution(args=["a"])
-    execution.args.append(5)
+    execution.args.append(5.0)
     with pytest.raises(ApiTypeError, match=r"Execution\.args\[1\]"):
         encode(execution)
 
@@ -716,9 +737,9 @@ def test_a_list_of_models_is_checked_when_encoded() -> None:
 def test_a_dict_is_checked_when_encoded_since_it_may_have_changed(mapping: Any) -> None:
     values: dict[str, Any] = {"a": "x"}
     request = LaunchTaskRequest(arguments=mapping(values))
-    values["b"] = 5
+    values["b"] = 5.0
     if mapping is dict:
-        request.arguments["b"] = 5
+        request.arguments["b"] = 5.0
     with pytest.raises(ApiTypeError, match=r"LaunchTaskRequest\.arguments\['b'\]"):
         encode(request)
 

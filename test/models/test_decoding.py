@@ -189,9 +189,10 @@ def test_the_frames_of_compiled_code_can_be_emptied() -> None:
         for frame, _ in traceback.walk_tb(caught.tb)
         if frame.f_code.co_name == decoder(Credentials).__name__
     ]
-    assert [frame.f_locals["data"] for frame in compiled] == [{"password": secret}]
+    assert compiled
+    assert all(frame.f_locals["data"] == {"password": secret} for frame in compiled)
     clear_frames(caught.value)
-    assert [frame.f_locals for frame in compiled] == [{}]
+    assert not any(frame.f_locals for frame in compiled)
 
 
 def test_a_mismatch_is_found_anew_each_time() -> None:
@@ -394,7 +395,9 @@ def test_limits_do_not_hold_for_answers_but_for_what_is_set_afterwards(
         setattr(model, name, getattr(model, name))
 
 
-@pytest.mark.parametrize(("name", "value"), [("name", 5), ("acl", ["a", 5]), ("execution", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("name", 0.5), ("acl", ["a", 0.5]), ("execution", "x")]
+)
 def test_types_are_checked_when_a_decoded_object_is_changed(name: str, value: Any) -> None:
     with pytest.raises(ApiTypeError, match=f"TaskRun.{name}"):
         setattr(decode(TaskRun, {}), name, value)

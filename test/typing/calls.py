@@ -117,6 +117,13 @@ assert_type(run, TaskRun)
 assert_type(status, int)
 assert_type(headers["Content-Type"], str)
 assert_type(runs.get_task_run_with_http_info("r", _return_http_data_only=True), TaskRun)
+assert_type(
+    runs.get_task_run_with_http_info("r", _return_http_data_only=False),
+    tuple[TaskRun, int, HTTPHeaderDict],
+)
+assert_type(runs.get_task_run("r", _return_http_data_only=True), TaskRun)
+assert_type(runs.get_task_run("r", _return_http_data_only=False), TaskRun)
+assert_type(versions.launch_task_run("t", "v", body={}, _return_http_data_only=True), TaskRun)
 
 # Walks
 

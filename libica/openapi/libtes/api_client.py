@@ -15,16 +15,22 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, get_args
 from urllib.parse import quote, urlencode
 
 import six
 
 from . import __version__
-from .confidential import confidential, redact, redact_text, scrub
+from .confidential import Boundary, confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
-from .exceptions import STATUS_EXCEPTIONS, ApiException, InvalidResponseException, wrong_value
-from .models.base import check_bounds, check_type
+from .exceptions import (
+    STATUS_EXCEPTIONS,
+    ApiException,
+    ApiTypeError,
+    InvalidResponseException,
+    wrong_value,
+)
+from .models.base import check_bounds, check_str, convert
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
 from .rest import Answer, Request, Rest, deadline
@@ -54,7 +60,7 @@ RequestTimeout = Union[Timeout, Unset]
 QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
 
 
-class ApiClient:
+class ApiClient(Boundary):
     """Makes calls for the API classes, over connections that it keeps open.
 
     One client may be used by many threads. Used in a ``with`` block it is closed at the end;
@@ -72,7 +78,6 @@ class ApiClient:
     are sent with each call.
     """
 
-    @confidential
     def __init__(
         self,
         configuration: Optional[Configuration] = None,
@@ -88,9 +93,8 @@ class ApiClient:
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie
-        check_type(int, pool_threads, "pool_threads")
+        self.pool_threads: int = convert(int, pool_threads, "pool_threads")
         check_bounds((1, math.inf), pool_threads, "pool_threads")
-        self.pool_threads = pool_threads
         self._rest = Rest(configuration)
         self._workers: Optional[Workers] = None
         self._lock = threading.RLock()
@@ -106,6 +110,19 @@ class ApiClient:
             workers.cancel()  # Ctrl-C must not wait for them
         self.close()
 
+    def __copy__(self) -> ApiClient:
+        """Return a client that shares the connections."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        _CLIENTS.add(twin)
+        return twin
+
+    def __reduce__(self) -> NoReturn:
+        raise ApiTypeError(
+            "An ApiClient holds connections, so it cannot be deep-copied or pickled: make another "
+            "with ApiClient(copy.deepcopy(client.configuration))"
+        )
+
     def close(self) -> None:
         """Wait for the calls in the background, then close the connections."""
         with self._lock:
@@ -120,18 +137,15 @@ class ApiClient:
         return self.default_headers["User-Agent"]
 
     @user_agent.setter
-    @confidential
     def user_agent(self, value: str) -> None:
         self.set_default_header("User-Agent", value)
 
-    @confidential
     def set_default_header(self, header_name: str, header_value: str) -> None:
         """Send a header with each call from now on; what cannot be a header is refused."""
         check_header(header_name, header_value)
         same = (each for each in self.default_headers if each.lower() == header_name.lower())
         self.default_headers[next(same, header_name)] = header_value
 
-    @confidential
     def call_api(
         self,
         resource_path: str,
@@ -187,7 +201,7 @@ class ApiClient:
             raise wrong_value("resource_path", "begin with a slash")
         configuration = self.configuration
         if response_type:
-            _converter(response_type)
+            _reader(response_type)
         timeout = configuration.timeout
         if not isinstance(_request_timeout, Unset):
             timeout = check_timeout("_request_timeout", _request_timeout)
@@ -204,12 +218,10 @@ class ApiClient:
         call = functools.partial(self._perform, request, authorize, response_type, data_only)
         return self._submit(call) if async_req else call()
 
-    @confidential
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Turn a model or anything made of dicts and lists into what ``json`` takes, or raise."""
         return encode(obj)
 
-    @confidential
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
         """Turn the ``data`` of an answer, bytes or text, into a model or another type.
 
@@ -219,13 +231,10 @@ class ApiClient:
             ApiValueError: There is no such type.
             InvalidResponseException: The answer is not of that type.
         """
-        convert = _converter(response_type)
+        read = _reader(response_type)
         content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
         try:
-            data = _DECODE_JSON(_text(response.data, content_type))
-            if data is None:
-                raise Mismatch(str(response_type), data)
-            return convert(data)
+            return read(response.data, _charset(content_type))
         except (ValueError, LookupError, RecursionError, Mismatch) as error:
             came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
             reason = f"expected JSON of {response_type}, got {came}: {error}"
@@ -244,8 +253,9 @@ class ApiClient:
         with self._lock:
             if self._workers is None:
                 self._workers = Workers(self.pool_threads)
-            return self._workers.submit(confidential(call))
+            return self._workers.submit(call)
 
+    @confidential  # a call in the background begins here
     def _perform(
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:
@@ -366,7 +376,7 @@ if hasattr(os, "register_at_fork"):
 def _path(template: str, params: Mapping[str, str], safe: str) -> str:
     """Fill in ids, percent-encoded so that each can name but one segment of the path."""
     for name, value in params.items():
-        check_type(str, value, name)
+        check_str(value, name)
         segment = value if _UNRESERVED(value) else quote(_encodable(name, value), safe=safe)
         if not {"", ".", ".."}.isdisjoint(segment.split("/")):
             raise wrong_value(name, "not be empty, '.' or '..'")
@@ -402,38 +412,66 @@ _NO_CHARSETS = frozenset("idna punycode raw-unicode-escape undefined unicode-esc
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
 
 
-def _text(data: Union[bytes, str], content_type: str) -> str:
-    """Decode as the content type says, else as UTF-8, which JSON is; a BOM is passed over."""
+@functools.lru_cache(maxsize=64)
+def _charset(content_type: str) -> str:
+    """Return the name of the charset that a content type names; JSON is UTF-8 by default."""
     charset = _CHARSET(content_type)
     name = charset[1] if charset else "utf-8"
     if name.isascii():
         name = codecs.lookup(name).name
     if name in _NO_CHARSETS or not name.isascii():
         raise LookupError(f"{name} is no charset")
-    text = six.ensure_text(data, name)
-    return text[1:] if text.startswith("\ufeff") else text
+    return name
 
 
 @functools.cache
-def _converter(response_type: Union[str, type]) -> Callable[[Any], Any]:
-    """Return the function that makes a type, named in the words of ``openapi_types``, of JSON."""
+def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str], Any]:
+    """Return the function that makes a type of JSON and its charset.
+
+    ``json`` decides what is valid and what it means. ``orjson``, where it is installed, reads what
+    both read alike: UTF-8, and no type that would show its numbers beyond 64 bit, which are floats.
+    """
+    name = response_type if isinstance(response_type, str) else response_type.__name__
+    declared = _declared(name)
+    convert = converter(declared)
+    quick: Optional[Callable[[Any], Any]] = None
+    if not _is_free_form(declared):
+        with contextlib.suppress(ImportError):
+            from orjson import loads as quick
+
+    def read(data: Union[bytes, str], charset: str) -> Any:
+        if quick and charset == "utf-8":
+            with contextlib.suppress(ValueError, RecursionError, Mismatch):
+                if (found := quick(data)) is not None:
+                    return convert(found)
+        text = six.ensure_text(data, charset)
+        found = _DECODE_JSON(text[1:] if text.startswith("\ufeff") else text)
+        if found is None:
+            raise Mismatch(name, found)
+        return convert(found)
+
+    return read
+
+
+def _declared(name: str) -> Any:
+    """Return the type that ``openapi_types`` names in these words."""
     from datetime import datetime
 
     from . import models
 
-    def declared(name: str) -> Any:
-        if name.startswith("list[") and name.endswith("]"):
-            return list[declared(name[5:-1])]  # type: ignore[misc]
-        if name.startswith("dict(str, ") and name.endswith(")"):
-            return dict[str, declared(name[10:-1])]  # type: ignore[misc]
-        for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
-            if known and known.__name__ == name:
-                return known
-        raise wrong_value("response_type", f"be a type of TES, not {name!r}")
+    if name.startswith("list[") and name.endswith("]"):
+        return list[_declared(name[5:-1])]  # type: ignore[misc]
+    if name.startswith("dict(str, ") and name.endswith(")"):
+        return dict[str, _declared(name[10:-1])]  # type: ignore[misc]
+    for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
+        if known and known.__name__ == name:
+            return known
+    raise wrong_value("response_type", f"be a type of TES, not {name!r}")
 
-    if not isinstance(response_type, str):
-        response_type = response_type.__name__
-    return converter(declared(response_type))
+
+def _is_free_form(declared: Any) -> bool:
+    inside = [field.type for field in getattr(declared, "_fields", {}).values()]
+    return declared is object or any(map(_is_free_form, (*inside, *get_args(declared))))
 
 
 def _log(configuration: Configuration, line: str) -> None:

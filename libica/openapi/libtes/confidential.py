@@ -1,12 +1,14 @@
-"""What must not be shown: which values are secret, and how texts and tracebacks are rid of them."""
+"""Redaction of secrets in text, exceptions and tracebacks."""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, Optional, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -104,6 +106,42 @@ def _is_secret(name: str) -> bool:
     return name.upper().startswith("SECURE_") or name.replace("_", "").lower() in SECRET_NAMES
 
 
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+SHOW_LOCALS: bool = _is_on("LIBTES_SHOW_LOCALS")
+"""Whether tracebacks keep local variables unless a configuration's ``show_locals`` says."""
+
+
+class Boundary:
+    """Base of the classes that users call: exceptions leave their public methods redacted.
+
+    Methods of subclasses elsewhere are left as they are: what they hold is not this package's.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, value in list(vars(cls).items()) if _is_ours(cls.__module__) else ():
+            if not name.startswith("_") or name in ("__init__", "__call__", "__setattr__"):
+                setattr(cls, name, _guarded(value))
+
+
+def _guarded(member: Any) -> Any:
+    if isinstance(member, FunctionType):
+        return confidential(member)
+    if isinstance(member, classmethod):
+        return classmethod(confidential(member.__func__))
+    if isinstance(member, property):
+        parts: list[Any] = [
+            each and confidential(each) for each in (member.fget, member.fset, member.fdel)
+        ]
+        return property(parts[0], parts[1], parts[2], member.__doc__)
+    return member
+
+
 def confidential(function: Function) -> Function:
     """Empty the frames that an exception passes on its way out of a function.
 
@@ -116,25 +154,45 @@ def confidential(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except BaseException as error:
-            args = kwargs = ()  # type: ignore[assignment]  # this frame is in it, too
-            clear_frames(error)
+            if not shows_locals(*args, *kwargs.values()):
+                args = kwargs = ()  # type: ignore[assignment]  # this frame is in it, too
+                clear_frames(error)
             raise
 
     return call  # type: ignore[return-value]
 
 
+def shows_locals(*arguments: object) -> bool:
+    """Tell whether local variables stay: as the first configuration that a call is given says."""
+    for found in arguments:
+        if issubclass(type(found), Boundary):
+            for name in ("api_client", "configuration", "local_vars_configuration"):
+                found = getattr(found, name, found)
+            shown = getattr(found, "show_locals", None)
+            if isinstance(shown, bool):
+                return shown
+    return SHOW_LOCALS
+
+
+_PACKAGE = __name__.rpartition(".")[0]
 _CLEARED = frozenset(
-    "libica urllib3 http email json six codecs ssl socket abc urllib encodings".split()
+    "urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split()
+    + "socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split()  # within urllib3, if at all
 )
 
 
+def _is_ours(module: str) -> bool:
+    return module.startswith(f"{_PACKAGE}.")
+
+
 def clear_frames(error: BaseException) -> None:
-    """Forget the local variables in the frames below, here and in what comes with Python."""
+    """Forget the local variables in the frames of this package and of what it calls."""
     from traceback import walk_tb
 
     for each in chain(error):
         for frame, _ in walk_tb(each.__traceback__):
-            if frame.f_globals.get("__name__", "").partition(".")[0] in _CLEARED:
+            module = frame.f_globals.get("__name__", "")
+            if _is_ours(module) or module.partition(".")[0] in _CLEARED:
                 with suppress(RuntimeError):  # it is still running
                     frame.clear()
 

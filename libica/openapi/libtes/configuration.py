@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from urllib.parse import urlsplit
 
-from .confidential import confidential
+from .confidential import SHOW_LOCALS, Boundary
 from .exceptions import ApiValueError, wrong_type, wrong_value
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
 
-class Configuration:
+class Configuration(Boundary):
     """Settings of a client; change them at any time, the next call goes by them.
 
     Args:
@@ -82,6 +82,9 @@ class Configuration:
         debug: Whether to log method, path, status and time of each call. Default ``False``.
         logger_file: File for that log. Default: where ``logging`` goes, or standard error.
         logger_format: Format of the lines in that log.
+        show_locals: Whether tracebacks keep the local variables of this package, with the secrets
+            in them, for tools that show these. Default ``False``, or ``True`` if the environment
+            variable ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
         temp_folder_path: Kept for scripts that set it; TES has no downloads.
 
     Raises:
@@ -91,7 +94,6 @@ class Configuration:
 
     _default: ClassVar[Optional[Configuration]] = None
 
-    @confidential
     def __init__(
         self,
         host: str = DEFAULT_HOST,
@@ -124,6 +126,7 @@ class Configuration:
         self.debug: bool = False
         self.logger_file: Optional[str] = None
         self.logger_format: str = "%(asctime)s %(levelname)s %(message)s"
+        self.show_locals: bool = SHOW_LOCALS
         self.temp_folder_path: Optional[str] = None
 
     @classmethod
@@ -155,7 +158,6 @@ class Configuration:
         default = Configuration._default
         return Configuration() if default is None else copy.deepcopy(default)
 
-    @confidential
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
         """Return the key after its prefix, or ``None`` where there is no key.
 
@@ -195,13 +197,14 @@ class Configuration:
             f"SDK Package Version: {__version__}"
         )
 
-    @confidential
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; those whose mistakes would show late are checked at once."""
         if name == "host":
             check_host(value)
         elif name == "timeout":
             value = check_timeout(name, value)
+        elif name == "show_locals" and not isinstance(value, bool):
+            raise wrong_type(name, "bool", value)
         elif name in _SETTINGS:
             types, most, accepted = _SETTINGS[name]
             if not isinstance(value, types) or isinstance(value, bool):

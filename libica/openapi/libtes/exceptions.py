@@ -59,13 +59,20 @@ class ApiException(OpenApiException):
         method: Optional[str] = None,
         path: Optional[str] = None,
     ) -> None:
-        """Make the exception from its parts, the answer being one of urllib3."""
-        answer = http_resp
-        self.status: Optional[int] = answer.status if answer else status
-        self.reason: Optional[str] = reason or (answer.reason if answer else None)
-        data = (answer.data or b"") if answer else None
-        self.body: Optional[str] = None if data is None else data.decode("utf-8", "replace")
-        self.headers: Optional[Mapping[str, str]] = answer.headers if answer else None
+        """Make the exception from its parts or from a response of urllib3.
+
+        What stands in for a response in a test needs ``status``, ``reason``, ``data`` as bytes or
+        text, and ``headers`` or, as in libica 2.5, ``getheaders()``.
+        """
+        response = http_resp
+        self.status: Optional[int] = response.status if response else status
+        self.reason: Optional[str] = reason or (response.reason if response else None)
+        data = (response.data or b"") if response else None
+        text = data.decode("utf-8", "replace") if isinstance(data, (bytes, bytearray)) else data
+        self.body: Optional[str] = text
+        self.headers: Optional[Mapping[str, str]] = getattr(response, "headers", None)
+        if response and not isinstance(self.headers, Mapping):
+            self.headers = dict(getattr(response, "getheaders", dict)())
         self.method = method
         self.path = path
         error = _error_response(self.body)

@@ -6,14 +6,14 @@ import os
 from typing import Any, Optional
 
 from .api_client import ApiClient
-from .confidential import confidential
+from .confidential import Boundary
 from .configuration import Configuration, check_header
 from .exceptions import ApiTypeError, ApiValueError, InvalidResponseException
 
 VARIABLE = "ICA_API_KEY"
 
 
-class ApiKeyExchange:
+class ApiKeyExchange(Boundary):
     """Exchanges an API key for a token; to be set as ``refresh_api_key_hook``.
 
     The service is asked (``POST /v1/tokens``) when a call has no token, and when its token is
@@ -31,13 +31,11 @@ class ApiKeyExchange:
         ApiException: There was no token to be had, raised by the call that needed it.
     """
 
-    @confidential
     def __init__(self, api_key: Optional[str] = None) -> None:
         if api_key is not None:
             check_header("X-API-Key", api_key, "api_key")
         self._api_key = api_key
 
-    @confidential
     def __call__(self, configuration: Configuration) -> None:
         """Set a new token, and its prefix, in a configuration."""
         key = self._api_key or os.environ.get(VARIABLE)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
-from ..confidential import confidential
+from ..confidential import Boundary
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
-from ..models.base import Model, bind_arguments, camel_case, check_bounds, check_type
+from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
 if TYPE_CHECKING:
-    from typing import Generic, Literal, NoReturn, TypedDict, overload
+    from typing import Generic, Literal, TypedDict, overload
 
     from typing_extensions import Concatenate, ParamSpec
     from urllib3 import HTTPHeaderDict
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         async_req: Literal[False]
         _preload_content: Literal[True]
         _request_timeout: RequestTimeout
+        _return_http_data_only: Literal[False]
 
     class Method(Generic[P, T, D]):
         """An endpoint as users call it; at run time it is a plain method."""
@@ -93,6 +94,11 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {
         "Seconds for an attempt, a pair (connect, read), or `None` for no limit; "
         "the configuration's if not given.",
     ),
+    "_return_http_data_only": (
+        bool,
+        False,
+        "Whether to return the data alone, without status and headers; plain methods always do.",
+    ),
 }
 
 
@@ -139,7 +145,7 @@ class Endpoint:
                 raise error(f"Missing the required parameter `{name}` when calling `{self.name}`")
         body = values.get("body")
         if body is not None:
-            check_type(self.body, body, "body")
+            convert(self.body, body, "body")
         limits = client.configuration.client_side_validation
         query = {
             camel_case(name): _query_value(name, hint, values[name], limits)
@@ -163,7 +169,7 @@ class Endpoint:
 
 def endpoint(
     method: str, path: str, *, success: int = 200, errors: Statuses = ERRORS
-) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, NoReturn]]:
+) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, T]]:
     """Turn a declaration into the method that makes the call and returns the data."""
 
     def declare(function: Callable[..., Any]) -> Any:
@@ -177,23 +183,21 @@ def endpoint(
     return declare
 
 
-def with_http_info(plain: Method[P, T, NoReturn]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
+def with_http_info(plain: Method[P, T, T]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
     """Make the twin of a method, which returns data, status and headers."""
     declared = plain.endpoint
 
     def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-        data_only = kwargs.pop("_return_http_data_only", False)
+        data_only = bool(kwargs.get("_return_http_data_only"))
         return declared.call(self.api_client, args, kwargs, data_only)
 
     doc = f"Call `{declared.name}` and return a tuple of data, status and headers."
     name = f"{declared.name}_with_http_info"
-    data_only = (bool, False, "Whether to return the data alone.")
-    options = {**OPTIONS, "_return_http_data_only": data_only}
     returns = tuple[declared.returns, int, Mapping[str, str]]  # type: ignore[name-defined]
-    return _present(call, declared, name, doc, options, returns)  # type: ignore[no-any-return]
+    return _present(call, declared, name, doc, OPTIONS, returns)  # type: ignore[no-any-return]
 
 
-def iterate(plain: Method[P, Any, NoReturn], item: type[T]) -> Walk[P, T]:
+def iterate(plain: Method[P, Any, Any], item: type[T]) -> Walk[P, T]:
     """Make the walk over all pages of a method that gets one."""
     declared = plain.endpoint
     name = declared.name.replace("list_", "iter_")
@@ -249,7 +253,6 @@ def _present(
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
         lines.append(f"    {option}: {meaning}")
-    call = confidential(call)
     call.__name__ = name
     call.__qualname__ = declared.function.__qualname__.replace(declared.name, name)
     call.__module__ = declared.function.__module__
@@ -259,7 +262,7 @@ def _present(
     return call
 
 
-class Api:
+class Api(Boundary):
     """Base of the API classes; without a client it makes one with the default configuration."""
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
@@ -269,13 +272,13 @@ class Api:
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
     """Check one parameter of the query and return what to send."""
     if hint == Optional[int]:
-        check_type(int, value, name)
+        value = convert(int, value, name)
         if limits:
             check_bounds(PAGE_SIZES, value, name)
-    elif hint == Filter and isinstance(value, (list, tuple)):
-        check_type(list[str], value, name)
-        if not value or any("," in each for each in value):
-            raise wrong_value(name, "hold one or more values, none with a comma in it")
-    else:
-        check_type(str, value, name)
+        return value
+    if hint != Filter or not isinstance(value, (list, tuple)):
+        return convert(str, value, name)
+    value = convert(list[str], value, name)
+    if not value or any("," in each for each in value):
+        raise wrong_value(name, "hold one or more values, none with a comma in it")
     return value

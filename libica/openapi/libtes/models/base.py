@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
-from ..confidential import clear_frames, confidential, redact
+from ..confidential import Boundary, clear_frames, confidential, redact, shows_locals
 from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
 
 if TYPE_CHECKING:
@@ -73,17 +73,18 @@ class Field(Generic[Get, Set]):
         def __set__(self, instance: object, value: Optional[Set]) -> None:
             """Set the field after checking the value."""
 
-    def check(self, value: Any, limits: bool) -> None:
-        """Refuse a value that a user may not set."""
+    def check(self, value: Any, limits: bool) -> Any:
+        """Return the value to store for one that a user sets, or raise if it is invalid."""
         if value is None:
             if self.required and limits:
                 raise wrong_value(self.where, "not be `None`")
-            return
-        check_type(self.type, value, self.where)
+            return None
+        value = convert(self.type, value, self.where)
         if limits and self.type is str:
             check_bounds(self.length, len(value), self.where, " characters")
         elif limits and self.type in (int, float):
             check_bounds(self.between, value, self.where)
+        return value
 
 
 Value = Field[Get, Get]
@@ -145,7 +146,7 @@ class ModelType(type):
         )
 
 
-class Model(metaclass=ModelType):
+class Model(Boundary, metaclass=ModelType):
     """Base of the models: a value with declared fields.
 
     Arguments are the fields, by position or by name; ``None`` means not set, and what is not set
@@ -158,7 +159,7 @@ class Model(metaclass=ModelType):
         ApiValueError: A required field is missing, or a value lies outside its limits.
     """
 
-    __slots__ = ("local_vars_configuration",)
+    __slots__ = ("__weakref__", "local_vars_configuration")
 
     _fields: ClassVar[dict[str, Field[Any, Any]]]
     openapi_types: ClassVar[dict[str, str]]  # Python name to type
@@ -168,15 +169,19 @@ class Model(metaclass=ModelType):
         local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
     else:  # hidden from type checkers, which would let any attribute be set
 
-        @confidential
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
             if name in cls._fields:
-                cls._fields[name].check(value, _limited(self.local_vars_configuration))
+                value = cls._fields[name].check(value, _limited(self.local_vars_configuration))
             elif name != "local_vars_configuration":
                 hint = closest(name, cls._fields)
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
             _store(self, name, value)
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """A copy of the fields and their values, for ``vars()``: models have slots."""
+            return {name: getattr(self, name, None) for name in type(self)._fields}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the data under Python names, models within as dicts, times as datetimes."""
@@ -237,6 +242,7 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "_names": parameters,
         "_bind": bind_arguments,
         "_clear": clear_frames,
+        "_shown": shows_locals,
         "_limited": _limited,
         **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
     }
@@ -258,13 +264,14 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
             fine = "False"
         lines += [
             f"        if not ({fine if field.required else f'{name} is None or {fine}'}):",
-            f"            _check_{name}({name}, _limited(local_vars_configuration))",
+            f"            {name} = _check_{name}({name}, _limited(local_vars_configuration))",
             f"        _set_{name}(self, {name})",
         ]
     lines += [
         "    except BaseException as _error:",
-        f"        _given = _more = _others = {' = '.join(parameters)} = None",
-        "        _clear(_error)",
+        "        if not _shown(self, local_vars_configuration):",
+        f"            _given = _more = _others = {' = '.join(parameters)} = None",
+        "            _clear(_error)",
         "        raise",
     ]
     exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
@@ -324,34 +331,71 @@ def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> No
         raise wrong_value(where, f"be {accepted}{unit}, got {value}")
 
 
-def check_type(declared: Any, value: Any, where: str) -> None:
-    """Refuse a value whose type is not the declared one, or does not fit in JSON."""
+def convert(declared: Any, value: Any, where: str) -> Any:
+    """Return a value as the declared type, or raise unless the conversion is exact.
+
+    Exact are a whole ``float`` up to 2**53 for an ``int``, and an ``int`` for a ``str``. A list or
+    dict is returned as it is unless something in it was converted. Dicts that stand for models
+    are not looked into.
+    """
     if value.__class__ is declared and declared is not float:
-        return
+        return value
     origin = getattr(declared, "__origin__", None)
     expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
     if isinstance(declared, ModelType):
         expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
-    if not isinstance(value, expected) or (declared in (int, float) and value.__class__ is bool):
-        raise wrong_type(where, name, value)
-    if origin is list:
-        (element,) = get_args(declared)
-        for index, each in enumerate(value):
-            if each.__class__ is not element:
-                check_type(element, each, f"{where}[{index}]")
-    elif origin is dict:
-        for key, each in value.items():
-            check_type(str, key, f"{where}: key")
-            if each.__class__ is not str:
-                check_type(str, each, f"{where}[{key!r}]")
-    elif declared is float and not abs(value) <= sys.float_info.max:
+    if not isinstance(value, expected) or (value.__class__ is bool and declared in (int, float)):
+        return _convert_number(declared, value, where, name)
+    if origin:
+        return _convert_inside(origin, declared.__args__[-1], value, where)
+    if declared is float and not abs(value) <= sys.float_info.max:
         raise wrong_value(where, "be finite: JSON has no NaN")
+    return value
+
+
+def _convert_inside(origin: type, element: Any, value: Any, where: str) -> Any:
+    converted = value
+    if origin is dict:
+        for key in value:
+            check_str(key, f"{where}: key")
+    for key, each in enumerate(value) if origin is list else value.items():
+        if each.__class__ is not element:
+            other = convert(element, each, f"{where}[{key!r}]")
+            if other is not each:
+                converted = origin(value) if converted is value else converted
+                converted[key] = other
+    return converted
+
+
+def _convert_number(declared: Any, value: Any, where: str, accepted: str) -> Any:
+    if value.__class__ is not bool:
+        if declared is int and isinstance(value, float):
+            if value.is_integer() and abs(value) <= 2**53:
+                return int(value)
+        elif declared is str and isinstance(value, int):
+            try:
+                return int.__repr__(value)
+            except ValueError:  # from Python 3.11 on there is a limit
+                raise wrong_value(where, "be shorter: the number has too many digits") from None
+    hint = _QUOTED.get(type(value), "") if declared is str else ""
+    raise wrong_type(where, accepted + hint, value)
+
+
+def check_str(value: object, where: str) -> None:
+    """Raise unless the value is a string; for names and ids, where a number is a mistake."""
+    if not isinstance(value, str):
+        raise wrong_type(where, "str", value)
 
 
 _EXPECTED: dict[Any, tuple[Any, str]] = {
     list: ((list, tuple), "a list"),
     dict: (Mapping, "a dict"),
     float: ((int, float), "a number"),
+    int: (int, "int, or a float without a fraction and of at most 2**53"),
+}
+_QUOTED = {
+    float: ' (the text to send in quotes, such as "0.5")',
+    bool: ' (the text to send in quotes, such as "true")',
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 from typing import Any, Union, get_args, get_origin
@@ -17,7 +18,7 @@ Convert = Callable[[Any], Any]
 # From Python 3.11 on the compiled code parses times itself: a call for each would cost the most.
 _CONVERSION: dict[Any, str] = {}
 if sys.version_info >= (3, 11):
-    quick = "try: value = parse(value)\n            except Exception: value = {}(value)"
+    quick = "try: value = parse(value)\nexcept Exception: value = {}(value)"
     _CONVERSION[datetime] = quick
 
 INT64 = range(-(2**63), 2**63)
@@ -73,7 +74,6 @@ def decoder(cls: type[Model]) -> Convert:
         "unchecked": unchecked,
         "new": object.__new__,
         "Mismatch": Mismatch,
-        "find_mismatch": _find_mismatch,
     }
     lines = [
         "def decode(data):",
@@ -84,36 +84,27 @@ def decoder(cls: type[Model]) -> Convert:
         "    model.local_vars_configuration = None",
         "    try:",
     ]
+    names["places"] = places = [""] * len(lines)  # of each line, the field that it decodes
     for name, field in cls._fields.items():
         names[f"to_{name}"] = converter(field.type)
         quick = "value.__class__ is not str and " if field.type is str else ""
+        convert = _CONVERSION.get(field.type, "value = {}(value)").format(f"to_{name}")
         lines += [
             f"        value = get({field.json!r})",
             f"        if {quick}value is not None:",
-            f"            {_CONVERSION.get(field.type, 'value = {}(value)').format(f'to_{name}')}",
+            *(f"            {line}" for line in convert.split("\n")),
             f"        model.{name} = value",
         ]
+        places += [field.json] * (len(lines) - len(places))
     lines += [
-        "    except Mismatch:",
-        "        raise find_mismatch(cls, data) from None",
+        "    except Mismatch as mismatch:",
+        "        raise mismatch.at(places[mismatch.__traceback__.tb_lineno - 1]) from None",
         "    model.__class__ = cls",
         "    return model",
     ]
     exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
     decode: Convert = names["decode"]
     return decode
-
-
-def _find_mismatch(cls: type[Model], data: dict[str, Any]) -> Mismatch:
-    """Return the mismatch with its place, which the compiled code does not keep track of."""
-    for field in cls._fields.values():
-        value = data.get(field.json)
-        try:
-            if value is not None:
-                converter(field.type)(value)
-        except Mismatch as mismatch:
-            return mismatch.at(field.json)
-    raise AssertionError("the data was decoded after all")
 
 
 def _exactly(cls: type, expected: str, value: Any) -> Any:
@@ -123,7 +114,8 @@ def _exactly(cls: type, expected: str, value: Any) -> Any:
 
 
 def _integer(value: Any) -> int:
-    if value.__class__ is float and value.is_integer():
+    # Above 2**53 a float may stand for another number than the one that was written.
+    if value.__class__ is float and value.is_integer() and abs(value) <= 2**53:
         value = int(value)
     if value.__class__ is not int or value not in INT64:
         raise Mismatch("a whole number of 64 bit", value)
@@ -131,13 +123,14 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if value.__class__ is int and value in INT64:
-        return float(value)
-    if value.__class__ is not float:
+    if value.__class__ is int:
+        with suppress(OverflowError):
+            return float(value)
+    elif value.__class__ is not float:
         raise Mismatch("a number", value)
-    if math.isinf(value):
-        raise Mismatch("a number of 64 bit", value)
-    return float(value)
+    elif not math.isinf(value):
+        return float(value)
+    raise Mismatch("a number of 64 bit", value)
 
 
 def _time(value: Any) -> datetime:
@@ -167,13 +160,15 @@ def _strings(value: Any) -> Any:
 def _list(convert: Convert, value: Any) -> list[Any]:
     if value.__class__ is not list:
         raise Mismatch("an array", value)
-    converted: list[Any] = []
+    index = 0
     try:
-        for each in value:
-            converted.append(None if each is None else convert(each))  # noqa: PERF401
+        # In place, so that each object of the JSON is freed at once.
+        for index, each in enumerate(value):
+            if each is not None:
+                value[index] = convert(each)
     except Mismatch as mismatch:
-        raise mismatch.at(len(converted)) from None
-    return converted
+        raise mismatch.at(index) from None
+    return value
 
 
 def _dict(convert: Convert, value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any, get_args, get_origin
 
 from ..exceptions import wrong_type
-from .base import Model, ModelType, check_type
+from .base import Model, ModelType, check_str, convert
 
 
 def encode(value: Any, where: str = "body") -> Any:
@@ -19,7 +19,7 @@ def encode(value: Any, where: str = "body") -> Any:
         return encoder(type(value))(value)
     if isinstance(value, Mapping):
         for key in value:
-            check_type(str, key, f"{where}: key")
+            check_str(key, f"{where}: key")
         return {key: encode(each, f"{where}[{key!r}]") for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [encode(each, f"{where}[{index}]") for index, each in enumerate(value)]
@@ -66,12 +66,11 @@ def _encode_model(declared: Any, whole: Any, value: Any, where: str) -> Any:
 
 
 def _encode_list(declared: Any, each: Any, value: Any, where: str) -> list[Any]:
-    check_type(declared, value, where)
+    value = convert(declared, value, where)
     if each is None:
         return list(value)
     return [each(item, f"{where}[{index}]") for index, item in enumerate(value)]
 
 
 def _encode_dict(declared: Any, value: Any, where: str) -> dict[str, str]:
-    check_type(declared, value, where)
-    return dict(value)
+    return dict(convert(declared, value, where))
