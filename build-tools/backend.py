@@ -18,7 +18,10 @@ from setuptools.build_meta import prepare_metadata_for_build_editable
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL = "Wheel-Version: 1.0\nGenerator: libica-libtes\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 FINDER = '''\
-"""Finds what is in a checkout of libica-libtes, and not in the libica of this environment."""
+"""Finds what is in a checkout of libica-libtes, and not in the libica of this environment.
+
+PYTEST_DONT_REWRITE: pytest would warn that it comes too late for that.
+"""
 
 import os.path
 import sys

@@ -36,6 +36,7 @@ import urllib3
 
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient, Configuration
+from libica.openapi.libtes._proxies import proxy_for
 from libica.openapi.libtes.models.base import Model
 
 from .operations import OPERATIONS, RUN, TASK, VERSION, Operation, page
@@ -417,6 +418,7 @@ MAKERS: dict[str, Any] = {
     "ApiClient": lambda client: [client],
     "AsyncResult": results,
     "ApiKeyExchange": lambda client: [libtes.ApiKeyExchange(API_KEY), libtes.ApiKeyExchange()],
+    "Proxy": lambda client: [proxy_for(with_proxy(settings("http://h")), "http://h")],
     "Rest": lambda client: [client._rest],
     "Answer": lambda client: wire(client, "Answer"),
     "Request": lambda client: wire(client, "Request"),

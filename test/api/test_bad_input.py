@@ -594,7 +594,7 @@ def test_a_walk_over_versions_needs_the_id_of_a_task(
         ("retries", -1, VALUE),
         ("retries", "3", TYPE),
         ("retries", 1.5, TYPE),
-        ("proxy", "socks5://127.0.0.1:1", VALUE),
+        ("proxy", "ftp://127.0.0.1:1", VALUE),
         ("proxy", f"ftp://user:{SECRET}@127.0.0.1:1", VALUE),
         ("proxy", f"http://user:{SECRET}@127.0.0.1:port", VALUE),
         ("proxy", f"http://user:{SECRET}@[::1", VALUE),

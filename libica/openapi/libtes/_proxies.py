@@ -24,6 +24,9 @@ class Proxy(NamedTuple):
     password: str
     headers: dict[str, str]
 
+    def __repr__(self) -> str:
+        return f"<Proxy {self.url}>"
+
     @property
     def is_socks(self) -> bool:
         """Whether it speaks SOCKS rather than HTTP."""

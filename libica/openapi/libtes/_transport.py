@@ -29,7 +29,7 @@ from urllib3 import exceptions as wire
 from ._errors import connection_exception
 from ._proxies import Proxy, proxy_for
 from ._retry import SAFE_METHODS, RetryPolicy, retry_after, retry_delay
-from .confidential import secrets_of
+from .confidential import redact, secrets_of
 from .configuration import Configuration, Timeout
 from .exceptions import ApiException, ProxyException, wrong_value
 
@@ -128,7 +128,9 @@ class Rest:
         for pool in pools.values():
             pool.close()
 
-    __del__ = close
+    def __del__(self) -> None:
+        for pool in vars(self).get("_pools", {}).values():
+            pool.close()
 
     def send(self, request: Request, end: float) -> Union[Answer, BaseHTTPResponse]:
         """Send a request, again where that is safe and may help; return the response or raise.
@@ -217,7 +219,8 @@ class Rest:
 
     def _refused_by_proxy(self, request: Request, response: Any) -> ProxyException:
         host = urlsplit(request.url).hostname
-        reason = f"the proxy made no connection to {host}: {response.status} {response.reason}"
+        said = redact(str(response.reason), known=self.secrets(request))
+        reason = f"the proxy made no connection to {host}: {response.status} {said}"
         exception = ProxyException(None, reason, method=request.method, path=request.path)
         exception._permanent = True
         return exception
