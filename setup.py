@@ -19,6 +19,7 @@ setup(
     python_requires=">=3.9",
     install_requires=(ROOT / "requirements.txt").read_text(encoding="utf-8").split(),
     extras_require={
+        "excel": ["openpyxl>=3.1"],
         "local": ["starlette>=0.40", "uvicorn>=0.30"],
         "plot": ["matplotlib>=3.6"],
         "progress": ["tqdm>=4.60"],
