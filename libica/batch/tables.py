@@ -208,9 +208,8 @@ class Reader:
             if not label or label in self._ignored:
                 continue
             if label in arguments or label in surplus:
-                raise ApiValueError(
-                    f"two columns are called {label!r}; the table has {_quoted(filter(None, labels))}"
-                )
+                found = _quoted(filter(None, labels))
+                raise ApiValueError(f"two columns are called {label!r}; the table has {found}")
             if label in self._wanted:
                 arguments[label] = at
             elif at != name and at >= levels:
