@@ -106,7 +106,10 @@ def _bare(cell: str) -> Union[str, Unfit]:
     if inner != cell:
         return Unfit("has blanks around it: remove them, or quote the cell if they are meant")
     if len(cell) > 1 and cell[0] in _QUOTES and cell[-1] in _QUOTES:
-        return Unfit(f'stands in {cell[0]}{cell[-1]}: use "" around a cell, or around these too')
+        why = (
+            f'is quoted with {cell[0]}{cell[-1]}: use "" instead, or around these if they are meant'
+        )
+        return Unfit(why)
     return cell
 
 

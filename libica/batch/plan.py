@@ -111,7 +111,7 @@ class Plan:
         plain = api_client.sanitize_for_serialization
         encode = json.JSONEncoder(sort_keys=True, allow_nan=False, default=plain).encode
         problems: list[Problem] = []
-        places: dict[str, str] = {}
+        seen: dict[str, int] = {}
         try:
             reader = Reader(wanted, name_column, ignore_columns, allow_empty)
             for given in reader.read(launches):
@@ -122,18 +122,16 @@ class Plan:
                 found = found or _misfits(fields, given.wanted)
                 name = fields.get("name")
                 name = name if isinstance(name, str) else ""
-                problem = Problem(given.row, name, "", given.line)
-                place = "row" if given.line is None else "line"
-                place = f"{place} {given.row if given.line is None else given.line}"
-                if name and places.setdefault(name, place) != place:
-                    found.append(f"{places[name]} has the same name")
+                word, number = ("row", given.row) if given.line is None else ("line", given.line)
+                if name and seen.setdefault(name, number) != number:
+                    found.append(f"{word} {seen[name]} has the same name")
                 line = b""
                 try:
                     line = encode(fields).encode() + b"\n"
                 except (TypeError, ValueError, RecursionError) as error:
                     found = found or [f"cannot be sent as JSON: {error}"]
                 if found:
-                    problems.append(problem._replace(text="; ".join(found)))
+                    problems.append(Problem(given.row, name, "; ".join(found), given.line))
                 elif not problems:
                     self.names.append(name)
                     self._file.write(line)

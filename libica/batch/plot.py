@@ -127,7 +127,9 @@ def _draw_counts(ax: Axes, spans: Sequence[Span]) -> None:
         upper = lower + counts
         colour = COLOURS.get(status, OTHER) if status else UNDER_WAY
         wrong = status in FINISHED[1:]
-        edge = {"edgecolor": colour, "linewidth": 1.5} if wrong else {"linewidth": 0.0}
+        edge: dict[str, Any] = (
+            {"edgecolor": colour, "linewidth": 1.5} if wrong else {"linewidth": 0.0}
+        )
         band = ax.fill_between(moments, lower, upper, where=counts > 0, facecolor=colour, **edge)
         band.set(label=status, zorder=3 if wrong else 2)
         lower = upper

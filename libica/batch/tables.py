@@ -162,7 +162,9 @@ class Reader:
         with open(path, "rb") as file:
             start = file.read(4)
         if start == _OLD_EXCEL:
-            raise ApiValueError(f"{os.fspath(path)} is of an old Excel: save it as .xlsx or CSV")
+            raise ApiValueError(
+                f"{os.fspath(path)} is an old or encrypted Excel file: save it as .xlsx or CSV"
+            )
         if start == _ZIP:
             return workbook.read(path)
         return delimited.read(path, lambda columns: bool(self._names(columns)))
@@ -200,7 +202,10 @@ class Reader:
         names = self._names(columns) if name is None else [name]
         if len(names) > 1:
             found = _quoted(labels[each] for each in names)
-            raise ApiValueError(f"several columns may have the names, {found}: say name_column=")
+            raise ApiValueError(
+                f"several columns could be the names of the runs: {found}; choose one with "
+                "name_column=..."
+            )
         name = names[0] if names else None
         arguments: dict[str, int] = {}
         surplus: list[str] = []
@@ -222,14 +227,15 @@ class Reader:
             looked = "name" if self._name_column is None else self._name_column
             found = _quoted(filter(None, layout.labels)) or "no columns"
             raise ApiValueError(
-                f"no column {looked!r} for the names of the runs; the table has {found}: "
-                "say which has them, name_column=..."
+                f"no column {looked!r} for the names of the runs; the table has {found}; choose "
+                "one with name_column=..."
             )
         yield from self._surplus(layout.surplus)
         missing = [each for each in self._wanted if each not in layout.arguments]
         if missing:
-            ignored = " but for ignore_columns" if self._ignored.intersection(missing) else ""
-            yield Problem(None, None, f"no column for the placeholders {_quoted(missing)}{ignored}")
+            ignored = [each for each in missing if each in self._ignored]
+            why = f"; ignore_columns leaves out {_quoted(ignored)}" if ignored else ""
+            yield Problem(None, None, f"no column for the placeholders {_quoted(missing)}{why}")
         wanted = list(layout.arguments)
         wholes: Wholes[_Place] = Wholes(table.exact)
         row = 0
@@ -301,27 +307,30 @@ class Reader:
             yield Problem(
                 None,
                 None,
-                f"no placeholder for the columns {_quoted(columns)} ({version}): leave them out "
-                f"with ignore_columns={list(columns)!r}",
+                f"no placeholder for the columns {_quoted(columns)} ({version}); to leave them "
+                f"out, pass ignore_columns={list(columns)!r}",
             )
 
 
 def _whole(wholes: Wholes[_Place]) -> Found:
     for column, (row, name, line) in wholes.found().items():
-        why = "has integers that became floats, such as 1431.0: make them integers (in pandas, "
-        how = "astype('Int64')), or text where the .0 is meant (in a file, or LaunchTaskRequests)"
+        why = "holds integers stored as floats, such as 1431.0: make them integers again (pandas: "
+        how = "astype('Int64')); if the .0 is meant, use a text file or LaunchTaskRequests"
         yield Problem(row, name, f"{column} {why}{how}", line)
 
 
 def _of_reader(reader: Any) -> Iterator[Line]:
     """Yield the rows of a csv.reader, which lets a quote swallow lines and says nothing."""
     before = reader.line_num
-    for cells in reader:
-        broken = ""
-        if reader.line_num > before + 1 or any("\n" in each or "\r" in each for each in cells):
-            broken = "a quote that begins here takes in more than one line"
-        yield Line(cells, before + 1, broken)
-        before = reader.line_num
+    try:
+        for cells in reader:
+            broken = ""
+            if reader.line_num > before + 1 or any("\n" in each or "\r" in each for each in cells):
+                broken = "a quoted cell spans several lines: is a quote unbalanced?"
+            yield Line(cells, before + 1, broken)
+            before = reader.line_num
+    except csv.Error as error:
+        raise ApiValueError(f"line {reader.line_num} of the table: {error}") from error
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Union
@@ -12,6 +13,12 @@ from zipfile import BadZipFile
 from libica.openapi.libtes import ApiValueError
 
 from .cells import Line, Table, Unfit, is_blank
+
+_BROKEN = (
+    *(BadZipFile, zlib.error, EOFError, NotImplementedError),
+    *(LookupError, ValueError, TypeError, AttributeError, SyntaxError),
+)
+"""What openpyxl and the modules below it raise of files that are damaged."""
 
 _DIGITS = 15
 """How many digits Excel keeps of a number, and shows."""
@@ -45,26 +52,31 @@ def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:
         if error.name == "openpyxl":
             error.msg += "; it comes with: pip install 'libica[excel]'"
         raise
-    # The first has the formulas, the second what they came to when the file was saved.
-    with open(path, "rb") as first, open(path, "rb") as second:
-        try:
+    try:
+        # The first has the formulas, the second what they came to when the file was saved.
+        with open(path, "rb") as first, open(path, "rb") as second:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of styles and the like
                 formulas = load(first, read_only=True)
                 values = load(second, read_only=True, data_only=True)
-        except (BadZipFile, KeyError, ValueError) as error:
-            raise ApiValueError(f"{os.fspath(path)} is not an .xlsx workbook") from error
-        filled = [
-            sheet.title for sheet in formulas.worksheets if any(map(_is_filled, _rows(sheet)))
-        ]
-        if len(filled) > 1:
-            found = ", ".join(map(repr, filled))
-            how = "keep one, or read it by pandas.read_excel(path, sheet_name=..., dtype=str)"
-            raise ApiValueError(f"{os.fspath(path)} has several sheets, {found}: {how}")
-        for title in filled:
-            pairs = zip(_rows(formulas[title]), _rows(values[title]))
+            title = _filled(formulas, path)
+            pairs = zip(_rows(formulas[title]), _rows(values[title])) if title else ()
             for number, pair in enumerate(pairs, 1):
                 yield Line([_shown(*cells) for cells in zip(*pair)], number)
+    except ApiValueError:
+        raise
+    except _BROKEN as error:
+        raise ApiValueError(f"{os.fspath(path)} cannot be read as an .xlsx workbook") from error
+
+
+def _filled(book: Any, path: Union[str, os.PathLike[str]]) -> str:
+    """Return the title of the only sheet that is not empty; nothing if all are."""
+    filled = [sheet.title for sheet in book.worksheets if any(map(_is_filled, _rows(sheet)))]
+    if len(filled) > 1:
+        found = ", ".join(map(repr, filled))
+        how = "keep one, or read it with pandas.read_excel(path, sheet_name=..., dtype=str)"
+        raise ApiValueError(f"{os.fspath(path)} has several sheets, {found}: {how}")
+    return filled[0] if filled else ""
 
 
 def _rows(sheet: Any) -> Iterator[Any]:

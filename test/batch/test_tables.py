@@ -166,20 +166,20 @@ def test_each_kind_of_missing_value_is_refused_as_it_is_and_as_text(value: Any) 
 def test_integers_that_became_floats_are_one_problem(frame: Any) -> None:
     columns = {"name": [f"s{each}" for each in range(300)], "x": [5.0] * 300, "y": ["-"] * 300}
     (problem,) = problems(frame(columns))
-    assert problem.startswith("row 1 ('s0'): x has integers that became floats, such as 1431.0")
+    assert problem.startswith("row 1 ('s0'): x holds integers stored as floats, such as 1431.0")
 
 
 @each_typed_frame
 def test_integers_that_became_floats_and_then_texts_are_refused(frame: Any) -> None:
     (problem,) = problems(frame({"name": ["a", "b"], "x": ["7", "1431.0"], "y": ["1.0", "1.1"]}))
-    assert problem.startswith("row 2 ('b'): x has integers that became floats")
+    assert problem.startswith("row 2 ('b'): x holds integers stored as floats")
 
 
 def test_a_frame_of_integers_with_a_gap_cannot_be_smuggled_in_as_text() -> None:
     frame = pandas.DataFrame({"name": ["a", "b", "c"], "x": [1, None, 3], "y": "z"})
     assert len(problems(frame)) == 2
     found = problems(pandas.DataFrame({each: list(map(str, frame[each])) for each in frame}))
-    assert found[0].startswith("row 1 ('a'): x has integers that became floats")
+    assert found[0].startswith("row 1 ('a'): x holds integers stored as floats")
     assert found[1].startswith("row 2 ('b'): x is the text 'nan'")
 
 
@@ -203,8 +203,8 @@ def test_a_column_that_fits_no_placeholder_is_one_problem(frame: Any) -> None:
     columns = {key: [f"{key}{each}" for each in range(count)] for key in ("name", "x", "y")}
     columns = {**columns, "batch": ["-"] * count, "Notes": [""] * count}
     assert problems(frame(columns)) == [
-        "table: no placeholder for the columns 'batch', 'Notes' (the version has 'x', 'y'): leave "
-        "them out with ignore_columns=['batch', 'Notes']"
+        "table: no placeholder for the columns 'batch', 'Notes' (the version has 'x', 'y'); to "
+        "leave them out, pass ignore_columns=['batch', 'Notes']"
     ]
     assert len(read(frame(columns), ignore_columns=["batch", "Notes"])) == count
 
@@ -217,7 +217,7 @@ def test_a_placeholder_without_a_column_is_one_problem(frame: Any) -> None:
         "row 2 ('b'): x is empty (allow_empty=True permits that)",
     ]
     (problem,) = problems(frame(COLUMNS), ignore_columns=["y"])
-    assert problem == "table: no column for the placeholders 'y' but for ignore_columns"
+    assert problem == "table: no column for the placeholders 'y'; ignore_columns leaves out 'y'"
 
 
 def test_a_key_that_a_row_lacks_is_a_problem_of_that_row() -> None:
@@ -234,7 +234,7 @@ def test_a_name_of_two_lines_is_refused(frame: Any) -> None:
 @each_typed_frame
 def test_a_table_without_names_says_what_it_has(frame: Any) -> None:
     columns = {"sample": ["a"], "x": ["1"], "y": ["2"]}
-    found = "the table has 'sample', 'x', 'y': say which has them, name_column=..."
+    found = "the table has 'sample', 'x', 'y'; choose one with name_column=..."
     assert refusal(frame(columns)) == f"no column 'name' for the names of the runs; {found}"
     assert found in refusal(frame(columns), name_column="Sample")
 
@@ -243,7 +243,7 @@ def test_a_table_without_names_says_what_it_has(frame: Any) -> None:
 def test_headings_that_are_the_same_are_refused(frame: Any) -> None:
     assert "two columns are called 'x'" in refusal(frame({"name": ["a"], "x": ["1"], "x ": ["2"]}))
     found = refusal(frame({"name": ["a"], "Name": ["b"], "x": ["1"], "y": ["2"]}))
-    assert found == "several columns may have the names, 'name', 'Name': say name_column="
+    assert found.startswith("several columns could be the names of the runs: 'name', 'Name';")
 
 
 def test_a_frame_with_the_same_column_twice_is_refused() -> None:
@@ -261,7 +261,7 @@ def test_a_string_is_no_list_of_columns() -> None:
     [
         ("b,3", "line 3 ('b'): has 2 cells for 3 columns"),
         ("b,3,4,5", "line 3 ('b'): has 4 cells for 3 columns"),
-        ('b,"3,4', "line 3 ('b'): a quote that begins here takes in more than one line"),
+        ('b,"3,4', "line 3 ('b'): a quoted cell spans several lines: is a quote"),
         ("b,,4", "line 3 ('b'): x is empty"),
     ],
 )
@@ -273,6 +273,11 @@ def test_the_rows_of_a_csv_reader_are_refused_with_their_lines(
     found = problems(csv.DictReader(lines))
     assert found[0].startswith(problem)
     assert len(found) == 1
+
+
+def test_an_error_of_a_csv_reader_has_its_line() -> None:
+    reader = csv.DictReader(["name,x,y", "a,1,2", 'b,"3"x,4'], strict=True)
+    assert "line 3 of the table: " in refusal(reader)
 
 
 def test_a_csv_reader_that_was_begun_goes_on_with_its_lines() -> None:

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libica.openapi import libtes
 
 from .tables import ROW, problems, read, refusal
 
@@ -139,10 +143,30 @@ def test_a_workbook_is_known_whatever_it_is_called(tmp_path: Path) -> None:
 def test_what_is_no_workbook_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "cohort.xlsx"
     path.write_bytes(b"PK\3\4 and no more")
-    assert "cohort.xlsx is not an .xlsx workbook" in refusal(path)
+    assert "cohort.xlsx cannot be read as an .xlsx workbook" in refusal(path)
     path.write_bytes(b"name,x,y\na,1,2\n")
     assert read(path) == [ROW]
     assert "the table has no columns" in refusal(write(tmp_path))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    change=st.integers(1, 255),
+    length=st.just(1.0) | st.floats(0.5, 1),
+)
+def test_a_damaged_workbook_is_read_as_it_was_or_refused(
+    place: float, change: int, length: float, tmp_path: Path
+) -> None:
+    path = write(tmp_path, HEAD, ["a", 1, 2], ["b", "x", "y"])
+    book = bytearray(path.read_bytes())
+    book[int(place * len(book))] ^= change
+    path.write_bytes(book[: round(length * len(book))])
+    try:
+        found = read(path)
+    except libtes.ApiValueError:
+        return
+    assert found == [ROW, ("b", "x", "y")]
 
 
 def test_without_openpyxl_the_error_says_how_to_install_it(
