@@ -85,7 +85,7 @@ def text(value: Any) -> Union[str, Unfit]:
     if value is None or kind in ("NAType", "NaTType"):
         return Unfit(f"has no value ({'None' if value is None else value})")
     if isinstance(value, bool) or not isinstance(value, (Integral, float)):
-        return Unfit(f"must be text or an integer, not {kind}")
+        return Unfit(f"must be text or a number, not {kind}")
     if isinstance(value, Integral):
         return str(int(value))
     if value != value:

@@ -51,7 +51,8 @@ class LaunchesError(ApiValueError):
 
     def __str__(self) -> str:
         rows = {each.row for each in self.problems} - {None}
-        head = f"{len(rows):,} launches cannot be sent" if rows else "the table does not fit"
+        count = f"{len(rows):,} launch{'es' * (len(rows) != 1)}"
+        head = f"{count} cannot be sent" if rows else "the table does not fit the version"
         groups: dict[str, list[Problem]] = {}
         for each in self.problems:
             groups.setdefault(each.text, []).append(each)

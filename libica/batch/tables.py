@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -16,6 +17,7 @@ from .cells import Line, Table, Unfit, Wholes, heading, is_blank, text
 FIELDS = {name.lower(): name for name in LaunchTaskRequest.attribute_map.values()}
 """The JSON names of a request's fields, by their lowercase."""
 
+_NO_ROWS = (Mapping, bytes, io.IOBase)  # though they can be iterated over
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 
@@ -88,7 +90,8 @@ class _Layout(NamedTuple):
             columns -= 1
         extra = [at for at, cell in enumerate(cells[columns:], columns) if not is_blank(cell)]
         if count < columns or extra:
-            return f"has {max([count, *(at + 1 for at in extra)])} cells for {columns} columns"
+            count = max([count, *(at + 1 for at in extra)])
+            return f"has {count} cell{'s' * (count != 1)} for {columns} columns"
         for at in range(self.levels, columns):
             if not self.labels[at] and not is_blank(cells[at]):
                 return f"cell {at + 1} has no heading above it"
@@ -133,7 +136,7 @@ class Reader:
         table = self._table(launches)
         if table is not None:
             yield from self._of_table(table)
-        elif isinstance(launches, Iterable) and not isinstance(launches, (Mapping, bytes)):
+        elif isinstance(launches, Iterable) and not isinstance(launches, _NO_ROWS):
             yield from self._of_requests(launches)
         else:
             accepted = "an iterable of LaunchTaskRequest or dicts, a frame, or the path of a table"

@@ -106,7 +106,7 @@ def test_what_a_file_says_of_numbers_is_sent(tmp_path: Path) -> None:
         ('b,"3"x,4', "line 3 ('b'): text follows the quote that closes cell 2"),
         ('b,"3","4""', "line 3 ('b'): the quote that opens cell 3 is not closed"),
         ("b,3", "line 3 ('b'): has 2 cells for 3 columns"),
-        ("b", "line 3 ('b'): has 1 cells for 3 columns"),
+        ("b", "line 3 ('b'): has 1 cell for 3 columns"),
         ("b,3,4,5", "line 3 ('b'): has 4 cells for 3 columns"),
         ("b,3,4,,5,", "line 3 ('b'): has 6 cells for 3 columns"),
         ("b,,4", "line 3 ('b'): x is empty"),

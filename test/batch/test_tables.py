@@ -8,6 +8,8 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from libica.openapi import libtes
 
@@ -286,7 +288,26 @@ def test_a_csv_reader_that_was_begun_goes_on_with_its_lines() -> None:
     assert problems(reader) == ["line 4 ('c'): has 2 cells for 3 columns"]
 
 
-@pytest.mark.parametrize("launches", [None, 5, b"cohort.csv", COLUMNS])
+@pytest.mark.parametrize("launches", [None, 5, b"cohort.csv", COLUMNS, io.StringIO("name,x")])
 def test_what_holds_no_launches_is_an_error(launches: Any) -> None:
     with pytest.raises(libtes.ApiTypeError, match="launches must be an iterable"):
         read(launches, WANTED)
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
+    ["nan", "<NA>", "1.0", "-3.0", "7", "0.5", "None", "NaT"]
+)
+
+
+@each_frame
+@settings(deadline=None)
+@given(rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=4))
+def test_texts_are_sent_as_they_are_or_refused(frame: Any, rows: Any) -> None:
+    columns = {key: [str(row[at]) for row in rows] for at, key in enumerate(["name", *WANTED])}
+    try:
+        found = read(frame(columns), allow_empty=True)
+    except libtes.ApiValueError:
+        return
+    assert found == [row for row in rows if any(cell.strip() for cell in row)]
+    for row in found:
+        assert not {"nan", "<NA>", "None", "NaT"}.intersection(cell.strip() for cell in row)
