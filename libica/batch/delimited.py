@@ -101,9 +101,7 @@ def _misplaced(rest: str, cell: int) -> str:
 def _bare(cell: str) -> Union[str, Unfit]:
     """Return a cell without quotes, if it is as it was meant."""
     inner = cell.strip()
-    if not inner:
-        return ""
-    if inner != cell:
+    if inner != cell and inner:
         return Unfit("has blanks around it: remove them, or quote the cell if they are meant")
     if len(cell) > 1 and cell[0] in _QUOTES and cell[-1] in _QUOTES:
         why = (

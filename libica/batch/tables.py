@@ -84,13 +84,16 @@ class _Layout(NamedTuple):
     levels: int = 0
 
     def misfit(self, cells: Sequence[object]) -> str:
-        """Return why a row has not as many cells as there are columns, if so."""
+        """Return why a row has not as many cells as there are columns, if so.
+
+        It may lack, or have, all of the empty columns at the end. It may not have others, though
+        they are empty: with a separator that is not quoted, its cells would be shifted.
+        """
         count, columns = len(cells), len(self.labels)
         while columns and not self.labels[columns - 1]:
             columns -= 1
         extra = [at for at, cell in enumerate(cells[columns:], columns) if not is_blank(cell)]
-        if count < columns or extra:
-            count = max([count, *(at + 1 for at in extra)])
+        if count not in (columns, len(self.labels)) or extra:
             return f"has {count} cell{'s' * (count != 1)} for {columns} columns"
         for at in range(self.levels, columns):
             if not self.labels[at] and not is_blank(cells[at]):
@@ -272,7 +275,7 @@ class Reader:
                 return key in self._wanted and isinstance(request[key], str)
         fields = [key for key in request if str(key).lower() in FIELDS]
         return len(fields) < len(request) or any(
-            key in self._wanted for key in fields if key.lower() != "name"
+            key in self._wanted for key in fields if str(key).lower() != "name"
         )
 
     def _of_row(
@@ -280,28 +283,27 @@ class Reader:
     ) -> Union[Given, Problem]:
         cells, at = line.cells, layout.name
         name = text(cells[at]) if at is not None and at < len(cells) else ""
-        place = (row, name if isinstance(name, str) else "", line.number)
+        shown = name if isinstance(name, str) else ""
         broken = line.broken or layout.misfit(cells)
         if broken:
-            return Problem(place[0], place[1], broken, place[2])
-        found = []
-        if at is not None:
-            wholes.see(place, layout.labels[at], cells[at])
-        if isinstance(name, Unfit):
-            found.append(f"the name {name.why}")
+            return Problem(row, shown, broken, line.number)
+        found = [f"the name {name.why}"] if isinstance(name, Unfit) else []
         arguments = {}
         for label, each in layout.arguments.items():
-            if each != at:
-                wholes.see(place, label, cells[each])
-            value = name if each == at else text(cells[each])
-            if isinstance(value, str):
-                arguments[label] = value
-                if not value.strip() and not self._allow_empty and each != at:
-                    found.append(f"{label} is empty (allow_empty=True permits that)")
-            elif each != at:
+            value = arguments[label] = text(cells[each])
+            if each == at:
+                continue  # the name is checked as such
+            wholes.see((row, shown, line.number), label, cells[each])
+            if isinstance(value, Unfit):
                 found.append(f"{label} {value.why}")
+            elif value and is_blank(value):
+                found.append(f"{label} holds nothing but blanks")
+            elif not value and not self._allow_empty:
+                found.append(f"{label} is empty (allow_empty=True permits that)")
+        if at is not None:
+            wholes.see((row, shown, line.number), layout.labels[at] or "the name", cells[at])
         if found:
-            return Problem(place[0], place[1], "; ".join(found), place[2])
+            return Problem(row, shown, "; ".join(found), line.number)
         return Given(row, {"name": name, "arguments": arguments}, wanted, line.number)
 
     def _surplus(self, columns: Sequence[str]) -> Found:

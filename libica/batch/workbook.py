@@ -40,8 +40,11 @@ def read(path: Union[str, os.PathLike[str]]) -> Table:
 
 
 def _padded(line: Line, count: int) -> Line:
-    """Return a row with the empty cells at its end, which a file need not hold."""
-    return line._replace(cells=[*line.cells, *[""] * (count - len(line.cells))])
+    """Return a row with as many empty cells at its end as it takes; a file has any number."""
+    cells = list(line.cells)
+    while len(cells) > count and is_blank(cells[-1]):
+        cells.pop()
+    return line._replace(cells=[*cells, *[""] * (count - len(cells))])
 
 
 def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:

@@ -17,7 +17,7 @@ from libica.openapi import libtes
 from .tables import ROW, problems, read, refusal
 
 PROPERTY = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500
 )
 
 
@@ -56,7 +56,6 @@ def test_a_table_is_read_by_its_headings(text: str, tmp_path: Path) -> None:
     [
         "name,x,y\na,1,2\n,,\n,,\n",
         "name,x,y,,\na,1,2,,\n,,,,\n",
-        "name,x,y\na,1,2,,,\n",
         "name,x,y,,\na,1,2\n",
         "name,x,,y\na,1,,2\n",
         "name;x;y\n;;\na;1;2\n  ; ;\n",
@@ -108,10 +107,12 @@ def test_what_a_file_says_of_numbers_is_sent(tmp_path: Path) -> None:
         ("b,3", "line 3 ('b'): has 2 cells for 3 columns"),
         ("b", "line 3 ('b'): has 1 cell for 3 columns"),
         ("b,3,4,5", "line 3 ('b'): has 4 cells for 3 columns"),
+        ("b,3,4,", "line 3 ('b'): has 4 cells for 3 columns"),
         ("b,3,4,,5,", "line 3 ('b'): has 6 cells for 3 columns"),
         ("b,,4", "line 3 ('b'): x is empty"),
         ('b,"",4', "line 3 ('b'): x is empty"),
-        ('b," ",4', "line 3 ('b'): x is empty"),
+        ('b," ",4', "line 3 ('b'): x holds nothing but blanks"),
+        ("b,3, ", "line 3 ('b'): y holds nothing but blanks"),
         (",3,4", "line 3: has no name"),
         ("b, 3,4", "line 3 ('b'): x has blanks around it"),
         ("b ,3,4", "line 3: the name has blanks around it"),
@@ -147,6 +148,15 @@ def test_a_cell_that_spans_lines_is_refused_though_its_quotes_are_balanced(tmp_p
     assert "no cell may span lines" in found[0]
 
 
+def test_a_row_has_all_of_the_empty_columns_or_none(tmp_path: Path) -> None:
+    path = write(tmp_path, "name,x,y,,\na,1,2,\nb,1,2,,,\nc,1,2,,3\n")
+    assert [each.partition(": ")[2] for each in problems(path)] == [
+        "has 4 cells for 3 columns",
+        "has 6 cells for 3 columns",
+        "has 5 cells for 3 columns",
+    ]
+
+
 def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     text = "\ufeffsep=,\r\n\r\nname,x,y\r\n\r\n,,\r\na,1\r\n"
     assert problems(write(tmp_path, text)) == ["line 6 ('a'): has 2 cells for 3 columns"]
@@ -155,6 +165,8 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
 def test_an_empty_cell_is_an_argument_where_that_is_wanted(tmp_path: Path) -> None:
     path = write(tmp_path, 'name,x,y\na,,""\n')
     assert read(path, allow_empty=True) == [("a", "", "")]
+    blank = write(tmp_path, "name,x,y\na, ,1\n")
+    assert problems(blank, allow_empty=True) == ["line 2 ('a'): x holds nothing but blanks"]
     no_name = write(tmp_path, "name,x,y\n,1,2\n")
     assert problems(no_name, allow_empty=True) == ["line 2: has no name"]
 
