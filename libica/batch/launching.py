@@ -6,8 +6,8 @@ import copy
 import json
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ from .journal import Journal
 from .placeholder import placeholders
 from .plan import Launches, Plan
 from .progress import Bar, Progress, bar
-from .report import Launch, Report
+from .report import NOT_LAUNCHED, UNSURE, Launch, Report
 
 LOOKS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each look for a run whose launch had no answer.
@@ -62,6 +62,10 @@ def launch_all(
     journal: Union[str, os.PathLike[str], None] = None,
     progress: Progress = None,
     stop_on_error: bool = False,
+    name_column: Optional[str] = None,
+    ignore_columns: Iterable[str] = (),
+    allow_empty: bool = False,
+    dry_run: bool = False,
 ) -> Report:
     """Launch a version many times: each launch becomes one run and no more.
 
@@ -77,21 +81,33 @@ def launch_all(
             configuration says of `retries`.
         task_id: Id of the task.
         version_id: Id of the version.
-        launches: Requests, as `LaunchTaskRequest` or dicts with JSON names, in anything that can
-            be iterated over; or the path of a CSV or TSV file, or a frame of pandas or polars,
-            in which the column `name` has the names and the others the arguments.
+        launches: A table with a column for the names of the runs and one for each placeholder:
+            the path of a CSV, TSV or .xlsx file, a frame of pandas or polars, a table of pyarrow,
+            or an iterable of dicts whose keys are the columns. Or an iterable of requests, as
+            `LaunchTaskRequest` or dicts with JSON names.
         concurrency: How many calls may be under way at once. Default 16.
         journal: File to keep the record in. Default: none is kept.
         progress: Whether to show a bar: by default if somebody looks and tqdm is installed; or a
             function to call with how many are done and how many there are.
         stop_on_error: Whether to launch nothing more after a launch was refused. Default: go on;
             the report tells which were refused, and why.
+        name_column: The column of a table that has the names of the runs. Default: `name`, in
+            any casing, or the index of a pandas frame if that holds strings.
+        ignore_columns: Columns of a table that are not arguments. Default: none; a column that
+            fits no placeholder is an error.
+        allow_empty: Whether an empty cell of a table is an argument. Default: it is an error.
+        dry_run: Whether to check all launches, but send none. Default: they are sent. The
+            version is fetched; the journal is not touched.
 
     Returns:
         What became of each launch, in the order given.
 
     Raises:
         LaunchesError: Launches do not go with the version; it names all of them.
+        ApiTypeError: `launches` holds no launches, or `ignore_columns` is no list.
+        ApiValueError: The table cannot be read, or has no column for the names.
+        ModuleNotFoundError: The table is an .xlsx file, and openpyxl is not installed
+            (``pip install 'libica[excel]'``).
         JournalError: The journal is that of another batch, or is in use.
         ApiException: The version or the list of runs could not be got; nothing was launched.
         BatchError: The batch was stopped, because the token was refused, the service did not
@@ -102,7 +118,18 @@ def launch_all(
         raise ApiValueError(f"concurrency must be 1 or more, not {concurrency}")
     version = TaskVersionsApi(api_client).get_task_version(task_id, version_id)
     with ExitStack() as stack:
-        plan = stack.enter_context(Plan(api_client, launches, placeholders(version)))
+        plan = stack.enter_context(
+            Plan(
+                api_client,
+                launches,
+                placeholders(version),
+                name_column=name_column,
+                ignore_columns=ignore_columns,
+                allow_empty=allow_empty,
+            )
+        )
+        if dry_run:
+            return Report(Launch(name, error="not sent: dry run") for name in plan.names)
         record = stack.enter_context(Journal(journal, task_id, version_id, plan))
         record.session(_newest_run(api_client))
         client = stack.enter_context(_once(api_client, concurrency))
@@ -150,6 +177,7 @@ class _Launching:
         self._missed: dict[int, int] = {}  # how often a launch was looked for and not found
         self._left = sum(launch.run_id is None for launch in self._rows)
         self._told = 0  # how many are done
+        self._ends: Counter[str] = Counter()  # how many came to which outcome
         # A launch whose run a look must show too, if it looks as it should.
         self._witness = next((each for each in reversed(self._rows) if each.run_id), None)
         self._changed = threading.Condition()
@@ -192,8 +220,9 @@ class _Launching:
             ended = self._changed.wait_for(self._has_ended, _TICK)
             new = len(self._rows) - self._left - self._told
             self._told += new
+            failed, unsure = self._ends[NOT_LAUNCHED], self._ends[UNSURE] + len(self._doubts)
         self._journal.flush()
-        shown.update(new)
+        shown.update(new, failed=failed, unsure=unsure)
         return ended
 
     def _join(self, seconds: float) -> None:
@@ -289,9 +318,10 @@ class _Launching:
     def _has_run(self, launch: Launch, run: AnyRun) -> None:
         note(launch, run)
         self._journal.has_run(launch)
-        self._settled()
+        self._settled(launch)
 
-    def _settled(self) -> None:
+    def _settled(self, launch: Launch) -> None:
+        self._ends[launch.outcome] += 1
         self._left -= 1
         if not self._left:
             self._changed.notify_all()
@@ -318,7 +348,7 @@ class _Launching:
         launch.error = why
         if row not in self._missed:
             self._journal.has_none([launch])
-        self._settled()
+        self._settled(launch)
         if self._stop_on_error or error.status in (401, 403) or isinstance(error, TlsException):
             self._stop(error)
 
@@ -367,7 +397,7 @@ class _Launching:
         else:
             attempts = self._rows[row].attempts
             self._rows[row].error = f"sent {attempts} times and not found: {doubt.why}"
-            self._settled()
+            self._settled(self._rows[row])
 
     def _unseen(self, rows: Sequence[int], error: ApiException) -> None:
         """Look again later; or say that nobody can tell, and send nothing again."""
@@ -381,7 +411,7 @@ class _Launching:
         for row in rows:
             del self._doubts[row]
             self._rows[row].error = f"unsure: {redact(str(error))}"
-            self._settled()
+            self._settled(self._rows[row])
         if error.status in (401, 403):
             self._stop(error)
 

@@ -1,27 +1,32 @@
-"""What is to be launched: read from whatever holds it, checked, and kept out of memory."""
+"""What is to be launched: checked, and kept out of memory."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
+import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, Protocol, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional, Protocol, Union
 
 from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, LaunchTaskRequest
+
+from .tables import FIELDS, Problem, Reader, kind
 
 SHOWN = 20
 """How many problems the text of an error names."""
 
+PLACES = 3
+"""How many places it names for one and the same problem."""
+
 _IN_MEMORY = 1 << 22  # bytes of requests that need no file
-_FIELDS = {name.lower(): name for name in LaunchTaskRequest.attribute_map.values()}
 _LIMITED = ("name", "description", "acl")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")  # a line break above all
 
 
 class Frame(Protocol):
-    """A table of pandas or polars."""
+    """A table of pandas, polars or pyarrow."""
 
     @property
     def columns(self) -> Any:
@@ -31,24 +36,6 @@ class Frame(Protocol):
 Request = Union[LaunchTaskRequest, Mapping[str, Any]]
 Launches = Union[Iterable[Request], Frame, str, "os.PathLike[str]"]
 """What `launch_all` takes."""
-
-
-class Problem(NamedTuple):
-    """Why a launch cannot be sent.
-
-    Attributes:
-        row: Which launch it is, the first being 1.
-        name: The name of its run, if it has one.
-        text: What is wrong with it.
-    """
-
-    row: int
-    name: Optional[str]
-    text: str
-
-    def __str__(self) -> str:
-        name = f" ({self.name!r})" if self.name else ""
-        return f"row {self.row}{name}: {self.text}"
 
 
 class LaunchesError(ApiValueError):
@@ -63,8 +50,20 @@ class LaunchesError(ApiValueError):
         self.problems: list[Problem] = list(problems)
 
     def __str__(self) -> str:
-        count = len(self.problems)
-        return lines(f"nothing was launched: {count:,} launches cannot be sent", self.problems)
+        rows = {each.row for each in self.problems} - {None}
+        count = f"{len(rows):,} launch{'es' * (len(rows) != 1)}"
+        head = f"{count} cannot be sent" if rows else "the table does not fit the version"
+        groups: dict[str, list[Problem]] = {}
+        for each in self.problems:
+            groups.setdefault(each.text, []).append(each)
+        found = [f"{_places(each)}: {text}" for text, each in groups.items()]
+        return lines(f"nothing was launched: {head}", found)
+
+
+def _places(problems: Sequence[Problem]) -> str:
+    """Return where the same is wrong."""
+    more = f" and {len(problems) - PLACES:,} more" if len(problems) > PLACES else ""
+    return ", ".join(each.place for each in problems[:PLACES]) + more
 
 
 def lines(head: str, found: Sequence[object]) -> str:
@@ -80,6 +79,9 @@ class Plan:
         api_client: Knows how a request is written as JSON.
         launches: The launches, as `launch_all` takes them.
         wanted: The placeholders of the version.
+        name_column: The column of a table that has the names; ``name`` in any casing if unset.
+        ignore_columns: Columns of a table that are left out.
+        allow_empty: Whether an empty cell of a table is an argument.
 
     Raises:
         LaunchesError: Launches do not go with the placeholders, or cannot be sent at all.
@@ -88,37 +90,55 @@ class Plan:
 
     Attributes:
         names: The names of the runs, in the order given.
+        table: The path of the file that they were read from; none if they were not.
     """
 
-    def __init__(self, api_client: ApiClient, launches: Launches, wanted: Sequence[str]) -> None:
+    def __init__(
+        self,
+        api_client: ApiClient,
+        launches: Launches,
+        wanted: Sequence[str],
+        *,
+        name_column: Optional[str] = None,
+        ignore_columns: Iterable[str] = (),
+        allow_empty: bool = False,
+    ) -> None:
         self.names: list[str] = []
+        self.table: Optional[str] = None
+        if isinstance(launches, (str, os.PathLike)):
+            self.table = os.path.abspath(launches)
         self._ends = array("Q", [0])
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 closed by close()
         plain = api_client.sanitize_for_serialization
         encode = json.JSONEncoder(sort_keys=True, allow_nan=False, default=plain).encode
         problems: list[Problem] = []
-        rows: dict[str, int] = {}
+        seen: dict[str, int] = {}
         try:
-            for row, request in enumerate(_requests(launches, wanted), 1):
-                fields, found = _read(request)
-                found = found or _misfits(fields, wanted)
+            reader = Reader(wanted, name_column, ignore_columns, allow_empty)
+            for given in reader.read(launches):
+                if isinstance(given, Problem):
+                    problems.append(given)
+                    continue
+                fields, found = _read(given.request)
+                found = found or _misfits(fields, given.wanted)
                 name = fields.get("name")
                 name = name if isinstance(name, str) else ""
-                if name and rows.setdefault(name, row) != row:
-                    found.append(f"row {rows[name]} has the same name")
+                word, number = ("row", given.row) if given.line is None else ("line", given.line)
+                if name and seen.setdefault(name, number) != number:
+                    found.append(f"{word} {seen[name]} has the same name")
                 line = b""
                 try:
                     line = encode(fields).encode() + b"\n"
                 except (TypeError, ValueError, RecursionError) as error:
                     found = found or [f"cannot be sent as JSON: {error}"]
                 if found:
-                    problems.append(Problem(row, name, "; ".join(found)))
+                    problems.append(Problem(given.row, name, "; ".join(found), given.line))
                 elif not problems:
                     self.names.append(name)
                     self._file.write(line)
                     self._ends.append(self._ends[-1] + len(line))
             if problems:
-                raise LaunchesError(problems)
+                raise LaunchesError(sorted(problems, key=lambda each: each.row or 0))
         except BaseException:
             self.close()
             raise
@@ -142,72 +162,17 @@ class Plan:
         self.close()
 
 
-class _Broken(NamedTuple):
-    """Stands for a row that cannot be read."""
-
-    why: str
-
-
-def _requests(launches: Any, wanted: Sequence[str]) -> Iterator[object]:
-    """Yield the requests, be they what they may."""
-    if isinstance(launches, (str, os.PathLike)):
-        yield from _from_file(launches, wanted)
-    elif hasattr(launches, "iter_rows"):  # polars
-        yield from _from_table(launches.columns, launches.iter_rows(), wanted)
-    elif hasattr(launches, "itertuples"):  # pandas
-        rows = launches.itertuples(index=False, name=None)
-        yield from _from_table(list(launches.columns), rows, wanted)
-    elif isinstance(launches, Iterable) and not isinstance(launches, (Mapping, bytes)):
-        yield from launches
-    else:
-        accepted = "an iterable of LaunchTaskRequest or dicts, a frame, or the path of a table"
-        raise ApiTypeError(f"launches must be {accepted}, not {_kind(launches)}")
-
-
-def _from_file(path: Union[str, os.PathLike[str]], wanted: Sequence[str]) -> Iterator[object]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            delimiter = next((each for each in "\t,;" if each in head), ",")
-            rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
-            yield from _from_table(next(rows, []), rows, wanted)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ApiValueError(f"{os.fspath(path)} is no table in UTF-8: {error}") from error
-
-
-def _from_table(
-    columns: Sequence[Any], rows: Iterable[Sequence[Any]], wanted: Sequence[str]
-) -> Iterator[object]:
-    """Turn rows into requests: the name, and the other columns as arguments."""
-    names = [each for each in columns if str(each).lower() == "name"]
-    if len(names) != 1 or len(set(columns)) < len(columns):
-        shown = ", ".join(map(repr, columns))
-        raise ApiValueError(f"a table needs one column `name`, and none twice; it has {shown}")
-    for row in rows:
-        if len(row) != len(columns):
-            yield _Broken(f"has {len(row)} cells for {len(columns)} columns")
-            continue
-        arguments = dict(zip(columns, row))
-        name = arguments[names[0]]
-        if names[0] not in wanted:  # it may be a placeholder too
-            del arguments[names[0]]
-        yield {"name": name, "arguments": arguments}
-
-
 def _read(request: object) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of a request by their JSON names, and what is wrong with them."""
     if isinstance(request, LaunchTaskRequest):
         known = LaunchTaskRequest.attribute_map.items()
         request = {json_name: getattr(request, name) for name, json_name in known}
-    if isinstance(request, _Broken):
-        return {}, [request.why]
     if not isinstance(request, Mapping):
-        return {}, [f"must be a LaunchTaskRequest or a dict, not {_kind(request)}"]
+        return {}, [f"must be a LaunchTaskRequest or a dict, not {kind(request)}"]
     fields: dict[str, Any] = {}
     problems = []
     for key, value in request.items():
-        name: Any = _FIELDS.get(str(key).lower(), key)
+        name: Any = FIELDS.get(str(key).lower(), key)
         if name in fields:
             problems.append(f"{name} is given twice, in two spellings")
         elif value is not None:
@@ -226,9 +191,11 @@ def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
         found.append("has no name")
     elif isinstance(name, str) and not _is_unicode(name):
         found.append("the name holds half a surrogate pair")
+    elif isinstance(name, str) and _CONTROL.search(name):
+        found.append("the name holds a line break or a control character")
     arguments = fields.get("arguments", {})
     if not isinstance(arguments, Mapping):
-        return [*found, f"arguments must be a dict, not {_kind(arguments)}"]
+        return [*found, f"arguments must be a dict, not {kind(arguments)}"]
     missing = [each for each in wanted if each not in arguments]
     surplus = [str(each) for each in arguments if each not in wanted]
     if missing:
@@ -237,7 +204,7 @@ def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
         found.append(f"no placeholder for {', '.join(surplus)}")
     for key, value in arguments.items():
         if not isinstance(value, str):
-            found.append(f"argument {key} must be a string, not {_kind(value)}")
+            found.append(f"argument {key} must be a string, not {kind(value)}")
     return found
 
 
@@ -256,7 +223,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__

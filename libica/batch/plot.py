@@ -1,7 +1,8 @@
-"""A timeline of runs."""
+"""A timeline of runs: a bar for each, or how many there were where they are too many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -21,8 +22,17 @@ COLOURS = {
     "Pending": "#BBBBBB",
 }
 OTHER = "#0072B2"
+UNDER_WAY = "#56B4E959"  # of runs that have ended since: pale
+ABSENT = "#BBBBBB"
+INK = "#7C7C7C"
+"""Colour of text and lines: it has the same contrast to white and to the dark of notebooks."""
+
+MOST_BARS = 300
+"""Up to how many runs have a bar each; more are counted."""
+
 MOST_NAMES = 40
 LONGEST_NAME = 40  # characters
+MOMENTS = 800  # at which runs are counted
 SECOND = 1 / 86400  # of a day, which is what matplotlib counts
 
 
@@ -35,46 +45,136 @@ class Span(NamedTuple):
 
 
 def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
-    """Draw a bar for each run, the first that was created on top; see ``Report.plot``."""
+    """Draw when runs began and ended; see ``Report.plot``."""
     try:
-        from matplotlib import pyplot
-        from matplotlib.collections import PolyCollection
-        from matplotlib.patches import Patch
+        from matplotlib import pyplot, rc_context
     except ModuleNotFoundError as error:
         if error.name == "matplotlib":
             error.msg += "; it comes with: pip install 'libica-libtes[plot]'"
         raise
     dates: Any = import_module("matplotlib.dates")  # it is not typed
     spans = _spans(report, dates)
-    if ax is None:
-        size = (10, min(max(1.5 + 0.25 * len(spans), 3), 7))
-        ax = pyplot.subplots(figsize=size, layout="constrained")[1]
-    legend = []
-    for status, count in report.summary().items():
-        rows = [row for row, span in enumerate(spans) if span.launch.outcome == status]
-        colour = COLOURS.get(status, OTHER) if rows else "none"
-        edge = colour if rows else "#BBBBBB"
-        label = _label(f"{status} ({count:,})")
-        legend.append(Patch(facecolor=colour, edgecolor=edge, label=label))
-        bars = PolyCollection([_corners(row, spans[row]) for row in rows])
-        # What went wrong is on top; the edge keeps bars thinner than a dot from vanishing.
-        bars.set(facecolor=colour, edgecolor=colour, linewidth=1, antialiased=False)
-        bars.set_zorder(3 if status in FINISHED[1:] else 2)
-        ax.add_collection(bars)
-    _label_axes(ax, spans, dates)
-    ax.legend(handles=legend, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, frameon=False)
+    with rc_context({} if ax else _theme()):
+        if ax is None:
+            size = (10, min(max(1.5 + 0.25 * len(spans), 3), 7))
+            ax = pyplot.subplots(figsize=size, layout="constrained")[1]
+        if not spans:
+            ax.set(xticks=[], yticks=[])
+            ax.text(0.5, 0.5, "No runs", transform=ax.transAxes, ha="center", va="center")
+        else:
+            (_draw_bars if len(spans) <= MOST_BARS else _draw_counts)(ax, spans)
+            _scale_time(ax, spans, dates)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_xlabel("Time (UTC)")
+        _add_legend(ax, report, spans)
     return ax
 
 
+def _theme() -> Any:
+    """Return settings for a figure that is shown on the page behind it, light or dark.
+
+    A style that somebody has chosen is kept.
+    """
+    matplotlib: Any = import_module("matplotlib")
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    theme = {"figure.facecolor": "none", "axes.facecolor": "none", **dict.fromkeys(inked, INK)}
+    chosen = any(matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key] for key in theme)
+    return {} if chosen else theme
+
+
+def _draw_bars(ax: Axes, spans: Sequence[Span]) -> None:
+    """Draw a bar for each run, the first that was created on top."""
+    from matplotlib.collections import PolyCollection
+
+    for status in dict.fromkeys(span.launch.outcome for span in spans):
+        rows = [row for row, span in enumerate(spans) if span.launch.outcome == status]
+        bars = PolyCollection([_corners(row, spans[row]) for row in rows])
+        # The edge keeps bars shorter than a dot from vanishing, and off their neighbours.
+        width = min(1.0, 60 / len(spans))
+        colour = COLOURS.get(status, OTHER)
+        bars.set(facecolor=colour, edgecolor=colour, linewidth=width, antialiased=False)
+        ax.add_collection(bars)
+    ax.set_ylim(len(spans) - 0.5, -0.5)
+    if len(spans) <= MOST_NAMES:
+        ax.set_yticks(range(len(spans)), [_label(span.launch.name) for span in spans])
+    else:
+        ax.set_yticks([])
+        ax.set_ylabel(f"{len(spans):,} runs")
+
+
+def _draw_counts(ax: Axes, spans: Sequence[Span]) -> None:
+    """Draw how many runs there were at each time, those of a status on top of the others'.
+
+    What went wrong comes first, on the axis, with an edge: however few, they are seen.
+    """
+    numpy: Any = import_module("numpy")  # it comes with matplotlib
+    ends = [span.end for span in spans]
+    moments = numpy.linspace(spans[0].start, max(ends), MOMENTS)
+    moments = numpy.append(moments, moments[-1] + _margin(spans))  # to show how it ended
+
+    def count(times: Iterable[float]) -> Any:
+        return numpy.searchsorted(numpy.sort(list(times)), moments, side="right")
+
+    bands = {}
+    found = {span.launch.outcome for span in spans}
+    order = [*FINISHED[1:], FINISHED[0], *sorted(found.difference(FINISHED))]
+    for status in filter(found.__contains__, order):
+        of = [span for span in spans if span.launch.outcome == status]
+        bands[status] = count(each.end if status in FINISHED else each.start for each in of)
+    under_way = count(span.start for span in spans) - sum(bands.values())
+    lower = numpy.zeros(len(moments))
+    for status, counts in {**bands, "": under_way}.items():
+        upper = lower + counts
+        colour = COLOURS.get(status, OTHER) if status else UNDER_WAY
+        wrong = status in FINISHED[1:]
+        edge: dict[str, Any] = (
+            {"edgecolor": colour, "linewidth": 1.5} if wrong else {"linewidth": 0.0}
+        )
+        band = ax.fill_between(moments, lower, upper, where=counts > 0, facecolor=colour, **edge)
+        band.set(label=status, zorder=3 if wrong else 2)
+        lower = upper
+    ax.set_ylim(-0.015 * len(spans), 1.02 * len(spans))  # the lowest band is off the axis
+    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.set_ylabel("Runs")
+
+
+def _add_legend(ax: Axes, report: Report, spans: Sequence[Span]) -> None:
+    """Add a legend above, in as many columns as there is room for."""
+    from matplotlib.patches import Patch
+
+    drawn = {span.launch.outcome for span in spans}
+    patches = []
+    for status, count in report.summary().items():
+        colour = COLOURS.get(status, OTHER) if status in drawn else "none"
+        edge = ABSENT if colour == "none" else colour
+        patches.append(
+            Patch(facecolor=colour, edgecolor=edge, label=_label(f"{status} ({count:,})"))
+        )
+    if len(spans) > MOST_BARS:
+        patches.append(Patch(facecolor=UNDER_WAY, label="Under way at that time"))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False}
+    figure: Any = ax.figure
+    figure.draw_without_rendering()  # only then it is known how wide the axes are
+    room = ax.get_window_extent().width
+    for columns in range(len(patches), 0, -1):
+        if ax.legend(handles=patches, ncols=columns, **place).get_window_extent().width <= room:
+            break
+
+
+def _margin(spans: Sequence[Span]) -> float:
+    return max(0.02 * (max(span.end for span in spans) - spans[0].start), SECOND / 2)
+
+
 def _spans(report: Report, dates: Any) -> list[Span]:
-    now = dates.date2num(datetime.now(timezone.utc))
-    spans = []
+    now = datetime.now(timezone.utc)
+    found, times = [], []
     for each in report:
         if each.run_id is not None and each.time_created is not None:
-            start = dates.date2num(each.time_created)
+            found.append(each)
             ended = each.time_modified or each.time_created
-            end = dates.date2num(ended) if each.status in FINISHED else now
-            spans.append(Span(start, max(start, end), each))
+            times += [each.time_created, ended if each.status in FINISHED else now]
+    days = iter(dates.date2num(times).tolist())
+    spans = [Span(start, max(start, end), each) for start, end, each in zip(days, days, found)]
     return sorted(spans, key=lambda span: span[:2])
 
 
@@ -83,23 +183,9 @@ def _corners(row: int, span: Span) -> list[tuple[float, float]]:
     return [(span.start, top), (span.end, top), (span.end, bottom), (span.start, bottom)]
 
 
-def _label_axes(ax: Axes, spans: list[Span], dates: Any) -> None:
-    ax.set_yticks([])
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlabel("Time (UTC)")
-    if not spans:
-        ax.set_xticks([])
-        ax.text(0.5, 0.5, "No runs", transform=ax.transAxes, ha="center", va="center")
-        return
-    if len(spans) <= MOST_NAMES:
-        names = [_label(span.launch.name) for span in spans]
-        ax.set_yticks(range(len(spans)), names)
-    else:
-        ax.set_ylabel(f"{len(spans):,} runs")
-    ax.set_ylim(len(spans) - 0.5, -0.5)
-    start, end = spans[0].start, max(span.end for span in spans)
-    margin = max(0.02 * (end - start), SECOND / 2)
-    ax.set_xlim(start - margin, end + margin)
+def _scale_time(ax: Axes, spans: Sequence[Span], dates: Any) -> None:
+    margin = _margin(spans)
+    ax.set_xlim(spans[0].start - margin, max(span.end for span in spans) + margin)
     locator = dates.AutoDateLocator(tz=timezone.utc)
     formatter = dates.ConciseDateFormatter(locator, tz=timezone.utc)
     formatter.formats[5] = "%H:%M:%S.%f"  # short of a minute it would show seconds alone
@@ -107,6 +193,7 @@ def _label_axes(ax: Axes, spans: list[Span], dates: Any) -> None:
     formatter.offset_formats[5] = formatter.offset_formats[4]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(formatter)
+    ax.set_axisbelow(True)
     ax.grid(axis="x", alpha=0.3)
 
 

@@ -141,6 +141,8 @@ class Report(Sequence[Launch]):
     def plot(self, ax: Optional[Axes] = None) -> Axes:
         """Draw a timeline: a bar for each run, from created to finished or up to now.
 
+        More than 300 runs are counted: how many of each status there were at each time.
+
         Args:
             ax: Where to draw; a new figure by default.
 

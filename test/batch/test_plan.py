@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,12 +29,6 @@ def problems(launches: Any) -> list[str]:
     return [str(each) for each in caught.value.problems]
 
 
-def write(folder: Path, text: str) -> Path:
-    path = folder / "cohort.csv"
-    path.write_bytes(text.encode())
-    return path
-
-
 @pytest.mark.parametrize(
     "request_",
     [
@@ -51,75 +44,6 @@ def test_a_request_is_a_model_or_a_dict_in_any_casing(request_: Any) -> None:
 def test_all_of_a_request_is_kept() -> None:
     more = {**GOOD, "description": "d", "acl": ["wid:1"], "unknown": {"a": [1, None]}}
     assert read([more]) == [more]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "name,x,y\na,1,2\n",
-        "\ufeffname,x,y\r\na,1,2\r\n\r\n",
-        "x\ty\tname\n1\t2\ta",
-        "x;NAME;y\n1;a;2\n",
-        'y,x,name\n"2",1,"a"\n',
-    ],
-)
-def test_a_table_is_read_by_its_columns(text: str, tmp_path: Path) -> None:
-    path = write(tmp_path, text)
-    assert read(path) == read(str(path)) == [LINE]
-
-
-def test_the_column_of_names_fills_a_placeholder_of_that_name_too(tmp_path: Path) -> None:
-    with Plan(CLIENT, write(tmp_path, "name,x\na,1\n"), ["name", "x"]) as plan:
-        assert json.loads(plan.request(0))["arguments"] == {"name": "a", "x": "1"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "needs one column `name`"),
-        ("sample,x\na,1\n", "it has 'sample', 'x'"),
-        ("name,x,x\na,1,2\n", "none twice"),
-        ("name,Name\na,1\n", "needs one column `name`"),
-    ],
-)
-def test_a_table_that_cannot_be_understood_is_an_error(
-    text: str, message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(libtes.ApiValueError, match=message):
-        read(write(tmp_path, text))
-
-
-def test_a_table_in_another_encoding_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "cohort.csv"
-    path.write_bytes("name,x,y\nä,1,2\n".encode("latin-1"))
-    with pytest.raises(libtes.ApiValueError, match=r"no table in UTF-8"):
-        read(path)
-
-
-def test_a_row_with_too_few_cells_is_named(tmp_path: Path) -> None:
-    assert problems(write(tmp_path, "name,x,y\na,1\n")) == ["row 1: has 2 cells for 3 columns"]
-
-
-class Polars:
-    """Looks like a frame of polars."""
-
-    columns = ("name", "x", "y")
-
-    def iter_rows(self) -> Any:
-        return iter([("a", "1", "2")])
-
-
-def test_a_frame_of_polars_is_read_row_by_row() -> None:
-    assert read(Polars()) == [LINE]
-
-
-def test_a_frame_of_pandas_is_read_row_by_row() -> None:
-    pandas = pytest.importorskip("pandas")
-    assert read(pandas.DataFrame({"x": ["1"], "name": ["a"], "y": ["2"]})) == [LINE]
-    found = problems(pandas.DataFrame({"x": [1], "name": ["a"], "y": [None]}))
-    assert found == [
-        "row 1 ('a'): argument x must be a string, not int; argument y must be a string, not None"
-    ]
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -142,6 +66,10 @@ def changed(**changes: Any) -> dict[str, Any]:
             changed(arguments={"x": 1, "y": None}),
             "row 1 ('a'): argument x must be a string, not int; argument y must be a string, "
             "not None",
+        ),
+        (
+            changed(name="a\nb"),
+            "row 1 ('a\\nb'): the name holds a line break or a control character",
         ),
         (changed(Name="b"), "row 1 ('a'): name is given twice, in two spellings"),
         (changed(more=float("nan")), "row 1 ('a'): cannot be sent as JSON: Out of range float"),
@@ -184,14 +112,27 @@ def test_all_problems_are_told_together_by_row_and_name() -> None:
     ]
 
 
-def test_the_text_of_the_error_names_some_and_counts_the_others() -> None:
+def test_the_text_of_the_error_tells_the_same_problem_once() -> None:
     with pytest.raises(LaunchesError) as caught:
         read([None] * 1500)
+    head, line = str(caught.value).splitlines()
+    assert head == "nothing was launched: 1,500 launches cannot be sent"
+    assert line.startswith("  row 1, row 2, row 3 and 1,497 more: must be a LaunchTaskRequest")
+    assert len(caught.value.problems) == 1500
+
+
+def test_the_text_of_the_error_names_some_problems_and_counts_the_others() -> None:
+    with pytest.raises(LaunchesError) as caught:
+        read([changed(arguments={**LINE["arguments"], str(each): ""}) for each in range(1500)])
     shown = str(caught.value).splitlines()
-    assert shown[0] == "nothing was launched: 1,500 launches cannot be sent"
     assert len(shown) == 22
     assert shown[-1].strip() == "... and 1,480 more"
-    assert len(caught.value.problems) == 1500
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "\x00", "a\u2028b", "\ufeffa"])
+def test_a_name_holds_no_line_break_or_control_character(name: str) -> None:
+    (problem,) = problems([changed(name=name)])
+    assert problem.endswith("the name holds a line break or a control character")
 
 
 @pytest.mark.parametrize("launches", [None, 5, b"cohort.csv", GOOD])

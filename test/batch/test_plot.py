@@ -1,19 +1,22 @@
-"""The timeline of a report: which bars it has, from when to when, and what names them."""
+"""The timeline of a report: its bars, the counts of many runs, and how it looks."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from random import Random
 from typing import Any, Optional
 
 import pytest
 
+from libica.batch.plot import COLOURS, OTHER
 from libica.batch.report import Launch, Report
 
 matplotlib: Any = pytest.importorskip("matplotlib", reason="needs libica-libtes[plot]")
 matplotlib.use("Agg")
 pyplot: Any = pytest.importorskip("matplotlib.pyplot")
+numpy: Any = pytest.importorskip("numpy")
 dates: Any = pytest.importorskip("matplotlib.dates")
 
 TIME = datetime(2021, 3, 8, 4, 5, 54, tzinfo=timezone.utc)
@@ -114,19 +117,13 @@ def test_the_colours_differ_in_brightness_too_where_it_matters_most() -> None:
     assert abs(grey[1] - grey[2]) > 0.1
 
 
-def test_what_went_wrong_lies_on_top() -> None:
-    ax = Report([launch(status, status) for status in STATUSES]).plot()
-    order = [collection.get_zorder() for collection in ax.collections]
-    assert min(order[1:4]) > max(order[0], *order[4:])
-
-
 def test_unknown_statuses_are_drawn() -> None:
     ax = Report([launch("a", "Frozen"), launch("b", "Melted")]).plot()
     assert legend(ax) == ["Frozen (1)", "Melted (1)"]
     assert drawn(ax)
 
 
-@pytest.mark.parametrize(("count", "named"), [(40, True), (41, False), (1000, False)])
+@pytest.mark.parametrize(("count", "named"), [(40, True), (41, False), (300, False)])
 def test_names_stand_on_the_axis_where_there_is_room(count: int, named: bool) -> None:
     ax = Report([launch(f"s{each}", start=each) for each in range(count)]).plot()
     assert len(bars(ax)) == count
@@ -183,6 +180,131 @@ def test_it_draws_where_it_is_told() -> None:
 def test_without_a_place_it_makes_a_figure_that_grows_with_the_runs_up_to_a_height() -> None:
     heights = [
         Report([launch(f"s{each}") for each in range(count)]).plot().figure.get_figheight()
-        for count in (1, 20, 100, 1000)
+        for count in (1, 20, 100, 300, 1000)
     ]
-    assert heights[0] < heights[1] < heights[2] == heights[3] <= 8
+    assert heights[0] < heights[1] < heights[2] == heights[3] == heights[4] <= 8
+
+
+# Many runs
+
+
+def cohort(count: int, seed: int = 0) -> Report:
+    chance = Random(seed)
+    return Report(
+        launch(
+            f"s{each}",
+            chance.choice(STATUSES[:4]),
+            chance.uniform(0, 3600),
+            chance.uniform(0, 3600),
+        )
+        for each in range(count)
+    )
+
+
+def pixels(ax: Any) -> Any:
+    """Draw the axes, and return the colours of their dots, the first row being the top."""
+    ax.set_axis_off()
+    ax.figure.set_facecolor("white")
+    ax.figure.canvas.draw()
+    left, bottom, width, height = (round(each) for each in ax.get_window_extent().bounds)
+    drawn = numpy.asarray(ax.figure.canvas.buffer_rgba())[::-1, :, :3]
+    return drawn[bottom : bottom + height, left : left + width]
+
+
+def dots(column: Any, colour: str) -> int:
+    """Count the dots of a colour, or of one very near to it."""
+    wanted = [255 * each for each in matplotlib.colors.to_rgb(colour)]
+    return int((abs(column - numpy.array(wanted)).max(axis=-1) < 8).sum())
+
+
+@pytest.mark.parametrize("count", [301, 5000])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_of_many_runs_each_status_has_the_height_of_its_count_at_any_time(
+    count: int, seed: int
+) -> None:
+    report = cohort(count, seed)
+    ax = report.plot()
+    (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    picture = pixels(ax)
+    height, width = picture.shape[:2]
+    for minute in (30, 60, 90):
+        moment = TIME + timedelta(minutes=minute)
+        at = round((dates.date2num(moment) - low) / (high - low) * width)
+        for status in STATUSES[:4]:
+            ended = [each.time_modified for each in report if each.status == status]
+            expected = sum(each is not None and each <= moment for each in ended)
+            shown = dots(picture[:, at], COLOURS[status]) / height * (top - bottom)
+            assert shown == pytest.approx(expected, abs=0.02 * count)
+
+
+@pytest.mark.parametrize("status", STATUSES[1:4])
+def test_one_run_that_went_wrong_among_thousands_is_seen(status: str) -> None:
+    runs = [launch(f"s{each}", start=each) for each in range(5000)]
+    assert not dots(pixels(Report(runs).plot()), COLOURS[status])
+    runs[2500] = launch("bad", status, 2500)
+    assert dots(pixels(Report(runs).plot()), COLOURS[status]) > 100
+
+
+def test_many_runs_that_have_not_ended_are_drawn_up_to_now() -> None:
+    runs = [launch(f"s{each}", "Running" if each % 2 else "Frozen") for each in range(1000)]
+    ax = Report(runs).plot()
+    assert legend(ax) == ["Running (500)", "Frozen (500)", "Under way at that time"]
+    picture = pixels(ax)
+    for colour in (COLOURS["Running"], OTHER):
+        assert 0.45 < dots(picture, colour) / picture[..., 0].size < 0.5
+
+
+def test_many_runs_of_no_length_are_drawn() -> None:
+    assert drawn(Report([launch(f"s{each}", took=0) for each in range(1000)]).plot())
+
+
+# Looks
+
+
+@pytest.mark.parametrize("count", [1, 40, 1000])
+@pytest.mark.parametrize("size", [None, (10, 4), (5, 4)])
+def test_the_legend_is_not_clipped(count: int, size: Any) -> None:
+    runs = [launch("n" * 30 + str(each), STATUSES[each % 6], each) for each in range(count)]
+    runs += [launch("a", "Finalizing"), launch("b", "FailedRestartable"), launch("c", "CheckedOut")]
+    lost = [Launch("e", error="400")] * 1234 + [Launch("d", error="unsure: who knows")] * 1234
+    ax = pyplot.subplots(figsize=size, layout="constrained")[1] if size else None
+    ax = Report([*runs, *lost]).plot(ax)
+    ax.figure.canvas.draw()
+    shown, page = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert page.x0 <= shown.x0 < shown.x1 <= page.x1 + 1
+    assert page.y0 <= shown.y0 < shown.y1 <= page.y1 + 1
+
+
+def contrast(one: Any, other: Any) -> float:
+    """Return the ratio that the guidelines for accessible pages count in."""
+    shades = []
+    for colour in (one, other):
+        parts = [
+            each / 12.92 if each <= 0.04 else ((each + 0.055) / 1.055) ** 2.4
+            for each in matplotlib.colors.to_rgb(colour)
+        ]
+        shades.append(sum(part * share for part, share in zip(parts, (0.2126, 0.7152, 0.0722))))
+    return (max(shades) + 0.05) / (min(shades) + 0.05)
+
+
+@pytest.mark.parametrize("page", ["#FFFFFF", "#111111", "#1E1E1E"])
+def test_it_reads_on_light_and_dark_pages(page: str) -> None:
+    ax = Report([launch("a")]).plot()
+    ax.figure.canvas.draw()
+    assert ax.figure.get_facecolor()[3] == ax.get_facecolor()[3] == 0
+    texts = [*ax.get_legend().get_texts(), *ax.get_xticklabels(), *ax.get_yticklabels()]
+    for each in [*texts, ax.xaxis.label, ax.xaxis.get_offset_text()]:
+        assert contrast(each.get_color(), page) > 3.9
+    assert contrast(ax.spines["left"].get_edgecolor(), page) > 3
+
+
+def test_a_style_that_was_chosen_is_kept() -> None:
+    with pyplot.style.context("dark_background"):
+        ax = Report([launch("a")]).plot()
+        assert matplotlib.colors.to_hex(ax.figure.get_facecolor()) == "#000000"
+        assert ax.xaxis.label.get_color() == "white"
+    figure, ax = pyplot.subplots(facecolor="pink")
+    Report([launch("a")]).plot(ax)
+    assert figure.get_facecolor() == matplotlib.colors.to_rgba("pink")
+    assert ax.xaxis.label.get_color() == "black"
+    assert pyplot.rcParams["text.color"] == "black"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -87,6 +89,22 @@ def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     told = shown_on(Terminal(), None, monkeypatch)
     assert "Launches: 100%" in told
     assert "3/3" in told
+
+
+def test_a_bar_shows_how_many_failed_and_are_unsure_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with bar(True, 5000, "Launches") as shown:
+        for counts in ({}, {"unsure": 1}, {"failed": 1200, "unsure": 2}, {"failed": 1200}):
+            shown.update(10, **counts)  # too soon one after the other for tqdm to draw by itself
+    notes = re.findall(r"it/s(?:, ([^]]*))?\]", terminal.getvalue())
+    assert [each for each, _ in itertools.groupby(notes)] == [
+        "",
+        "1 unsure",
+        "1,200 failed, 2 unsure",
+        "1,200 failed",
+    ]
 
 
 @pytest.mark.parametrize("progress", [None, False])

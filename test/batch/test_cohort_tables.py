@@ -1,0 +1,54 @@
+"""Tables in `launch_all`: what is read is what is sent, and a dry run sends nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libica.batch import LaunchesError, launch_all
+
+from .service import Service, is_launch, on, refuse
+
+TABLE = "sample,run,url,notes\n1,s1,gds://v/1,-\n2,s2,,-\n"
+OPTIONS: dict[str, Any] = {"name_column": "run", "ignore_columns": ["notes"], "allow_empty": True}
+
+
+def write(folder: Path) -> Path:
+    path = folder / "cohort.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_a_table_is_sent_as_the_options_say(service: Service, tmp_path: Path) -> None:
+    report = launch_all(service.client, *service.ids, write(tmp_path), **OPTIONS)
+    assert [each.name for each in report] == ["s1", "s2"]
+    sent = {each.json["name"]: each.json["arguments"] for each in service.asked if is_launch(each)}
+    assert sent == {"s1": {"sample": "1", "url": "gds://v/1"}, "s2": {"sample": "2", "url": ""}}
+
+
+def test_a_dry_run_checks_all_and_sends_nothing(service: Service, tmp_path: Path) -> None:
+    path, journal = write(tmp_path), tmp_path / "journal"
+    report = launch_all(
+        service.client, *service.ids, path, journal=journal, dry_run=True, **OPTIONS
+    )
+    assert report.summary() == {"Not launched": 2}
+    assert {each.error for each in report} == {"not sent: dry run"}
+    with pytest.raises(LaunchesError, match=r"line 3 \('s2'\): url is empty"):
+        launch_all(
+            service.client, *service.ids, path, dry_run=True, **{**OPTIONS, "allow_empty": False}
+        )
+    assert [each.method for each in service.asked] == ["GET", "GET"]
+    assert not journal.exists()
+
+
+def test_the_bar_shows_what_was_refused(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    service.before = on(range(1), is_launch, refuse(400))
+    launch_all(service.client, *service.ids, write(tmp_path), progress=True, **OPTIONS)
+    shown = capsys.readouterr().err.rpartition("\r")[2]
+    assert "2/2" in shown
+    assert "1 failed]" in shown

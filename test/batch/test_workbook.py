@@ -1,0 +1,181 @@
+"""Workbooks of Excel: what they show is sent, and what only seems so is refused."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libica.openapi import libtes
+
+from .tables import ROW, problems, read, refusal
+
+openpyxl: Any = pytest.importorskip("openpyxl")
+HEAD = ["name", "x", "y"]
+
+
+def write(folder: Path, *rows: list[Any], **cells: Any) -> Path:
+    """Write a workbook; a cell is a value, or a value and the format it is shown in."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for place, value in cells.items():
+        value, shown = value if isinstance(value, tuple) else (value, "")
+        book.active[place] = value
+        if shown:
+            book.active[place].number_format = shown
+    path = folder / "cohort.xlsx"
+    book.save(path)
+    return path
+
+
+def test_numbers_are_sent_as_excel_shows_them(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        HEAD,
+        ["a", 1431, "007"],
+        ["b", 1431.0, 0.5],
+        ["c", 0.1 + 0.2, -3],
+        [7, 123456789012345, "1431.0"],
+        E9=("", "@"),
+        A10=(None, "@"),
+    )
+    assert read(path) == [
+        ("a", "1431", "007"),
+        ("b", "1431", "0.5"),
+        ("c", "0.3", "-3"),
+        ("7", "123456789012345", "1431.0"),
+    ]
+
+
+def test_formats_that_show_the_digits_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD, ["a"], B2=(1, "0"), C2=(2, "@"))
+    assert read(path) == [ROW]
+
+
+def test_empty_rows_and_columns_are_no_launches(tmp_path: Path) -> None:
+    path = write(tmp_path, [], [" name", None, "x ", "y", None], [], ["a", "", 1, 2, " "], H20=" ")
+    assert read(path) == [ROW]
+
+
+def test_a_row_is_named_as_excel_counts_it(tmp_path: Path) -> None:
+    path = write(tmp_path, [], HEAD, [], ["a", 1, 2], ["b", 3])
+    assert problems(path) == ["line 5 ('b'): y is empty (allow_empty=True permits that)"]
+    assert read(path, allow_empty=True) == [ROW, ("b", "3", "")]
+    path = write(tmp_path, HEAD, ["a", 1, 2, None, 5], [None, 3, 4])
+    assert problems(path) == ["line 2 ('a'): has 5 cells for 3 columns", "line 3: has no name"]
+
+
+def test_a_cell_below_no_heading_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, ["name", None, "x", "y"], ["a", "?", 1, 2])
+    assert problems(path) == ["line 2 ('a'): cell 2 has no heading above it"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        (datetime.datetime(2024, 9, 2), "x is a date or time of Excel, not text"),
+        (datetime.time(9, 2), "x is a date or time of Excel, not text"),
+        (True, "x is a bool of Excel, not text"),
+        ((0.05, "0%"), "x is a number shown as '0%'"),
+        ((42, "00000"), "x is a number shown as '00000'"),
+        ((1.5, "0"), "x is a number shown as '0'"),
+        ((1431, "#,##0"), "x is a number shown as '#,##0'"),
+        (1.23456789012346e18, "x is a number of more than 15 digits, which Excel cuts"),
+        ("=A2&1", "x is a formula without a value: open the file in Excel and save it"),
+        ("#REF!", "x is the text '#REF!', which stands for a missing value"),
+        ("nan", "x is the text 'nan', which stands for a missing value"),
+    ],
+)
+def test_a_cell_whose_text_is_in_doubt_is_refused(cell: Any, problem: str, tmp_path: Path) -> None:
+    (found,) = problems(write(tmp_path, HEAD, ["a", None, 2], B2=cell))
+    assert found.startswith(f"line 2 ('a'): {problem}")
+
+
+def test_a_formula_is_sent_as_what_it_came_to(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD, ["a", "=1+0", 2])
+    book = path.read_bytes()
+    assert problems(path)
+    path.write_bytes(calculated(book))
+    assert read(path) == [ROW]
+
+
+def calculated(book: bytes) -> bytes:
+    """Return a workbook with the value of its formula, which openpyxl cannot write."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            sheet = old.read(name)
+            new.writestr(name, sheet.replace(b"<f>1+0</f><v />", b"<f>1+0</f><v>1</v>"))
+    return made.getvalue()
+
+
+def test_a_break_in_a_cell_is_an_argument_but_no_name(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD, ["a", "1\n2", "3"])
+    assert read(path) == [("a", "1\n2", "3")]
+    (problem,) = problems(write(tmp_path, HEAD, ["a\nb", "1", "2"]))
+    assert "the name holds a line break" in problem
+
+
+def test_only_one_sheet_may_hold_something(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD, ["a", 1, 2])
+    book = openpyxl.load_workbook(path)
+    notes = book.create_sheet("Notes", 0)
+    book.save(path)
+    assert read(path) == [ROW]
+    notes["C3"] = "by hand"
+    book.save(path)
+    assert "has several sheets, 'Notes', 'Sheet': keep one" in refusal(path)
+
+
+def test_a_workbook_is_known_whatever_it_is_called(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD, ["a", 1, 2]).rename(tmp_path / "cohort.csv")
+    assert read(path) == [ROW]
+
+
+def test_what_is_no_workbook_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.xlsx"
+    path.write_bytes(b"PK\3\4 and no more")
+    assert "cohort.xlsx cannot be read as an .xlsx workbook" in refusal(path)
+    path.write_bytes(b"name,x,y\na,1,2\n")
+    assert read(path) == [ROW]
+    assert "the table has no columns" in refusal(write(tmp_path))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    change=st.integers(1, 255),
+    length=st.just(1.0) | st.floats(0.5, 1),
+)
+def test_a_damaged_workbook_is_read_as_it_was_or_refused(
+    place: float, change: int, length: float, tmp_path: Path
+) -> None:
+    path = write(tmp_path, HEAD, ["a", 1, 2], ["b", "x", "y"])
+    book = bytearray(path.read_bytes())
+    book[int(place * len(book))] ^= change
+    path.write_bytes(book[: round(length * len(book))])
+    try:
+        found = read(path)
+    except libtes.ApiValueError:
+        return
+    assert found == [ROW, ("b", "x", "y")]
+
+
+def test_without_openpyxl_the_error_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, HEAD, ["a", 1, 2])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "openpyxl"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'libica\[excel\]'"):
+        read(path)
