@@ -36,7 +36,8 @@ class Finder:
 
 
 def install():
-    sys.meta_path.append(Finder)
+    if Finder not in sys.meta_path:
+        sys.meta_path.append(Finder)
 '''
 
 
