@@ -186,6 +186,10 @@ def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
     found: list[str] = []
     if _refusal(**limited):
         found += filter(None, (_refusal(**{each: value}) for each, value in limited.items()))
+    # The model would convert an int; a launch is kept, and looked for, under what was given.
+    for each in ("name", "description"):
+        if fields.get(each).__class__ is int:
+            found.append(f"{each} must be a string, not int")
     name = fields.get("name")
     if name is None or (isinstance(name, str) and not name.strip()):
         found.append("has no name")
