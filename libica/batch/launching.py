@@ -107,7 +107,7 @@ def launch_all(
         ApiTypeError: `launches` holds no launches, or `ignore_columns` is no list.
         ApiValueError: The table cannot be read, or has no column for the names.
         ModuleNotFoundError: The table is an .xlsx file, and openpyxl is not installed
-            (``pip install 'libica[excel]'``).
+            (``pip install 'libica-libtes[excel]'``).
         JournalError: The journal is that of another batch, or is in use.
         ApiException: The version or the list of runs could not be got; nothing was launched.
         BatchError: The batch was stopped, because the token was refused, the service did not

@@ -53,7 +53,7 @@ def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:
         load: Any = import_module("openpyxl").load_workbook
     except ModuleNotFoundError as error:
         if error.name == "openpyxl":
-            error.msg += "; it comes with: pip install 'libica[excel]'"
+            error.msg += "; it comes with: pip install 'libica-libtes[excel]'"
         raise
     try:
         # The first has the formulas, the second what they came to when the file was saved.
