@@ -36,7 +36,7 @@ class FaultyProxy(Listener):
                 with socket.create_connection(("127.0.0.1", port)) as inner:
                     inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     with contextlib.suppress(OSError), inner.makefile("rb") as answers:
-                        while call := _message(self.rfile):
+                        while call := message(self.rfile):
                             owner.launches += b":launch " in call[:200]
                             answer = owner._answer(call, inner, answers)
                             if not answer:
@@ -53,7 +53,7 @@ class FaultyProxy(Listener):
         answer = b""
         if fault in ("", "reset after") or (fault == "503" and self._random.random() < 0.5):
             inner.sendall(call)
-            answer = _message(answers)
+            answer = message(answers)
         # A whole second is asked for once: the test has no time for more.
         excuse = EXCUSES.get(fault, "").format(int(self.faults["429"] == 1)).encode()
         return b"" if fault.startswith("reset") else excuse or answer
@@ -68,7 +68,7 @@ class FaultyProxy(Listener):
         return ""
 
 
-def _message(stream: BinaryIO) -> bytes:
+def message(stream: BinaryIO) -> bytes:
     """Read a request or an answer; nothing if there are no more, or not all of it comes."""
     head, length = b"", 0
     while line := stream.readline():
