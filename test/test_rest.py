@@ -28,8 +28,8 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from libica.openapi import libtes
 from libica.openapi.libtes._transport import _redirected
-from libica.openapi.libtes.rest import Answer as Received
 from libica.openapi.libtes.rest import Request, RetryPolicy, retry_after, retry_delay
+from libica.openapi.libtes.rest import Response as Received
 
 from .conftest import TOKEN
 from .helpers import ROOT

@@ -420,7 +420,7 @@ MAKERS: dict[str, Any] = {
     "ApiKeyExchange": lambda client: [libtes.ApiKeyExchange(API_KEY), libtes.ApiKeyExchange()],
     "Proxy": lambda client: [proxy_for(with_proxy(settings("http://h")), "http://h")],
     "Rest": lambda client: [client._rest],
-    "Answer": lambda client: wire(client, "Answer"),
+    "Response": lambda client: wire(client, "Response"),
     "Request": lambda client: wire(client, "Request"),
     "Boundary": ...,
     "Endpoint": ...,

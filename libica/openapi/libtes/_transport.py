@@ -72,7 +72,7 @@ class Request(NamedTuple):
         return f"<{self.method} {self.path}>"  # headers and body may be secret
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A response that was read completely; a raw one is urllib3's, with the same attributes."""
 
     status: int
@@ -132,7 +132,7 @@ class Rest:
         for pool in vars(self).get("_pools", {}).values():
             pool.close()
 
-    def send(self, request: Request, end: float) -> Union[Answer, BaseHTTPResponse]:
+    def send(self, request: Request, end: float) -> Union[Response, BaseHTTPResponse]:
         """Send a request, again where that is safe and may help; return the response or raise.
 
         ``end`` is the deadline, by the clock of ``deadline``.
@@ -165,7 +165,7 @@ class Rest:
 
     def _attempt(
         self, request: Request, end: float
-    ) -> Union[Answer, BaseHTTPResponse, ApiException]:
+    ) -> Union[Response, BaseHTTPResponse, ApiException]:
         """Return the response, or the exception that says why there is none."""
         response: Any = None
         limit = self._configuration.max_response_bytes
@@ -200,7 +200,7 @@ class Rest:
             data = b""  # the status says enough
         if target is request.url and _is_of_proxy(response):
             return self._refused_by_proxy(request, response)
-        return Answer(response.status, response.reason, response.headers, data)
+        return Response(response.status, response.reason, response.headers, data)
 
     def _failure(self, error: wire.HTTPError, request: Request, response: Any) -> ApiException:
         if response is not None:

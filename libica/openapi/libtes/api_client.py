@@ -1,4 +1,4 @@
-"""One call: from arguments to a request, from the answer to a model."""
+"""One call: from arguments to a request, from the response to a model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .exceptions import (
 from .models.base import check_bounds, check_str, convert
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
-from .rest import Answer, Request, Rest, deadline
+from .rest import Request, Response, Rest, deadline
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -54,28 +54,28 @@ class Unset:
 
 
 DEFAULT = Unset()
-"""Stands for a time-out that was not given: the configuration's is taken."""
+"""Stands for an unset timeout: the configuration's holds."""
 
 RequestTimeout = Union[Timeout, Unset]
 QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
 
 
 class ApiClient(Boundary):
-    """Makes calls for the API classes, over connections that it keeps open.
+    """Makes the calls of the API classes, over connections that it keeps open.
 
-    One client may be used by many threads. Used in a ``with`` block it is closed at the end;
-    a closed client opens anew when it is used again.
+    One client may be used by many threads. A ``with`` block closes it at the end; a closed client
+    can be used again and then opens new connections.
 
     Args:
-        configuration: Where the service is and how to call it; it is not copied, so what is
-            changed in it later holds for the next call. Default: a copy of the default one.
+        configuration: The settings. They are not copied, so later changes hold from the next
+            call on. Default: a copy of the default configuration.
         header_name: Name of a header to send with each call.
         header_value: Value of that header.
         cookie: Cookie to send with each call.
         pool_threads: How many calls with ``async_req=True`` run at the same time. Default 1.
 
-    The arguments can be read and changed as attributes; ``default_headers`` has the headers that
-    are sent with each call.
+    The arguments can be read and changed as attributes; ``default_headers`` holds the headers
+    that are sent with each call.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ApiClient(Boundary):
         self.set_default_header("User-Agent", value)
 
     def set_default_header(self, header_name: str, header_value: str) -> None:
-        """Send a header with each call from now on; what cannot be a header is refused."""
+        """Send a header with each call from now on; an invalid one raises ``ApiValueError``."""
         check_header(header_name, header_value)
         same = (each for each in self.default_headers if each.lower() == header_name.lower())
         self.default_headers[next(same, header_name)] = header_value
@@ -168,25 +168,25 @@ class ApiClient(Boundary):
         """Make a call.
 
         Args:
-            resource_path: Path of the call, with ``{names}`` to be filled in.
+            resource_path: Path of the call, with ``{names}`` for ``path_params``.
             method: HTTP method.
-            path_params: What to fill in; it is percent-encoded.
-            query_params: The query.
-            header_params: Headers beside the default ones.
-            body: A model, or anything made of dicts and lists: sent as JSON.
+            path_params: Values for the names in the path; they are percent-encoded.
+            query_params: The query; lists are joined by commas.
+            header_params: Headers in addition to the default ones.
+            body: A model, or anything made of dicts and lists; it is sent as JSON.
             post_params: Must be empty: TES has no forms.
             files: Must be empty: TES has no uploads.
-            response_type: What the answer is, as ``deserialize`` takes it; if ``None``, not read.
+            response_type: The type of the data, as for ``deserialize``; ``None`` to ignore it.
             auth_settings: ``["Bearer"]`` to send the token.
-            async_req: Whether to return at once, with an ``AsyncResult``.
-            _return_http_data_only: Whether to return the data alone.
-            collection_formats: Must be empty: lists in a query are joined by commas.
-            _preload_content: Whether to read the answer; if not, urllib3's is returned as it is.
-            _request_timeout: In place of the configuration's ``timeout``.
-            _host: Host to call in place of the configuration's.
+            async_req: Whether to return an ``AsyncResult`` at once. Default: no.
+            _return_http_data_only: Whether to return the data alone. Default: no.
+            collection_formats: Must be empty.
+            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _request_timeout: Overrides the configuration's ``timeout``.
+            _host: Overrides the configuration's ``host``.
 
         Returns:
-            Data, status and headers; or what the arguments above ask for.
+            Data, status and headers, unless the arguments above say otherwise.
 
         Raises:
             ApiTypeError: An argument is of the wrong type. Nothing was sent.
@@ -223,13 +223,13 @@ class ApiClient(Boundary):
         return encode(obj)
 
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
-        """Turn the ``data`` of an answer, bytes or text, into a model or another type.
+        """Turn the ``data`` of a response, bytes or text, into a model or another type.
 
         The type is a class, or named as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``.
 
         Raises:
             ApiValueError: There is no such type.
-            InvalidResponseException: The answer is not of that type.
+            InvalidResponseException: The response is not of that type.
         """
         read = _reader(response_type)
         content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
@@ -259,7 +259,7 @@ class ApiClient(Boundary):
     def _perform(
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:
-        """Send a request and read the answer."""
+        """Send a request and read the response."""
         end = deadline(request.timeout)
         token = self._authorize(request, refused=None) if authorize else None
         response = self._exchange(request, end)
@@ -284,12 +284,12 @@ class ApiClient(Boundary):
 
     def _exception(
         self,
-        response: Union[Answer, BaseHTTPResponse],
+        response: Union[Response, BaseHTTPResponse],
         request: Request,
         refused: Optional[str],
         unusable: Optional[ApiException] = None,
     ) -> ApiException:
-        """Make the exception for an answer that is a failure, or is unusable for the reason given.
+        """Make the exception for a response that is a failure, or is unusable for the reason given.
 
         What the service said may repeat what it was sent, and is masked accordingly.
         """
@@ -302,8 +302,8 @@ class ApiClient(Boundary):
         reason = redact(unusable.reason if unusable else response.reason, known=sent)
         body = redact_text(response.data.decode("utf-8", "replace"), sent)
         data = body.encode("utf-8", "replace")
-        answer = Answer(response.status, reason, headers, data)
-        exception = cls(None, None, answer, request.method, request.path)
+        response = Response(response.status, reason, headers, data)
+        exception = cls(None, None, response, request.method, request.path)
         if unusable:
             exception.__cause__ = unusable.__cause__
             scrub(exception.__cause__, sent)
@@ -327,9 +327,9 @@ class ApiClient(Boundary):
             request.headers[setting["key"] or ""] = token
         return token
 
-    def _exchange(self, request: Request, end: float) -> Union[Answer, BaseHTTPResponse]:
+    def _exchange(self, request: Request, end: float) -> Union[Response, BaseHTTPResponse]:
         started = time.monotonic()
-        outcome: object = "no answer"
+        outcome: object = "no response"
         try:
             response = self._rest.send(request, end)
             outcome = response.status
@@ -490,6 +490,6 @@ def _log(configuration: Configuration, line: str) -> None:
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(configuration.logger_format))
     log.addHandler(handler)
-    with contextlib.suppress(OSError):  # a log that cannot be written must cost no answer
+    with contextlib.suppress(OSError):  # a log that cannot be written must not fail the call
         log.debug(line)
     return handler.close()

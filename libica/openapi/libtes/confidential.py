@@ -198,7 +198,7 @@ def clear_frames(error: BaseException) -> None:
 
 
 def scrub(error: Optional[BaseException], known: Sequence[str] = ()) -> None:
-    """Take from an exception, and those it came from, what it quotes of an answer."""
+    """Take from an exception, and those it came from, what it quotes of a response."""
     for each in chain(error):
         each.args = tuple(redact(arg, known=known) for arg in each.args if type(arg) is not bytes)
         for name in ("doc", "object", "partial"):  # of the errors of json, codecs and http.client

@@ -1,4 +1,4 @@
-"""Where the service is, as whom to call it, how patiently: a value that changes nothing else."""
+"""Client settings: a value without side effects."""
 
 from __future__ import annotations
 
@@ -45,40 +45,41 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
 
 class Configuration(Boundary):
-    """Settings of a client; change them at any time, the next call goes by them.
+    """Settings of a client. They can be changed at any time and hold from the next call on.
 
     Args:
-        host: Address of the service; a path in it is put before the path of each call.
+        host: URL of the service; its path, if any, comes before the path of each call.
         api_key: ``{"Authorization": token}``. The dict is copied.
         api_key_prefix: ``{"Authorization": "Bearer"}`` puts that and a space before the token.
         username: Kept for scripts that set it; TES does not use it.
         password: Kept for scripts that set it; TES does not use it.
-        discard_unknown_keys: Kept for scripts that set it; unknown fields are always passed over.
+        discard_unknown_keys: Kept for scripts that set it; unknown fields are always ignored.
 
     Attributes:
-        timeout: Seconds to wait where a call does not say. A pair ``(connect, read)`` is for each
-            attempt: to get a connection, then the whole answer. One number is for the whole call,
-            with all attempts and the waits between them. ``None`` is no limit. Default (10, 60).
-        max_response_bytes: Longest body of an answer to take, when decompressed; ``None`` for
-            no limit. Default 64 MiB.
-        retries: How often to repeat a failed call where that is safe: an ``int``, or urllib3's
-            ``Retry``, of which total and back-off are taken; 0 is off. Default ``None``: 3.
+        timeout: Seconds to wait, unless a call says otherwise. A pair ``(connect, read)`` holds
+            for each attempt: to connect, then to read the whole response. One number holds for
+            the whole call, with its retries and the waits between them. ``None`` is no limit.
+            Default (10, 60).
+        max_response_bytes: Largest body of a response, decompressed; ``None`` for no limit.
+            Default 64 MiB.
+        retries: How often to retry a failed call where that is safe: an ``int``, or urllib3's
+            ``Retry``, of which total and backoff are used; 0 for never. Default ``None``: 3.
         connection_pool_maxsize: Connections kept open to the host. Default: 5 a CPU.
         ssl_ca_cert: File or folder of CA certificates to trust. Default: those of certifi.
         cert_file: File of the client's certificate.
         key_file: File of its private key.
         verify_ssl: Whether to verify the certificate of the service. Default ``True``.
-        assert_hostname: Name that the certificate must bear, or ``False`` for any.
+        assert_hostname: Name that the certificate must have, or ``False`` for any.
         proxy: URL of a proxy: ``http``, ``https``, ``socks5``, ``socks5h`` (the proxy looks names
             up), ``socks4`` or ``socks4a``; SOCKS needs the extra ``socks``. Default: as
             ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say, read as curl does.
         proxy_headers: Headers for the proxy.
         safe_chars_for_path_param: Characters that are not percent-encoded in ids.
         client_side_validation: Whether limits of the contract are checked before sending.
-            Default ``True``; types and ids are checked in any case.
-        refresh_api_key_hook: Function that sets a new token in the configuration it is given;
-            called when there is no token, and once when the service refuses it with 401.
-            ``ApiKeyExchange`` is one.
+            Default ``True``; types and ids are always checked.
+        refresh_api_key_hook: Function that sets a new token in the configuration it is given.
+            It is called when there is no token, and once when the service refuses the token
+            with 401. ``ApiKeyExchange`` is such a function.
         debug: Whether to log method, path, status and time of each call. Default ``False``.
         logger_file: File for that log. Default: where ``logging`` goes, or standard error.
         logger_format: Format of the lines in that log.
@@ -149,17 +150,17 @@ class Configuration(Boundary):
 
     @classmethod
     def set_default(cls, default: Optional[Configuration]) -> None:
-        """Keep a copy for clients that are made without a configuration; ``None`` forgets it."""
+        """Keep a copy for clients made without a configuration; ``None`` removes it."""
         Configuration._default = copy.deepcopy(default)
 
     @classmethod
     def get_default_copy(cls) -> Configuration:
-        """Return a copy of the default configuration, or a new one where none was set."""
+        """Return a copy of the default configuration, or a new one if none was set."""
         default = Configuration._default
         return Configuration() if default is None else copy.deepcopy(default)
 
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
-        """Return the key after its prefix, or ``None`` where there is no key.
+        """Return the prefix and the key, or ``None`` if there is no key.
 
         Raises:
             ApiTypeError: The key is no string.
@@ -177,7 +178,7 @@ class Configuration(Boundary):
         return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
-        """Return how to authorize a call: the header and its value, under ``Bearer``."""
+        """Return the header that authorizes a call, and its value, under ``Bearer``."""
         value = self.get_api_key_with_prefix("Authorization")
         if value is None:
             return {}
@@ -186,7 +187,7 @@ class Configuration(Boundary):
         }
 
     def to_debug_report(self) -> str:
-        """Return the versions and settings to name in a report of an error; no secrets."""
+        """Return what a bug report should state: platform and versions, no secrets."""
         from . import __version__
 
         return (
@@ -198,7 +199,7 @@ class Configuration(Boundary):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; those whose mistakes would show late are checked at once."""
+        """Set an attribute; values whose mistakes would show only later are checked now."""
         if name == "host":
             check_host(value)
         elif name == "timeout":
@@ -245,7 +246,7 @@ class Configuration(Boundary):
 
 
 def check_host(host: object) -> str:
-    """Return the host, or refuse one that a call could not, or should not, go to."""
+    """Return the host, or raise if calls cannot or must not go to it."""
     if not isinstance(host, str):
         raise wrong_type("host", "str", host)
     if not is_url(host):
@@ -266,7 +267,7 @@ def is_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
 
 
 def check_timeout(where: str, timeout: object) -> Timeout:
-    """Return the time-out, or refuse what is none."""
+    """Return the timeout, or raise if it is invalid."""
     accepted = f"positive seconds up to {LONGEST_TIMEOUT}, a pair (connect, read) of them, or None"
     pair = isinstance(timeout, (tuple, list))
     parts: Any = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
@@ -281,7 +282,7 @@ def check_timeout(where: str, timeout: object) -> Timeout:
 
 
 def check_header(name: str, value: object, where: str = "") -> None:
-    """Refuse what cannot be a header; the value is not shown, for it may be a secret."""
+    """Raise if this is not a valid header; the value is not shown, since it may be a secret."""
     if not isinstance(value, str):
         raise wrong_type(where or name, "str", value)
     if not (value.isascii() and value.isprintable()) and not _VALUE(value):

@@ -1,8 +1,19 @@
-"""One class per way to fail.
+"""One class per failure.
 
-``OpenApiException`` covers them all. What the caller did wrong is an ``ApiTypeError``,
-``ApiValueError`` or ``ApiKeyError``, raised before anything is sent; all that happens from there
-on is an ``ApiException``.
+``OpenApiException``
+ - ``ApiTypeError``, ``ApiValueError``, ``ApiKeyError``: invalid input; nothing was sent
+ - ``ApiException``: the call failed
+    - ``BadRequestException`` (400), ``UnauthorizedException`` (401), ``ForbiddenException`` (403),
+      ``NotFoundException`` (404), ``ConflictException`` (409), ``TooManyRequestsException`` (429),
+      ``ServiceException`` (500 to 599)
+    - ``InvalidResponseException``
+    - ``ApiConnectionException``
+       - ``ConnectException``: nothing was sent
+          - ``UnknownHostException``, ``ProxyException``, ``TlsException``,
+            ``ConnectTimeoutException``
+       - ``ReadTimeoutException``
+          - ``DeadlineException``
+       - ``ConnectionLostException``
 """
 
 from __future__ import annotations
@@ -31,16 +42,16 @@ class ApiKeyError(OpenApiException, KeyError):
 
 
 class ApiException(OpenApiException):
-    """A call failed: the service refused it, gave no usable answer, or was not reached.
+    """A call failed: the service refused it, sent no usable response, or was not reached.
 
-    ``str()`` tells the method, path, status, and the service's own code and message, and never
-    a header or body that was sent.
+    ``str()`` is one line with method, path, status, and the service's own code and message. It
+    never shows a header or body that was sent.
 
     Attributes:
-        status: The HTTP status; ``None`` where no answer came.
-        reason: The reason phrase of the status, or what went wrong where no answer came.
-        body: The answer's body as text; ``None`` where none came.
-        headers: The answer's headers; ``None`` where none came.
+        status: HTTP status of the service; ``None`` without a response.
+        reason: Reason phrase of the status, or what went wrong.
+        body: Body of the response as text; ``None`` without a response.
+        headers: Headers of the response; ``None`` without a response.
         code: The error code in the service's ``ErrorResponse``, if it sent one.
         message: The message in it.
         details: The details in it.
@@ -85,8 +96,7 @@ class ApiException(OpenApiException):
     def may_have_happened(self) -> bool:
         """Whether the service may have acted on a call that changes something.
 
-        A launch for which this is true may have made a task run: look for it by its name before
-        you launch again.
+        If this is true of a launch, there may be a task run: look for it before you launch again.
         """
         if self.method in (None, "GET", "HEAD") or not self._sent:
             return False
@@ -105,7 +115,7 @@ class ApiException(OpenApiException):
 
 
 class BadRequestException(ApiException):
-    """400: the service does not accept the request as it stands; its message tells why."""
+    """400: the service does not accept the request; its message says why."""
 
 
 class UnauthorizedException(ApiException):
@@ -125,7 +135,7 @@ class ConflictException(ApiException):
 
 
 class TooManyRequestsException(ApiException):
-    """429: the service asks to slow down, and still did after the client's own retries."""
+    """429: the service asks to slow down, also after the client's retries."""
 
 
 class ServiceException(ApiException):
@@ -133,10 +143,10 @@ class ServiceException(ApiException):
 
 
 class InvalidResponseException(ApiException):
-    """What came is not what the contract promises, or is no HTTP.
+    """The response breaks the contract, or is not HTTP.
 
-    Examples are a login page in HTML, an empty body, a body that is no JSON or too long, or a
-    field of the wrong type; ``reason`` says what came, what was expected and where.
+    Examples are a login page in HTML, an empty body, a body that is not JSON or too long, or a
+    field of the wrong type; ``reason`` says what was expected, what came and where.
     """
 
 

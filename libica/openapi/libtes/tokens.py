@@ -44,10 +44,10 @@ class ApiKeyExchange(Boundary):
         path = "/v1/tokens"
         with ApiClient(configuration) as client:
             headers = {"X-API-Key": key}
-            answer, status, _ = client.call_api(
+            response, status, _ = client.call_api(
                 path, "POST", header_params=headers, response_type=object
             )
-        given = answer if isinstance(answer, dict) else {}
+        given = response if isinstance(response, dict) else {}
         token, prefix = given.get("access_token"), given.get("token_type") or "Bearer"
         try:
             check_header("Authorization", token, "access_token")

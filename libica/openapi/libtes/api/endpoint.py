@@ -1,7 +1,7 @@
 """How an endpoint is declared: a signature, a docstring and its HTTP method and path.
 
 Positional parameters fill in the path, ``body`` is the body, all others are the query; the
-return type is what the answer is read as.
+return type is what the response is read as.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ Body = Union[M, Mapping[str, Any], None]
 """A body: the model of the operation, or a dict with JSON names, which is sent as it is."""
 
 Id = Optional[str]
-"""An id. It is required; ``None``, which type checkers see in answers, is refused at run time."""
+"""An id. It is required: ``None``, as fields of responses are typed, is refused at run time."""
 
 Filter = Union[str, Sequence[str], None]
 """Values to filter by: one string, with commas between values, or a list of them."""
@@ -87,7 +87,11 @@ ERRORS_OF_RUNS = (400, 401, 403, 500)
 
 OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "async_req": (bool, False, "Whether to return at once, with an `AsyncResult` to `get()`."),
-    "_preload_content": (bool, True, "Whether to read the answer; else it is urllib3's response."),
+    "_preload_content": (
+        bool,
+        True,
+        "Whether to read the response; otherwise urllib3's is returned.",
+    ),
     "_request_timeout": (
         RequestTimeout,
         DEFAULT,

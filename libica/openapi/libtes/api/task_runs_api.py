@@ -44,7 +44,7 @@ class TaskRunsApi(Api):
 
         The run is returned as it starts, with its id and the status `Pending`.
 
-        A call whose answer never came is not sent again: see `may_have_happened` of `ApiException`.
+        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             body: Name, access list and execution of the run.

@@ -68,7 +68,7 @@ class TaskVersionsApi(Api):
 
         The run is returned as it starts, with its id and the status `Pending`.
 
-        A call whose answer never came is not sent again: see `may_have_happened` of `ApiException`.
+        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.

@@ -7,7 +7,7 @@ A model declares each field once::
         credentials: Nested[Credentials] = optional("Login for a private registry.")
 
 All else comes from the declaration. Attributes are slots. What a user sets is checked by
-``__setattr__``; ``decoding`` fills models from answers, past these checks.
+``__setattr__``; ``decoding`` fills models from responses, past these checks.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Model(Boundary, metaclass=ModelType):
         return all(getattr(self, name) == getattr(other, name) for name in type(self)._fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Past the checks: an answer may lie outside the limits.
+        # Past the checks: a response may lie outside the limits.
         names = ("local_vars_configuration", *type(self)._fields)
         return _rebuild, (type(self), {name: getattr(self, name) for name in names})
 

@@ -1,4 +1,4 @@
-"""How models are made from answers: one function a type, compiled once for each model."""
+"""How models are made from responses: one function a type, compiled once for each model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INT64 = range(-(2**63), 2**63)
 
 
 class Mismatch(Exception):  # noqa: N818 it never reaches a user
-    """Part of an answer is not of the declared type; the place is added on the way out."""
+    """Part of a response is not of the declared type; the place is added on the way out."""
 
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(expected)  # the value may be secret
@@ -45,7 +45,7 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
 def converter(declared: Any) -> Convert:
     """Return the function that makes a declared type of JSON other than ``null``.
 
-    ``null`` is ``None`` anywhere: nothing in an answer is required.
+    ``null`` is ``None`` anywhere: nothing in a response is required.
     """
     origin = get_origin(declared)
     if origin is list:

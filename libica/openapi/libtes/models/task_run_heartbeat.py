@@ -2,6 +2,6 @@ from .base import Model, Value, optional
 
 
 class TaskRunHeartbeat(Model):
-    """Answer to `heartbeat_task_run`."""
+    """Response to `heartbeat_task_run`."""
 
     jwt: Value[str] = optional("Token for the agent's next report.")
