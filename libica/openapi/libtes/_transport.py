@@ -168,6 +168,7 @@ class Rest:
     ) -> Union[Response, BaseHTTPResponse, ApiException]:
         """Return the response, or the exception that says why there is none."""
         response: Any = None
+        forwarded = False
         limit = self._configuration.max_response_bytes
         _attempt.sent = False
         # Small chunks have up to eight times their size around them.
@@ -175,6 +176,7 @@ class Rest:
         _attempt.timeout, _attempt.end = request.timeout, end
         try:
             pool, target = self._connections(request.url)
+            forwarded = target is request.url
             _attempt.sent = True
             response = pool.urlopen(
                 request.method,
@@ -198,7 +200,7 @@ class Rest:
                 return self._failure(error, request, response)
             response.close()
             data = b""  # the status says enough
-        if target is request.url and _is_of_proxy(response):
+        if forwarded and _is_of_proxy(response):
             return self._refused_by_proxy(request, response)
         return Response(response.status, response.reason, response.headers, data)
 
