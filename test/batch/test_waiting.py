@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
@@ -13,6 +14,7 @@ from libica.batch import (
     Launch,
     Report,
     abort_all,
+    calling,
     duration,
     is_finished,
     wait,
@@ -22,6 +24,7 @@ from libica.batch import (
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
+from .conftest import HASTY
 from .service import EVER, Service, is_list, lose, on, refuse
 
 FINISHED = ["Completed", "Failed", "TimedOut", "Aborted"]
@@ -284,7 +287,7 @@ def test_a_refusal_ends_the_waiting(service: Service, status: int) -> None:
 def test_a_service_that_stays_away_ends_the_waiting(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     ids = service.add_runs(["a", "b"])
     service.before = on(EVER[1:], is_list, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
@@ -296,7 +299,7 @@ def test_a_service_that_stays_away_ends_the_waiting(
 def test_failures_between_good_answers_do_not_add_up(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     ids = service.add_runs(["a", "b"])
     finished = on(range(20, 21), is_list, lambda _: service.set_status(ids))
     failing = on(EVER, lambda _: len(service.asked) % 2 == 0, lose)
