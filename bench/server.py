@@ -47,12 +47,14 @@ class Service:
     """Answers calls; of the runs that it launches it keeps what a list shows."""
 
     def __init__(self, answers: Answers) -> None:
-        self._prepared = {call.encode(): _whole(*answer) for call, answer in answers.items()}
-        self._launch = {
-            call: (answers[call.decode()][1]).encode() for call in self._prepared if b":l" in call
+        self._prepared = {
+            call.encode(): _whole(status, text.encode()) for call, (status, text) in answers.items()
         }
-        self._summary = answers[RUNS.decode()][1].encode()
-        self._runs: list[tuple[bytes, bytes, bytes]] = []
+        self._launch = {
+            call.encode(): _template(text) for call, (_, text) in answers.items() if ":l" in call
+        }
+        self._summary = _template(answers[RUNS.decode()][1])
+        self._runs: list[dict[bytes, bytes]] = []
         self._numbers = itertools.count()
 
     def answer(self, line: bytes, body: bytes) -> bytes:
@@ -62,9 +64,10 @@ class Service:
         if template is not None:
             given = json.loads(body)
             text = given.get("description", "").encode()
-            run = (b"trn.%032x" % next(self._numbers), given["name"].encode(), text)
+            run = {b"ID": b"trn.%032x" % next(self._numbers), b"TEXT": text}
+            run[b"NAME"] = given["name"].encode()
             self._runs.append(run)
-            return _whole(201, _filled(template, run).decode())
+            return _whole(201, template % run)
         if call == RUNS:
             return self._list(query)
         return self._prepared[call]
@@ -73,17 +76,18 @@ class Service:
         found = _page(query)
         size, start = (int(found[1]), int(found[2] or 0)) if found else (10, 0)
         newest_first = self._runs[::-1][start : start + size]
-        items = b",".join(_filled(self._summary, run) for run in newest_first)
+        items = b",".join([self._summary % run for run in newest_first])
         more = b"%d" % (start + size) if start + size < len(self._runs) else b""
-        return _whole(200, (b'{"items":[%b],"nextPageToken":"%b"}' % (items, more)).decode())
+        return _whole(200, b'{"items":[%b],"nextPageToken":"%b"}' % (items, more))
 
 
-def _filled(template: bytes, run: tuple[bytes, bytes, bytes]) -> bytes:
-    return template.replace(b"ID", run[0]).replace(b"NAME", run[1]).replace(b"TEXT", run[2])
+def _template(text: str) -> bytes:
+    """Return what is filled in by ``%`` and a dict."""
+    return re.sub(rb"(ID|NAME|TEXT)", rb"%(\1)b", text.encode().replace(b"%", b"%%"))
 
 
-def _whole(status: int, body: str) -> bytes:
-    return (HEAD.format(status, len(body.encode())) + body).encode()
+def _whole(status: int, body: bytes) -> bytes:
+    return HEAD.format(status, len(body)).encode() + body
 
 
 def _main() -> None:

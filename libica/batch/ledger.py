@@ -210,6 +210,11 @@ class Ledger:
                 self._move(row, State.WRITTEN)
             self.changed.notify_all()
 
+    @property
+    def ready(self) -> int:
+        """How many launches are written down and not sent."""
+        return len(self._ready)
+
     def low(self, most: int) -> bool:
         """Whether more should be written: at most so many are ready, and more can be."""
         with self.changed:

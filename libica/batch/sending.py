@@ -99,8 +99,8 @@ class Sender:
                 if wait > 0:
                     ledger.changed.wait(wait)
                 elif (taken := ledger.take()) is not None:
-                    if ledger.low(self._block // 2):
-                        ledger.changed.notify_all()
+                    if ledger.ready == self._block // 2:
+                        ledger.changed.notify_all()  # for more to be written down
                     return taken
                 else:
                     ledger.changed.wait()

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from libica.batch import BatchError, JournalError, Report, launch_all
-from libica.openapi import libtes
 
 from ..conftest import TOKEN
 from ..helpers import ROOT

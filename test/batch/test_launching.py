@@ -298,7 +298,7 @@ def test_what_is_tried_again_is_not_for_the_client_to_decide(service: Service) -
 
 def test_a_refused_token_stops_the_batch(service: Service) -> None:
     service.before = on(range(5, 6), is_launch, refuse(401))
-    with pytest.raises(BatchError, match="stopped: POST .* 401") as caught:
+    with pytest.raises(BatchError, match=r"stopped: POST .* 401") as caught:
         launch(service, 100, concurrency=1)
     report = caught.value.report
     assert isinstance(caught.value.__cause__, libtes.ApiException)
@@ -366,7 +366,7 @@ def test_the_fate_of_a_row_is_its_own(service: Service, status: int) -> None:
 
 def test_20_rows_in_a_row_that_are_forbidden_stop_the_batch(service: Service) -> None:
     service.before = on(range(5, 100), is_launch, refuse(403))
-    with pytest.raises(BatchError, match="stopped: POST .* 403") as caught:
+    with pytest.raises(BatchError, match=r"stopped: POST .* 403") as caught:
         launch(service, 100, concurrency=1)
     assert caught.value.report.summary() == {"Pending": 5, "Not launched": 95}
     assert len(service.launches) == 25

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from libica.batch import BatchWarning, Report, calling, launch_all, wait_all
+from libica.batch import Report, calling, launch_all
 from libica.openapi import libtes
 
 from .service import cohort
