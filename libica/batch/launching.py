@@ -204,10 +204,9 @@ def _choose(
 ) -> list[Launch]:
     """Return the launches to try again, as they are before that."""
     history.tell_unsure()
-    launches = [history.launches[name] for name in names]
-    Watch(api_client, [each for each in launches if each.run_id]).look_at_all()
+    Watch(api_client, history.launches.values()).look_at_all()
     chosen = []
-    for launch in launches:
+    for launch in (history.launches[name] for name in names):
         if launch.outcome not in wanted:
             continue
         if launch.run_id is not None:

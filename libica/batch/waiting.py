@@ -49,7 +49,7 @@ CONCURRENCY = 16  # calls at once, where runs are looked at one by one
 ONCE = 10.0  # seconds for the one look of a timeout of 0
 
 _EXIT_STATUS = re.compile(
-    r"\bexit(?:ed)?(?: with)?(?: status| code)?\W{1,3}(-?\d+)\b", re.IGNORECASE
+    r"\bexit(?:ed)?(?: with)? ?(?:status|code)\W{1,3}?(-?\d+)\b", re.IGNORECASE
 )
 
 

@@ -6,17 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from libica.batch import BatchError, JournalError, Report, launch_all
+from libica.batch import BatchError, JournalError, Report, calling, journal, launch_all, wait_all
+from libica.batch.journal import Journal
+from libica.batch.plan import Plan
 
 from ..conftest import TOKEN
 from ..helpers import ROOT
 from ..server import Asked
 from ..small_tes import SmallTes
+from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -334,3 +339,155 @@ def test_a_disk_that_is_full_stops_the_batch(
         launch(service, path)
     assert caught.value.report.summary() == {"Not launched": 5}
     assert not service.launches
+
+
+def test_a_disk_that_is_full_on_the_way_stops_the_batch_with_the_report(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = Journal.flush
+
+    def full(journal: Journal) -> None:
+        if len(service.launches) >= 20:
+            journal._failed = True
+            raise OSError(28, "No space left on device")
+        flush(journal)
+
+    monkeypatch.setattr(Journal, "flush", full)
+    with pytest.raises(BatchError, match="No space left") as caught:
+        launch(service, path, 300, concurrency=4)
+    report = caught.value.report
+    assert set(report.run_ids) == set(service.runs)
+    assert 20 <= len(report.run_ids) < 300
+    monkeypatch.undo()
+    monkeypatch.setattr(calling, "WAITS", HASTY)
+    check(service, launch(service, path, 300))
+
+
+def test_a_disk_that_is_full_from_the_start_is_a_batch_error(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BatchError, match="No space left") as caught:
+        launch(service, path)
+    assert caught.value.report.summary() == {"Not launched": 5}
+    assert not service.launches
+
+
+def test_locks_that_do_nothing_are_noticed(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_take_lock", lambda _: None)
+    with pytest.raises(JournalError, match=r"locks of the file system of .* do nothing"):
+        launch(service, path)
+    assert not service.launches
+
+
+def test_locks_that_are_not_supported_are_refused(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(journal, "_take_lock", unsupported)
+    with pytest.raises(JournalError, match=r"has no locks .*keep the journal on a local disk"):
+        launch(service, path)
+
+
+def test_two_calls_whose_locks_hold_on_their_own_machines_only_stop_each_other(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_lock", lambda *_: None)
+    service.before = lambda asked: time.sleep(0.002)  # type: ignore[func-returns-value]
+
+    def work() -> str:
+        try:
+            return repr(launch(service, path, 300, concurrency=4))
+        except (BatchError, JournalError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as threads:
+        told = [each.result() for each in [threads.submit(work) for _ in range(2)]]
+    names = list(service.runs.values())
+    assert len(names) == len(set(names))
+    assert sum("cohort.jsonl" in each for each in told) >= 1
+
+
+# Journals of format 1, which had no marks
+
+
+def first_format(service: Service, path: Path, launches: int) -> None:
+    """Write the journal of a batch that was killed after it had launched all but the last two."""
+    with Plan(service.client, cohort(launches), ["sample", "url"]) as plan:
+        lines: list[dict[str, Any]] = [
+            {
+                "journal": "libica.batch",
+                "format": 1,
+                "task": service.ids[0],
+                "version": service.ids[1],
+                "salt": "00" * 16,
+            }
+        ]
+        digest = journal._digest
+        lines += [
+            {"plan": name, "digest": digest(plan, row, "00" * 16)}
+            for row, name in enumerate(plan.names)
+        ]
+        lines += [{"planned": launches}, {"began": None}]
+        lines += [{"send": name} for name in plan.names]
+        created = "2021-03-08T04:05:54+00:00"
+        for name in plan.names[:-2]:
+            (run_id,) = service.add_runs([name])
+            told = {"name": name, "attempts": 1, "status": "Pending", "created": created}
+            lines.append({"run": run_id, **told})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_journal_of_format_1_goes_on_by_names(service: Service, path: Path) -> None:
+    first_format(service, path, 5)
+    assert Report.from_journal(path).summary() == {"Pending": 3, "Unsure": 2}
+    report = launch(service, path)
+    # Nothing was left to be launched, which could prove that a list is fresh.
+    assert report.summary() == {"Pending": 3, "Unsure": 2}
+    assert report.batch is None
+    assert not service.launches
+
+
+def test_a_run_by_the_name_of_a_launch_in_doubt_of_format_1_is_not_adopted(
+    service: Service, path: Path
+) -> None:
+    first_format(service, path, 5)
+    (run_id,) = service.add_runs(["s4"])
+    report = launch(service, path)
+    assert report.summary() == {"Pending": 3, "Unsure": 2}
+    assert f"its run may be {run_id}" in str(report[4].error)
+
+
+def test_a_journal_of_a_later_format_is_refused(service: Service, path: Path) -> None:
+    launch(service, path)
+    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 3', 1))
+    with pytest.raises(JournalError, match="has format 3: a later version"):
+        launch(service, path)
+
+
+# Without a service
+
+
+def test_a_report_is_read_from_a_journal_alone(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    told = Report.from_journal(path)
+    assert told.run_ids == list(service.runs)
+    assert told.summary() == {"Pending": 3, "Not launched": 2}
+    service.set_status(service.runs)
+    waited = wait_all(service.client, told, timeout=0)
+    assert waited.summary() == {"Completed": 3, "Not launched": 2}
+
+
+def test_a_report_of_no_journal_is_an_error(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Report.from_journal(path)
+    path.write_text("name,sample\n")
+    with pytest.raises(JournalError, match="is no journal"):
+        Report.from_journal(path)

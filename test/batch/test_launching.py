@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.batch import BatchError, BatchInterrupt, Report, calling, finding, launch_all
+from libica.batch import BatchError, BatchInterrupt, Report, calling, finding, launch_all, launching
 from libica.openapi import libtes
 from libica.openapi.libtes.rest import retry_after
 
@@ -69,9 +69,47 @@ def test_no_more_calls_are_under_way_than_allowed(service: Service, concurrency:
     assert service.most_under_way == concurrency
 
 
-def test_a_concurrency_of_none_is_an_error(service: Service) -> None:
-    with pytest.raises(libtes.ApiValueError, match="concurrency must be 1 or more"):
-        launch(service, 1, concurrency=0)
+@pytest.mark.parametrize("option", ["concurrency", "max_in_flight"])
+def test_a_number_below_1_is_an_error(service: Service, option: str) -> None:
+    with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
+        launch(service, 1, **{option: 0})
+
+
+@pytest.mark.usefixtures("hasty")
+def test_no_more_runs_are_under_way_than_allowed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
+    under_way: list[int] = []
+
+    def open_runs() -> list[str]:
+        things = service.tes._things
+        return [each for each in service.runs if things[each]["status"] == "Pending"]
+
+    def before(asked: Asked) -> None:
+        if is_launch(asked):
+            under_way.append(len(open_runs()) + service.under_way)
+        else:
+            service.set_status(open_runs()[:2])
+
+    service.before = before  # type: ignore[assignment]
+    check(service, launch(service, 30, max_in_flight=4))
+    assert max(under_way) == 4
+
+
+def test_runs_of_an_earlier_call_count_among_those_under_way(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
+    service.before = on(range(3, 4), is_launch, refuse(401))
+    with pytest.raises(BatchError):
+        launch(service, 5, concurrency=1, journal=tmp_path / "journal")
+    first = list(service.runs)
+    service.before = on(EVER[3:], is_list, lambda _: service.set_status(first))
+    launch(service, 5, journal=tmp_path / "journal", max_in_flight=1, concurrency=4)
+    lists = [number for number, each in enumerate(service.asked) if is_list(each)]
+    fourth = [number for number, each in enumerate(service.asked) if is_launch(each)][4]
+    assert lists[3] < fourth
 
 
 def test_the_calls_are_made_as_the_given_client_would(service: Service) -> None:
