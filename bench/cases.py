@@ -43,7 +43,6 @@ def _hex() -> str:
 
 TASK = f"tdn.{_hex()}"
 VERSION = f"tvn.{_hex()}"
-RUN = f"trn.{_hex()}"
 
 
 def _common(kind: str, identity: str, path: str) -> dict[str, Any]:
@@ -165,16 +164,17 @@ ARGUMENTS = {
 PAGE_PATH = f"/v1/tasks/{TASK}/versions"
 VERSION_PATH = f"{PAGE_PATH}/{VERSION}"
 _VERSION = {**_summary(VERSION), "execution": _execution()}
-_RUN = {
-    **_common("taskrun", RUN, "runs"),
-    "name": "index-bam",
+_RUN_SUMMARY = {
+    **_common("taskrun", "ID", "runs"),
+    "name": "NAME",
+    "description": "TEXT",
     "status": "Pending",
     "typeOfResource": "standardHiCpu",
     "sizeOfResource": "medium",
     "tierOfResource": "standard",
-    "execution": _execution(),
     "taskVersionSummary": _summary(VERSION),
 }
+_RUN = {**_RUN_SUMMARY, "execution": _execution()}
 _PAGE = {
     "items": [_summary(f"tvn.{_hex()}") for _ in range(ITEMS)],
     "itemCount": ITEMS,
@@ -187,7 +187,7 @@ ANSWERS = {
     f"POST {VERSION_PATH}:launch": (201, json.dumps(_RUN)),
     f"POST {PAGE_PATH}": (201, json.dumps(_VERSION)),
     f"GET {PAGE_PATH}": (200, json.dumps(_PAGE)),
-    "GET /v1/tasks/runs": (200, json.dumps({"items": []})),
+    "GET /v1/tasks/runs": (200, json.dumps(_RUN_SUMMARY)),
 }
 
 

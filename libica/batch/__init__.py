@@ -9,8 +9,11 @@ TYPE_CHECKING = False  # type checkers take it for true; importing typing would 
 
 if TYPE_CHECKING:
     from .calling import BatchError as BatchError
+    from .calling import BatchInterrupt as BatchInterrupt
+    from .calling import BatchWarning as BatchWarning
     from .journal import JournalError as JournalError
     from .launching import launch_all as launch_all
+    from .launching import relaunch as relaunch
     from .placeholder import placeholders as placeholders
     from .plan import LaunchesError as LaunchesError
     from .report import Launch as Launch
@@ -22,13 +25,13 @@ if TYPE_CHECKING:
     from .waiting import wait_all as wait_all
 else:
     _MODULES = {
-        "BatchError": "calling",
+        **dict.fromkeys(("BatchError", "BatchInterrupt", "BatchWarning"), "calling"),
         "JournalError": "journal",
         "Launch": "report",
         "LaunchesError": "plan",
         "Report": "report",
         **dict.fromkeys(("abort_all", "duration", "is_finished", "wait", "wait_all"), "waiting"),
-        "launch_all": "launching",
+        **dict.fromkeys(("launch_all", "relaunch"), "launching"),
         "placeholders": "placeholder",
     }
     __getattr__, __dir__, __all__ = lazy(__name__, _MODULES)

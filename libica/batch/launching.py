@@ -5,51 +5,38 @@ from __future__ import annotations
 import copy
 import json
 import os
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
 from time import monotonic
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from libica.openapi.libtes import (
     ApiClient,
     ApiException,
     ApiValueError,
     TaskRunsApi,
-    TaskRunSummary,
+    TaskVersion,
     TaskVersionsApi,
-    TlsException,
 )
-from libica.openapi.libtes.confidential import MASK, redact
 
-from .calling import PATIENCE, AnyRun, BatchError, Pace, note, passes
-from .finding import find_runs
-from .journal import Journal
+from . import calling
+from ._client import redact
+from .calling import BatchError, BatchInterrupt, BatchWarning, passes
+from .finding import Audit, Finder
+from .journal import History, Journal, JournalError, changed_rows, next_try
+from .ledger import NOT_SENT, Ledger
+from .mark import LONGEST_DESCRIPTION, LONGEST_MARK, has_room
 from .placeholder import placeholders
-from .plan import Launches, Plan
+from .plan import Launches, LaunchesError, Plan
 from .progress import Bar, Progress, bar
-from .report import NOT_LAUNCHED, UNSURE, Launch, Report
+from .report import FINISHED, Launch, Report
+from .sending import Sender
+from .tables import Problem
+from .waiting import GROWTH, POLL, Watch
 
-LOOKS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each look for a run whose launch had no answer.
-
-It may still be on its way: together they are longer than gateways let a call take.
-"""
-
-SENDS = 10
-"""How often a launch is sent that is not found, before it is given up."""
-
-AHEAD = 8
-"""How many launches a thread are written to the journal at once."""
-
-GRACE = 5.0
-"""Seconds that calls under way get to end after Ctrl-C."""
-
-_TICK = 0.1  # seconds between two looks at how far the threads are
+RELAUNCHED = ("Failed", "TimedOut")
+MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by their names"
 
 
 def launch_all(
@@ -62,6 +49,8 @@ def launch_all(
     journal: Union[str, os.PathLike[str], None] = None,
     progress: Progress = None,
     stop_on_error: bool = False,
+    mark: bool = True,
+    max_in_flight: Optional[int] = None,
     name_column: Optional[str] = None,
     ignore_columns: Iterable[str] = (),
     allow_empty: bool = False,
@@ -70,8 +59,10 @@ def launch_all(
     """Launch a version many times: each launch becomes one run and no more.
 
     All launches are checked before the first is sent: each needs a name of its own and an
-    argument for each placeholder. A launch whose answer never came is looked for by its name
-    among the runs made since; it is sent again only if it is not there.
+    argument for each placeholder. A launch that had no response is looked for in the lists of
+    runs, by its mark. It is sent again only if a list that is proven to be complete and fresh
+    does not show it; where there is no such proof it is reported as unsure. When all is launched,
+    the runs are listed once more, and launches with several runs are reported.
 
     With a journal the same call goes on where the last one was, however that ended: what has a
     run is not launched again. Refused launches are sent again. The journal holds no arguments.
@@ -91,6 +82,11 @@ def launch_all(
             function to call with how many are done and how many there are.
         stop_on_error: Whether to launch nothing more after a launch was refused. Default: go on;
             the report tells which were refused, and why.
+        mark: Whether each run's description ends with a mark of its launch, by which it is
+            recognised. Default true. Without, runs are recognised by their names, and launching
+            begins with one run that a list has to show before the others are launched.
+        max_in_flight: How many runs may be under way at once, launched and not ended. Default:
+            any number.
         name_column: The column of a table that has the names of the runs. Default: `name`, in
             any casing, or the index of a pandas frame if that holds strings.
         ignore_columns: Columns of a table that are not arguments. Default: none; a column that
@@ -102,20 +98,23 @@ def launch_all(
     Returns:
         What became of each launch, in the order given.
 
+    Warns:
+        BatchWarning: Launches have more than one run, or runs that the service lost.
+
     Raises:
-        LaunchesError: Launches do not go with the version; it names all of them.
-        ApiTypeError: `launches` holds no launches, or `ignore_columns` is no list.
+        LaunchesError: Launches do not fit the version; it names all of them.
+        ApiTypeError: `launches` holds no launches, or `ignore_columns` is not a list.
         ApiValueError: The table cannot be read, or has no column for the names.
         ModuleNotFoundError: The table is an .xlsx file, and openpyxl is not installed
             (``pip install 'libica-libtes[excel]'``).
         JournalError: The journal is that of another batch, or is in use.
-        ApiException: The version or the list of runs could not be got; nothing was launched.
-        BatchError: The batch was stopped, because the token was refused, the service did not
-            answer for ten minutes, the journal could not be written, or a launch was refused and
-            `stop_on_error` set. It has the report.
+        ApiException: The version could not be got; nothing was launched.
+        BatchError: The batch was stopped, because the token was refused, 20 launches in a row
+            were forbidden (403), the service did not respond for ten minutes, the journal could
+            not be written, or a launch was refused and `stop_on_error` set. It has the report.
+        BatchInterrupt: Ctrl-C. A `KeyboardInterrupt` that has the report.
     """
-    if concurrency < 1:
-        raise ApiValueError(f"concurrency must be 1 or more, not {concurrency}")
+    _check(concurrency=concurrency, max_in_flight=max_in_flight)
     version = TaskVersionsApi(api_client).get_task_version(task_id, version_id)
     with ExitStack() as stack:
         plan = stack.enter_context(
@@ -128,307 +127,326 @@ def launch_all(
                 allow_empty=allow_empty,
             )
         )
+        if mark:
+            _check_room(plan, version)
         if dry_run:
             return Report(Launch(name, error="not sent: dry run") for name in plan.names)
-        record = stack.enter_context(Journal(journal, task_id, version_id, plan))
-        record.session(_newest_run(api_client))
+        record = stack.enter_context(Journal(journal))
+        try:
+            history = record.begin(task_id, version_id, plan, mark=mark, table=plan.table)
+        except OSError as error:
+            report = Report(Launch(name, error=NOT_SENT) for name in plan.names)
+            raise _stopped(error, report) from error
+        rows = [history.launches[name] for name in plan.names]
+        ledger = Ledger(rows, history, record, plan.request, max_in_flight)
         client = stack.enter_context(_once(api_client, concurrency))
-        launching = _Launching(client, (task_id, version_id), plan, record, stop_on_error)
-        return launching.run(concurrency, stack.enter_context(bar(progress, len(plan), "Launches")))
+        batch = _Batch(client, api_client, ledger, record, version, plan.request, stop_on_error)
+        shown = stack.enter_context(bar(progress, len(rows), "Launches"))
+        batch.run((task_id, version_id), concurrency, shown)
+        return batch.report(ledger.rows)
 
 
-@dataclass
-class _Doubt:
-    """A launch that may have made a run."""
+def relaunch(
+    api_client: ApiClient,
+    journal: Union[str, os.PathLike[str]],
+    launches: Optional[Launches] = None,
+    status: Union[str, Iterable[str]] = RELAUNCHED,
+    *,
+    concurrency: int = 16,
+    progress: Progress = None,
+    stop_on_error: bool = False,
+    max_in_flight: Optional[int] = None,
+) -> Report:
+    """Launch some launches of a batch again: those whose runs failed, unless you say otherwise.
 
-    due: float  # when to look for it
-    why: str
-    looks: int = 0
+    Each is a next try of the same launch, with a mark and a run of its own, in the same journal.
+    The tries before are in the report: see `Launch.earlier` and `Report.tries`.
+
+    Args:
+        api_client: How the service is called.
+        journal: The journal of the batch; it tells the task and the version.
+        launches: The launches again, all or some of them, as `launch_all` takes them: the journal
+            holds no arguments. Default: the table that the journal was begun with.
+        status: Which launches are tried again: those whose last try has one of these outcomes, as
+            `Report.summary` counts them. Default ``("Failed", "TimedOut")``. With ``"Unsure"`` a
+            launch may get a second run: look for its run first.
+        concurrency: As for `launch_all`.
+        progress: As for `launch_all`.
+        stop_on_error: As for `launch_all`.
+        max_in_flight: As for `launch_all`.
+
+    Returns:
+        What became of all launches of the batch, in the order of the journal.
+
+    Warns:
+        BatchWarning: As `launch_all`.
+
+    Raises:
+        JournalError: It is no journal or in use, or the launches differ from those that it was
+            begun with.
+        ApiValueError: The journal was not begun with a table, and no launches are given.
+        ApiException: The version, or how the runs are, could not be got; nothing was launched.
+        BatchError: As for `launch_all`.
+        BatchInterrupt: As for `launch_all`.
+    """
+    _check(concurrency=concurrency, max_in_flight=max_in_flight)
+    with ExitStack() as stack:
+        record = stack.enter_context(Journal(journal))
+        history = record.history
+        if history is None:
+            raise JournalError(f"{os.fspath(journal)} tells of no launches")
+        ids = history.head["task"], history.head["version"]
+        options = dict(history.head.get("table") or {})
+        path = options.pop("path", None)
+        source = path if launches is None else launches
+        if source is None:
+            raise ApiValueError("give `launches`: the journal was not begun with a table")
+        version = TaskVersionsApi(api_client).get_task_version(*ids)
+        plan = stack.enter_context(Plan(api_client, source, placeholders(version), **options))
+        record.refuse(changed_rows(history, plan))
+        if history.batch is not None:
+            _check_room(plan, version)
+        wanted = {status} if isinstance(status, str) else set(status)
+        try:
+            chosen = _choose(api_client, history, plan.names, wanted, record)
+            record.go_on()
+        except OSError as error:
+            raise _stopped(error, Report(history.launches.values())) from error
+        numbers = {name: row for row, name in enumerate(plan.names)}
+        plan_rows = [numbers[each.name] for each in chosen]
+
+        def request(row: int) -> bytes:
+            return plan.request(plan_rows[row])
+
+        ledger = Ledger(chosen, history, record, request, max_in_flight)
+        client = stack.enter_context(_once(api_client, concurrency))
+        batch = _Batch(client, api_client, ledger, record, version, request, stop_on_error)
+        batch.everything = list(history.launches.values())
+        shown = stack.enter_context(bar(progress, len(chosen), "Launches"))
+        batch.run(ids, concurrency, shown)
+        return batch.report(batch.everything)
 
 
-class _Launching:
-    """A batch under way: threads send, the thread that called looks for what had no answer."""
+def _choose(
+    api_client: ApiClient, history: History, names: Iterable[str], wanted: set[str], record: Journal
+) -> list[Launch]:
+    """Return the launches to try again, as they are before that."""
+    history.tell_unsure()
+    Watch(api_client, history.launches.values()).look_at_all()
+    chosen = []
+    for launch in (history.launches[name] for name in names):
+        if launch.outcome not in wanted:
+            continue
+        if launch.run_id is not None:
+            record.has_run(launch)  # with its status of now
+        if launch.run_id is not None or launch.name in history.open:
+            launch = history.launches[launch.name] = next_try(launch)
+            history.open.discard(launch.name)
+        chosen.append(launch)
+    return chosen
+
+
+class _Batch:
+    """A batch under way: threads send, the thread that called looks for what had no response.
+
+    Attributes:
+        everything: The launches of the report.
+    """
 
     def __init__(
         self,
         client: ApiClient,
-        ids: tuple[str, str],
-        plan: Plan,
+        given: ApiClient,
+        ledger: Ledger,
         journal: Journal,
+        version: TaskVersion,
+        request: Callable[[int], bytes],
         stop_on_error: bool,
     ) -> None:
-        self._versions = TaskVersionsApi(client)
-        self._runs = TaskRunsApi(client)
-        self._ids = ids
-        self._plan = plan
+        self.everything: Sequence[Launch] = ledger.rows
+        self._client = client
+        self._given = given
+        self._ledger = ledger
         self._journal = journal
+        self._version = version
+        self._request = request
         self._stop_on_error = stop_on_error
-        self._rows = [
-            journal.launched.get(name) or Launch(name, attempts=journal.sent.get(name, 0))
-            for name in plan.names
-        ]
-        now = monotonic()
-        self._doubts = {
-            row: _Doubt(now, "an earlier call was ended before the answer came")
-            for row, launch in enumerate(self._rows)
-            if launch.name in journal.doubtful
-        }
-        self._ready: deque[int] = deque()  # to be sent; the journal knows that they are
-        self._missed: dict[int, int] = {}  # how often a launch was looked for and not found
-        self._left = sum(launch.run_id is None for launch in self._rows)
-        self._told = 0  # how many are done
-        self._ends: Counter[str] = Counter()  # how many came to which outcome
-        # A launch whose run a look must show too, if it looks as it should.
-        self._witness = next((each for each in reversed(self._rows) if each.run_id), None)
-        self._changed = threading.Condition()
-        self._stopped: Optional[BaseException] = None
-        self._threads: list[threading.Thread] = []
-        self._block = 0  # how many launches are written down at once
-        self._pace = Pace()
-        self._looking = Pace()
+        self._resumed = journal.resumed
+        self._notes: list[str] = []
+        self._told = 0
+        self._watch = Watch(given, [])
+        self._interval = POLL[0]
+        self._watch_at = 0.0
 
-    def run(self, concurrency: int, shown: Bar) -> Report:
-        """Launch what has no run yet."""
-        workers = min(concurrency, self._left)
-        self._block = AHEAD * workers
-        self._threads = [
-            threading.Thread(target=self._guard, args=(work,), name="libica-batch", daemon=True)
-            for work in [self._prepare, *[self._work] * workers]
-        ]
+    def run(self, ids: tuple[str, str], concurrency: int, shown: Bar) -> None:
+        """Launch what has no run yet, and see to it that each launch has no more than one."""
+        ledger, waits = self._ledger, calling.WAITS
+        runs = TaskRunsApi(self._client)
+        versions = TaskVersionsApi(self._client)
+        sender = Sender(
+            ledger,
+            self._journal.sync,
+            lambda body: versions.launch_task_run(*ids, body=body),
+            self._version.description,
+            self._stop_on_error,
+        )
+        finder = Finder(ledger, runs, ids[1], self._text)
+        had_work = not ledger.ended
         try:
-            for each in self._threads:
-                each.start()
-            while not self._tell(shown):
-                self._look()
-            self._join(threading.TIMEOUT_MAX)
-            self._look(last=True)
-        except OSError as error:  # the journal cannot be written
-            self._stop(error)
+            if self._resumed and had_work:
+                self._take_stock(runs, finder)
+            sender.start(concurrency)
+            while not self._tell(shown, waits.tick):
+                finder.look()
+                self._look_for_room()
+            sender.join()
+            finder.look_last()
+            ledger.close()
+            if had_work and ledger.stopped is None:
+                self._audit(runs, finder)
+                ledger.flush()
+        except KeyboardInterrupt as error:
+            ledger.stop(error)
+        except (OSError, JournalError) as error:  # the journal cannot be written
+            ledger.stop(error)
         except BaseException as error:
-            self._stop(error)
+            ledger.stop(error)
+            self._end(sender)
             raise
-        finally:
-            self._join(GRACE)
-            with self._changed, suppress(OSError):
-                unsent = [self._rows[row] for row in self._ready if row not in self._missed]
-                self._journal.has_none(unsent)
-        return self._report()
+        self._end(sender)
 
-    def _tell(self, shown: Bar) -> bool:
+    def report(self, launches: Sequence[Launch]) -> Report:
+        """Return what became of the launches, or raise what stopped the batch."""
+        ledger = self._ledger
+        batch = ledger.batch
+        if ledger.names_decide and batch is not None:
+            batch = None
+            self._notes.insert(0, MARKS_LOST)
+        report = Report(launches, batch=batch, notes=self._notes, api_client=self._given)
+        _warn(report)
+        error = ledger.stopped
+        if isinstance(error, KeyboardInterrupt):
+            raise BatchInterrupt(report) from error
+        if error is not None:
+            raise _stopped(error, report) from error
+        return report
+
+    def _end(self, sender: Sender) -> None:
+        """Give the calls under way some time, and leave the ledger as it can be gone on with."""
+        if self._ledger.stopped is not None:
+            sender.join(calling.WAITS.grace)
+            try:
+                self._ledger.close()
+            except (OSError, JournalError) as error:
+                self._ledger.stop(error)
+
+    def _tell(self, shown: Bar, seconds: float) -> bool:
         """Wait a little, and tell how many are done; returns whether the batch has ended."""
-        with self._changed:
-            ended = self._changed.wait_for(self._has_ended, _TICK)
-            new = len(self._rows) - self._left - self._told
+        ledger = self._ledger
+        with ledger.changed:
+            ended = ledger.changed.wait_for(lambda: ledger.ended, seconds)
+            new = len(ledger.rows) - ledger.left - self._told
             self._told += new
-            failed, unsure = self._ends[NOT_LAUNCHED], self._ends[UNSURE] + len(self._doubts)
-        self._journal.flush()
+            failed, unsure = ledger.refused, ledger.unsure
+            ledger.flush()
         shown.update(new, failed=failed, unsure=unsure)
         return ended
 
-    def _join(self, seconds: float) -> None:
-        until = monotonic() + seconds
-        for each in self._threads:
-            each.join(max(0.0, until - monotonic()))
+    def _text(self, row: int) -> Optional[str]:
+        """Return the description that a launch has without its mark."""
+        with self._ledger.changed:
+            return _description(self._request(row), self._version)
 
-    def _report(self) -> Report:
-        for row, launch in enumerate(self._rows):
-            if row in self._doubts:
-                launch.error = f"unsure: {self._doubts[row].why}"
-            elif launch.run_id is None and launch.error is None:
-                launch.error = "not sent: the batch was stopped"
-        report = Report(self._rows)
-        if self._stopped is not None:
-            why = redact(str(self._stopped))
-            raise BatchError(f"the batch was stopped: {why}", report) from self._stopped
-        return report
-
-    def _has_ended(self) -> bool:
-        return not self._left or self._stopped is not None
-
-    def _is_low(self) -> bool:
-        return len(self._ready) <= self._block // 2 or self._has_ended()
-
-    def _stop(self, error: BaseException) -> None:
-        with self._changed:
-            self._stopped = self._stopped or error
-            self._changed.notify_all()
-
-    def _guard(self, work: Callable[[], object]) -> None:
+    def _look_for_room(self) -> None:
+        """See which runs have ended, where no more may be under way."""
+        ledger = self._ledger
+        if not ledger.full or monotonic() < self._watch_at:
+            return
+        with ledger.changed:
+            self._watch.add(
+                each for each in ledger.rows if each.run_id and each.status not in FINISHED
+            )
+        before = len(self._watch.open)
         try:
-            work()
-        except BaseException as error:  # a thread has nobody else to tell
-            self._stop(error)
+            self._watch.look()
+        except ApiException as error:
+            if not passes(error):
+                ledger.stop(error)
+        ended = before - len(self._watch.open)
+        ledger.finished(ended)
+        self._interval = POLL[0] if ended else min(POLL[1], self._interval * GROWTH)
+        self._watch_at = monotonic() + self._interval
 
-    def _prepare(self) -> None:
-        """Write down that launches are sent, somewhat ahead: nobody waits for the disk then."""
-        fresh = iter(
-            [
-                row
-                for row, launch in enumerate(self._rows)
-                if launch.run_id is None and launch.name not in self._journal.doubtful
-            ]
+    def _take_stock(self, runs: TaskRunsApi, finder: Finder) -> None:
+        """Adopt the runs that a list shows by their marks, even if the journal has lost them."""
+        audit = Audit(runs, self._ledger.rows, self._ledger.batch)
+        with suppress(ApiException):
+            audit.once()
+            if audit.shown is not None:
+                finder.adopt(audit.shown)
+
+    def _audit(self, runs: TaskRunsApi, finder: Finder) -> None:
+        """List the runs once more, for doubles and losses."""
+        ledger = self._ledger
+        names = {}
+        if ledger.names_decide:
+            names = {each.name: row for row, each in enumerate(ledger.rows)}
+        audit = Audit(runs, ledger.rows, ledger.batch, names)
+        audit.make()
+        if audit.shown is not None:
+            if audit.shown.unmarked:
+                ledger.lose_marks()
+            finder.adopt(audit.shown)
+        self._notes += audit.notes
+
+
+def _warn(report: Report) -> None:
+    doubled, lost = len(report.doubled), len(report.lost)
+    found = []
+    if doubled:
+        found.append(
+            f"{doubled:,} launches have more than one run: see report.doubled, and "
+            "report.abort_doubles()"
         )
-        while rows := list(islice(fresh, self._block)):
-            self._journal.sending([self._rows[row].name for row in rows])
-            with self._changed:
-                self._ready.extend(rows)
-                self._changed.notify_all()
-                self._changed.wait_for(self._is_low)
-                if self._has_ended():
-                    return
-
-    def _work(self) -> None:
-        while (taken := self._take()) is not None:
-            self._send(*taken)
-
-    def _take(self) -> Optional[tuple[int, bytes]]:
-        """Wait for a launch to send; none when all is done."""
-        with self._changed:
-            while not self._has_ended():
-                wait = self._pace.wait()
-                if wait > 0:
-                    self._changed.wait(wait)
-                elif self._ready:
-                    row = self._ready.popleft()
-                    if len(self._ready) == self._block // 2:
-                        self._changed.notify_all()
-                    return row, self._plan.request(row)
-                else:
-                    self._changed.wait()
-        return None
-
-    def _send(self, row: int, request: bytes) -> None:
-        launch = self._rows[row]
-        body = json.loads(request)
-        launch.attempts += 1
-        try:
-            run = self._versions.launch_task_run(*self._ids, body=body)
-        except ApiException as error:
-            with self._changed:
-                self._failed(row, error, _why(error, body))
-        else:
-            with self._changed:
-                if run.id is None:
-                    self._doubt(row, "the answer has no id")
-                else:
-                    self._has_run(launch, run)
-                    self._pace.answered()
-                    self._witness = launch
-
-    def _has_run(self, launch: Launch, run: AnyRun) -> None:
-        note(launch, run)
-        self._journal.has_run(launch)
-        self._settled(launch)
-
-    def _settled(self, launch: Launch) -> None:
-        self._ends[launch.outcome] += 1
-        self._left -= 1
-        if not self._left:
-            self._changed.notify_all()
-
-    def _doubt(self, row: int, why: str) -> None:
-        self._doubts[row] = _Doubt(monotonic() + LOOKS[0], why, looks=1)
-
-    def _failed(self, row: int, error: ApiException, why: str) -> None:
-        """Decide what becomes of a launch that failed, and of the others."""
-        if error.may_have_happened:
-            self._doubt(row, why)
-        elif passes(error, "POST"):
-            self._ready.append(row)
-        else:
-            self._refused(row, error, why)
-            return
-        self._pace.failed(error, len(self._threads))
-        if self._pace.waited > PATIENCE:
-            self._stop(error)
-
-    def _refused(self, row: int, error: ApiException, why: str) -> None:
-        self._pace.answered()
-        launch = self._rows[row]
-        launch.error = why
-        if row not in self._missed:
-            self._journal.has_none([launch])
-        self._settled(launch)
-        if self._stop_on_error or error.status in (401, 403) or isinstance(error, TlsException):
-            self._stop(error)
-
-    def _look(self, last: bool = False) -> None:
-        """Look for the launches that may have made a run."""
-        now = monotonic()
-        with self._changed:
-            due = [row for row, doubt in self._doubts.items() if last or doubt.due <= now]
-        if not due:
-            return
-        try:
-            names = [self._rows[row].name for row in due]
-            since = {name: self._journal.doubtful.get(name) for name in names}
-            found = find_runs(self._runs, self._ids[1], since, self._witness)
-        except ApiException as error:
-            with self._changed:
-                self._unseen(due, error)
-            return
-        self._looking.answered()
-        with self._changed:
-            for row in due:
-                runs = found.get(self._rows[row].name)
-                if runs:
-                    self._adopt(row, runs)
-                elif not last:
-                    self._not_there(row)
-
-    def _adopt(self, row: int, runs: Sequence[TaskRunSummary]) -> None:
-        del self._doubts[row]
-        self._has_run(self._rows[row], runs[-1])
-        if len(runs) > 1:
-            ids = ", ".join(str(run.id) for run in runs)
-            self._rows[row].error = f"{len(runs)} runs have this name: {ids}"
-
-    def _not_there(self, row: int) -> None:
-        doubt = self._doubts[row]
-        if doubt.looks < len(LOOKS):
-            doubt.due = monotonic() + LOOKS[doubt.looks]
-            doubt.looks += 1
-            return
-        del self._doubts[row]
-        self._missed[row] = self._missed.get(row, 0) + 1
-        if self._missed[row] < SENDS:
-            self._ready.append(row)
-            self._changed.notify()
-        else:
-            attempts = self._rows[row].attempts
-            self._rows[row].error = f"sent {attempts} times and not found: {doubt.why}"
-            self._settled(self._rows[row])
-
-    def _unseen(self, rows: Sequence[int], error: ApiException) -> None:
-        """Look again later; or say that nobody can tell, and send nothing again."""
-        self._looking.failed(error)
-        if error.status == 429:
-            self._pace.failed(error)
-        if passes(error) and self._stopped is None and self._looking.waited <= PATIENCE:
-            for row in rows:
-                self._doubts[row].due = monotonic() + self._looking.wait()
-            return
-        for row in rows:
-            del self._doubts[row]
-            self._rows[row].error = f"unsure: {redact(str(error))}"
-            self._settled(self._rows[row])
-        if error.status in (401, 403):
-            self._stop(error)
+    if lost:
+        found.append(f"the service lost the runs of {lost:,} launches: see report.lost")
+    if found:
+        warnings.warn("; ".join(found), BatchWarning, stacklevel=4)
 
 
-def _why(error: ApiException, body: Mapping[str, Any]) -> str:
-    """Say why a launch failed, without what may be secret in it."""
-    text: str = redact(str(error))
-    for name, value in body.get("arguments", {}).items():
-        if name.upper().startswith("SECURE_") and value:
-            text = text.replace(value, MASK)
+def _stopped(error: BaseException, report: Report) -> BatchError:
+    return BatchError(f"the batch was stopped: {redact(str(error))}", report)
+
+
+def _check(**numbers: Optional[int]) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ApiValueError(f"{name} must be 1 or more, not {number}")
+
+
+def _check_room(plan: Plan, version: TaskVersion) -> None:
+    """Refuse descriptions that leave no room for a mark."""
+    problems = []
+    for row, name in enumerate(plan.names):
+        text = _description(plan.request(row), version)
+        if not has_room(text):
+            most = LONGEST_DESCRIPTION - LONGEST_MARK
+            whose = "" if text is not version.description else " of the version"
+            problem = (
+                f"the description{whose} has {len(text or ''):,} characters, and more than "
+                f"{most:,} leave no room for the mark: give a shorter one, or pass mark=False"
+            )
+            problems.append(Problem(row + 1, name, problem))
+    if problems:
+        raise LaunchesError(problems)
+
+
+def _description(request: bytes, version: TaskVersion) -> Optional[str]:
+    """Return the description that a launch has without its mark."""
+    if b'"description"' not in request:
+        return version.description
+    text: Optional[str] = json.loads(request).get("description", version.description)
     return text
-
-
-def _newest_run(api_client: ApiClient) -> Optional[datetime]:
-    """Return when the newest run was made, by the clock of the service."""
-    page = TaskRunsApi(api_client).list_task_runs(sort="timeCreated desc", page_size=1)
-    return next((run.time_created for run in page.items or ()), None)
 
 
 def _once(api_client: ApiClient, concurrency: int) -> ApiClient:

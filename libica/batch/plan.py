@@ -90,7 +90,8 @@ class Plan:
 
     Attributes:
         names: The names of the runs, in the order given.
-        table: The path of the file that they were read from; none if they were not.
+        table: How the file that they were read from is read again: ``path`` and the options, in
+            words of JSON; ``None`` if they were not read from a file.
     """
 
     def __init__(
@@ -104,9 +105,16 @@ class Plan:
         allow_empty: bool = False,
     ) -> None:
         self.names: list[str] = []
-        self.table: Optional[str] = None
+        self.table: Optional[dict[str, Any]] = None
+        if not isinstance(ignore_columns, str):
+            ignore_columns = list(ignore_columns)
         if isinstance(launches, (str, os.PathLike)):
-            self.table = os.path.abspath(launches)
+            self.table = {
+                "path": os.path.abspath(os.fsdecode(launches)),
+                "name_column": name_column,
+                "ignore_columns": ignore_columns,
+                "allow_empty": allow_empty,
+            }
         self._ends = array("Q", [0])
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 closed by close()
         plain = api_client.sanitize_for_serialization

@@ -2,59 +2,148 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union, overload
+from typing import TYPE_CHECKING, Any, Optional, Union, overload
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from libica.openapi.libtes import ApiClient
+
 FINISHED = ("Completed", "Failed", "TimedOut", "Aborted")
 NOT_LAUNCHED = "Not launched"
 UNSURE = "Unsure"
+LOST = "Lost"
 UNKNOWN = "Unknown"
+SHOWN = 20
+"""How many launches the text of a report names."""
+
 _FIRST = (*FINISHED, "Running", "Pending")
-_LAST = (UNKNOWN, NOT_LAUNCHED, UNSURE)
+_LAST = (UNKNOWN, NOT_LAUNCHED, UNSURE, LOST)
 _SLOTS: dict[str, bool] = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 
 @dataclass(**_SLOTS)
 class Launch:
-    """What became of one launch."""
+    """What became of one launch.
 
-    name: str  # of the run
+    Attributes:
+        name: Name of the run.
+        run_id: Id of the run; `None` where there is none, or none is known.
+        status: Status of the run as last seen; `None` where there is no run.
+        attempts: How often the launch was sent.
+        error: What went wrong; begins with ``unsure:`` where there may be a run, and with
+            ``lost:`` where there was one that the service does not know any more.
+        time_created: When the run was made.
+        time_modified: When the run finished, if it has.
+        number: Number of the launch in its batch, from 1.
+        doubles: Ids of further runs that this one launch has.
+        earlier: The tries before this one, the first one first; see `relaunch`.
+        status_details: Why the run did not complete, in the words of the service.
+        exit_status: Exit status of the command, where those words have it.
+        stdout: URL of what the command wrote; of its last run if it was run repeatedly.
+        stderr: URL of the errors that it wrote.
+    """
+
+    name: str
     run_id: Optional[str] = None
-    status: Optional[str] = None  # of the run as last seen; None where there is no run
-    attempts: int = 0  # how often the launch was sent
-    error: Optional[str] = None  # what went wrong; "unsure: ..." where there may be a run
+    status: Optional[str] = None
+    attempts: int = 0
+    error: Optional[str] = None
     time_created: Optional[datetime] = None
-    time_modified: Optional[datetime] = None  # of a finished run: when it finished
+    time_modified: Optional[datetime] = None
+    number: Optional[int] = None
+    doubles: tuple[str, ...] = ()
+    earlier: tuple[Launch, ...] = ()
+    status_details: Optional[str] = None
+    exit_status: Optional[int] = None
+    stdout: Optional[str] = None
+    stderr: Optional[str] = None
 
     @property
     def outcome(self) -> str:
-        """The status of the run, or ``Not launched``, ``Unsure`` or ``Unknown`` without one."""
+        """The status of the run, or ``Not launched``, ``Unsure``, ``Lost`` or ``Unknown``."""
+        begin = (self.error or "").partition(":")[0]
         if self.run_id is not None:
-            return self.status or UNKNOWN
-        return UNSURE if (self.error or "").startswith("unsure") else NOT_LAUNCHED
+            return LOST if begin == "lost" else self.status or UNKNOWN
+        return UNSURE if begin == "unsure" else NOT_LAUNCHED
+
+    @property
+    def tries(self) -> int:
+        """Which try this is; more than 1 after `relaunch`."""
+        return len(self.earlier) + 1
+
+    @property
+    def why(self) -> Optional[str]:
+        """On one line what there is to say of a launch that did not go well; or `None`."""
+        status = None if self.exit_status is None else f"exit status {self.exit_status}"
+        log = f"stderr: {self.stderr}" if self.stderr else None
+        doubles = f"doubled: {self.run_id}, {', '.join(self.doubles)}" if self.doubles else None
+        said = filter(None, (self.error, status, self.status_details, log, doubles))
+        return "; ".join(" ".join(each.split()) for each in said) or None
 
     def __repr__(self) -> str:
         given = ((each.name, getattr(self, each.name)) for each in fields(self))
-        shown = [f"{name}={_brief(value)}" for name, value in given if value is not None]
+        shown = [f"{k}={_brief(v)}" for k, v in given if v is not None and v != ()]
         return f"Launch({', '.join(shown)})"
+
+
+COLUMNS = tuple("tries" if each.name == "earlier" else each.name for each in fields(Launch))
 
 
 class Report(Sequence[Launch]):
     """What became of each launch, in the order in which they were given.
 
     A part of it (``report[:10]``, ``report.failed``) is a report too.
+
+    Args:
+        launches: The launches.
+        batch: Token of the batch in the marks of its runs, if they have marks.
+        notes: What there is to say of the batch as a whole.
+        api_client: What `abort_doubles` calls the service with; it is not pickled.
+
+    Attributes:
+        batch: As given.
+        notes: As given.
     """
 
-    def __init__(self, launches: Iterable[Launch] = ()) -> None:
+    def __init__(
+        self,
+        launches: Iterable[Launch] = (),
+        *,
+        batch: Optional[str] = None,
+        notes: Iterable[str] = (),
+        api_client: Optional[ApiClient] = None,
+    ) -> None:
         self._launches = list(launches)
+        self._client = api_client
+        self.batch: Optional[str] = batch
+        self.notes: list[str] = list(notes)
+
+    @classmethod
+    def from_journal(cls, path: Union[str, os.PathLike[str]]) -> Report:
+        """Return what a journal tells, without a service.
+
+        Statuses are those at the time of the launch: pass the report to `wait_all` for those of
+        now, and to look at all runs once, with ``timeout=0``.
+
+        Args:
+            path: The journal.
+
+        Raises:
+            JournalError: It is no journal, or broken.
+            OSError: It cannot be read.
+        """
+        from .journal import report_of
+
+        return report_of(path)
 
     def __len__(self) -> int:
         return len(self._launches)
@@ -68,14 +157,29 @@ class Report(Sequence[Launch]):
     def __getitem__(self, index: slice) -> Report: ...
     def __getitem__(self, index: Union[int, slice]) -> Union[Launch, Report]:
         found = self._launches[index]
-        return Report(found) if isinstance(found, list) else found
+        return self._part(found) if isinstance(found, list) else found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_client": None}
 
     def __repr__(self) -> str:
         counts = "".join(f", {count} {status}" for status, count in self.summary().items())
-        return f"<Report: {len(self)} launches{counts}>"
+        doubled = len(self.doubled)
+        return f"<Report: {len(self)} launches{counts}{f', {doubled} doubled' if doubled else ''}>"
 
-    def _where(self, holds: Callable[[Launch], bool]) -> Report:
-        return Report(filter(holds, self))
+    def __str__(self) -> str:
+        from ._client import redact
+
+        told = [each for each in self if each.why is not None]
+        told_of = [redact(_line(each)) for each in told[:SHOWN]]
+        more = [f"... and {len(told) - SHOWN:,} more"] if len(told) > SHOWN else []
+        return "\n  ".join([repr(self), *self.notes, *told_of, *more])
+
+    def _part(self, launches: Iterable[Launch]) -> Report:
+        return Report(launches, batch=self.batch, api_client=self._client)
+
+    def _where(self, holds: Callable[[Launch], object]) -> Report:
+        return self._part(filter(holds, self))
 
     @property
     def completed(self) -> Report:
@@ -90,7 +194,8 @@ class Report(Sequence[Launch]):
     @property
     def unfinished(self) -> Report:
         """The runs that had not ended when they were last seen."""
-        return self._where(lambda each: each.run_id is not None and each.status not in FINISHED)
+        other = (*FINISHED, LOST)
+        return self._where(lambda each: each.run_id is not None and each.outcome not in other)
 
     @property
     def not_launched(self) -> Report:
@@ -103,6 +208,21 @@ class Report(Sequence[Launch]):
         return self._where(lambda each: each.outcome == UNSURE)
 
     @property
+    def lost(self) -> Report:
+        """The launches that had a run which the service does not know any more."""
+        return self._where(lambda each: each.outcome == LOST)
+
+    @property
+    def doubled(self) -> Report:
+        """The launches that have more than one run; ``doubles`` has the ids of the others."""
+        return self._where(lambda each: each.doubles)
+
+    @property
+    def tries(self) -> Report:
+        """A row for every try of every launch, those before the last one too; see `relaunch`."""
+        return self._part(each for launch in self for each in (*launch.earlier, launch))
+
+    @property
     def run_ids(self) -> list[str]:
         """The ids of the runs, of those launches that have one."""
         return [each.run_id for each in self if each.run_id is not None]
@@ -111,18 +231,51 @@ class Report(Sequence[Launch]):
         """Return how many runs have each status.
 
         Launches without a run count as ``Not launched`` or ``Unsure``, runs that were never seen
-        as ``Unknown``.
+        as ``Unknown``, and runs that the service does not know any more as ``Lost``.
         """
         counts = Counter(each.outcome for each in self)
         others = sorted(set(counts) - {*_FIRST, *_LAST})
         return {key: counts[key] for key in (*_FIRST, *others, *_LAST) if counts[key]}
 
+    def abort_doubles(self, api_client: Optional[ApiClient] = None) -> Report:
+        """Abort all runs of a launch but the first one made, for each launch that has several.
+
+        Args:
+            api_client: How the service is called. Default: as the call that made this report did.
+
+        Returns:
+            A row for each run that was to be aborted, as `abort_all` returns it.
+
+        Raises:
+            ApiValueError: There are doubles and no client to abort them with.
+            BatchError: The token was refused. It has the report.
+        """
+        from libica.openapi.libtes import ApiValueError
+
+        from .waiting import abort_all
+
+        doubles = [Launch(each.name, run_id) for each in self for run_id in each.doubles]
+        client = api_client or self._client
+        if not doubles:
+            return Report()
+        if client is None:
+            raise ApiValueError(
+                "abort_doubles needs an api_client: this report was not made by one"
+            )
+        return abort_all(client, doubles)
+
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a dict for each launch, with the attributes of ``Launch``, times as datetimes."""
-        return [asdict(each) for each in self]
+        """Return a dict for each launch, with the attributes of ``Launch``, times as datetimes.
+
+        In place of the earlier tries it has their number with this one, as ``tries``.
+        """
+        rows = [{name: getattr(each, name) for name in COLUMNS} for each in self]
+        for row in rows:
+            row["doubles"] = list(row["doubles"])
+        return rows
 
     def to_frame(self) -> Any:
-        """Return a pandas frame with a row for each launch and the attributes of ``Launch``.
+        """Return a pandas frame with a row for each launch and the columns of `to_dicts`.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -133,10 +286,41 @@ class Report(Sequence[Launch]):
             if error.name == "pandas":
                 error.msg += "; it comes with: pip install pandas, or use report.to_dicts()"
             raise
-        frame = pandas.DataFrame(self.to_dicts(), columns=[each.name for each in fields(Launch)])
+        frame = pandas.DataFrame(self.to_dicts(), columns=list(COLUMNS))
         for name in ("time_created", "time_modified"):
             frame[name] = pandas.to_datetime(frame[name], utc=True)
+        frame["exit_status"] = frame["exit_status"].astype("Int64")
         return frame
+
+    def to_csv(self, path: Union[str, os.PathLike[str]]) -> None:
+        """Write a row for each launch to a CSV file in UTF-8, with the columns of `to_dicts`.
+
+        Times are in ISO 8601, several ids are separated by blanks.
+
+        Args:
+            path: The file, which is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
+            rows = csv.DictWriter(file, COLUMNS)
+            rows.writeheader()
+            rows.writerows({name: _cell(row[name]) for name in row} for row in self.to_dicts())
+
+    def to_html(self, path: Union[str, os.PathLike[str]]) -> None:
+        """Write all launches to one HTML file that needs no other; secrets are masked.
+
+        Args:
+            path: The file, which is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from .html_page import document
+
+        with open(path, "w", encoding="utf-8", errors="replace") as file:
+            file.write(document(repr(self), self.notes, self._table_rows()))
 
     def plot(self, ax: Optional[Axes] = None) -> Axes:
         """Draw a timeline: a bar for each run, from created to finished or up to now.
@@ -156,14 +340,35 @@ class Report(Sequence[Launch]):
 
         return timeline(self, ax)
 
-    def _repr_html_(self) -> str:
-        from libica.openapi.libtes.models.html import MOST, code, table
+    def _table_rows(self) -> list[dict[str, Any]]:
+        rows = self.to_dicts()
+        for row in rows:
+            row["tries"] = row["tries"] if row["tries"] > 1 else None
+            row["doubles"] = " ".join(row["doubles"]) or None
+            row["number"] = None  # the order says as much
+        return rows
 
-        return f"<p>{code(repr(self))}</p>{table(self[:MOST].to_dicts(), len(self))}"
+    def _repr_html_(self) -> str:
+        from .html_page import MOST, body
+
+        return body(repr(self), self.notes, self[:MOST]._table_rows(), len(self))
+
+
+def _line(launch: Launch) -> str:
+    tries = f" (try {launch.tries})" if launch.tries > 1 else ""
+    return f"{_brief(launch.name)}{tries}: {launch.outcome}: {launch.why}"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _brief(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
+    if isinstance(value, tuple):
+        return f"({', '.join(map(str, value))})" if isinstance(value[0], str) else f"{len(value)}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:76]}...{text[0]}"

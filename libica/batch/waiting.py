@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic, sleep
-from typing import Optional, Union
+from typing import Optional, TypeVar, Union
 
 from libica.openapi.libtes import (
     ApiClient,
@@ -20,26 +21,36 @@ from libica.openapi.libtes import (
     ApiValueError,
     BadRequestException,
     ConflictException,
+    ForbiddenException,
     NotFoundException,
     TaskRun,
     TaskRunsApi,
     TaskRunSummary,
 )
-from libica.openapi.libtes.rest import retry_after
 
-from .calling import PATIENCE, AnyRun, BatchError, note, passes
+from . import calling
+from ._client import retry_after
+from .calling import EXPIRED, PAGE, AnyRun, BatchError, bounded, note, passes
+from .finding import Audit, oldest_first
+from .ledger import add_doubles
 from .progress import Progress, bar
 from .report import FINISHED, Launch, Report
 
+Item = TypeVar("Item")
 Run = Union[Launch, TaskRun, TaskRunSummary, str]
 Runs = Iterable[Run]
 Poll = Union[float, tuple[float, float], None]
 
-PAGE = 1000
 POLL = (1.0, 30.0)
 GROWTH = 1.5
 GETS = 10  # runs that no list shows, looked at in one round
 MISSES = 3  # rounds in which there is no such run, before that is believed
+CONCURRENCY = 16  # calls at once, where runs are looked at one by one
+ONCE = 10.0  # seconds for the one look of a timeout of 0
+
+_EXIT_STATUS = re.compile(
+    r"\bexit(?:ed)?(?: with)? ?(?:status|code)\W{1,3}?(-?\d+)\b", re.IGNORECASE
+)
 
 
 def is_finished(run: Union[AnyRun, Launch, str, None]) -> bool:
@@ -76,13 +87,18 @@ def wait_all(
 
     They are looked at by lists of 1000, and one by one where that takes fewer calls. Failures
     that pass are waited out. Ctrl-C ends the waiting and returns what is known by then, as the
-    time-out does: see `report.unfinished`.
+    timeout does: see `report.unfinished`. In the end, each run that did not complete is looked at
+    once, for why.
+
+    The first look at a report whose runs have marks lists all of them, and reports launches that
+    have more than one run.
 
     Args:
         api_client: How the service is called.
         runs: A report of `launch_all`, or any of: ids, runs, launches. Those that have no run are
             not waited for.
-        timeout: Seconds to wait at most. Default: as long as it takes.
+        timeout: Seconds to wait at most, calls included; 0 looks once. Default: as long as it
+            takes.
         poll: Seconds between two looks; or a pair, the first wait and the longest that it grows
             to. Default: 1 to 30.
         progress: Whether to show a bar: by default if somebody looks and tqdm is installed; or a
@@ -94,25 +110,37 @@ def wait_all(
     Raises:
         ApiTypeError: One of the runs is none.
         ApiValueError: The seconds are not positive.
-        BatchError: The service refused to tell, or gave no answer for ten minutes. It has the
-            report.
+        BatchError: The service refused to list runs, or did not respond for ten minutes. It has
+            the report.
     """
     first, longest = _seconds(poll)
     until = math.inf if timeout is None else monotonic() + timeout
-    watch = _Watch(api_client, runs)
+    launches = _launches(runs)
+    watch = Watch(
+        api_client, launches, math.inf if timeout is None else until + (not timeout) * ONCE
+    )
+    batch = runs.batch if isinstance(runs, Report) else None
+    notes = list(runs.notes) if isinstance(runs, Report) else []
+
+    def report() -> Report:
+        return Report(launches, batch=batch, notes=notes, api_client=api_client)
+
     total = len(watch.open)
     with bar(progress, total, "Runs") as shown, suppress(KeyboardInterrupt):
-        interval, waited = first, 0.0
+        interval, waited, audited = first, 0.0, batch is None
         while watch.open:
             before, failure = len(watch.open), None
             try:
-                watch.look()
+                watch.look() if audited else _audit(watch, launches, str(batch))
+                audited = True
             except ApiException as error:
                 failure = error
+            watch.explain()
             shown.update(before - len(watch.open))
             waited = waited if failure else 0.0
-            if failure and (not passes(failure) or waited > PATIENCE):
-                raise BatchError(f"the waiting was ended: {failure}", watch.report()) from failure
+            gone = failure and (not passes(failure) or waited > calling.WAITS.patience)
+            if failure and gone and monotonic() < until:
+                raise BatchError(f"the waiting was ended: {failure}", report()) from failure
             asked = retry_after(failure.headers) if failure else None
             pause = min(max(interval, asked or 0.0), until - monotonic())
             if not watch.open or pause <= 0:
@@ -120,7 +148,20 @@ def wait_all(
             sleep(pause)
             waited += pause
             interval = min(longest, interval * GROWTH)
-    return watch.report()
+    return report()
+
+
+def _audit(watch: Watch, launches: Sequence[Launch], batch: str) -> None:
+    """List the runs of a batch: how they are, and whether launches have several."""
+    audit = Audit(watch.api, launches, batch, see=watch.see, until=watch.until)
+    audit.once()
+    for row, runs in audit.shown.others.items() if audit.shown else ():
+        launch = launches[row]
+        found = oldest_first(runs.values())
+        if launch.run_id is None:
+            note(launch, found[0])
+            watch.add([launch])
+        add_doubles(launch, found)
 
 
 def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Report:
@@ -141,38 +182,76 @@ def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Re
         ApiTypeError: One of the runs is none.
         BatchError: The token was refused. It has the report.
     """
-    watch = _Watch(api_client, runs)
+    launches = _launches(runs)
+    watch = Watch(api_client, launches)
+    batch = runs.batch if isinstance(runs, Report) else None
+    report = Report(launches, batch=batch, api_client=api_client)
     threads = ThreadPoolExecutor(concurrency)
     try:
         list(threads.map(watch.abort, list(watch.open.values())))
     except ApiException as error:
-        raise BatchError(f"the aborting was ended: {error}", watch.report()) from error
+        raise BatchError(f"the aborting was ended: {error}", report) from error
     finally:
         threads.shutdown(cancel_futures=True)
-    return watch.report()
+    return report
 
 
-class _Watch:
-    """Runs, what is known of them, and how they are looked at."""
+def _launches(runs: Runs) -> list[Launch]:
+    """Return a launch for each run, the same for those that are given twice."""
+    if isinstance(runs, (str, bytes)) or not isinstance(runs, Iterable):
+        raise ApiTypeError(f"runs must be a report or a list of runs, not {_kind(runs)}")
+    known: dict[str, Launch] = {}
+    return [
+        known.setdefault(launch.run_id, launch) if launch.run_id else launch
+        for launch in map(_launch, runs)
+    ]
 
-    def __init__(self, api_client: ApiClient, runs: Runs) -> None:
-        self._api = TaskRunsApi(api_client)
+
+def _launch(run: Run) -> Launch:
+    if isinstance(run, str):
+        return Launch("", run)
+    if isinstance(run, Launch):
+        return dataclasses.replace(run)
+    if not isinstance(run, (TaskRun, TaskRunSummary)):
+        raise ApiTypeError(f"a run must be an id, a run or a launch, not {_kind(run)}")
+    launch = Launch(run.name or "")
+    note(launch, run)
+    return launch
+
+
+class Watch:
+    """Runs, what is known of them, and how they are looked at.
+
+    Args:
+        api_client: How the service is called.
+        launches: The runs; what is seen is written into them.
+        until: When, by the clock of `monotonic`, all calls are to have ended. Default: never.
+
+    Attributes:
+        api: How the service is called.
+        open: The runs that have not ended, by their ids.
+        until: As given.
+    """
+
+    def __init__(
+        self, api_client: ApiClient, launches: Iterable[Launch], until: float = math.inf
+    ) -> None:
+        self.api: TaskRunsApi = TaskRunsApi(api_client)
+        self.open: dict[str, Launch] = {}
+        self._launches = list(launches)
+        self.until: float = until
         self._versions: set[str] = set()  # names and ids, by which a list can be filtered
         self._filtering = True
         self._pages = 1  # calls that the last listing took
         self._missing: Counter[str] = Counter()
-        if isinstance(runs, (str, bytes)) or not isinstance(runs, Iterable):
-            raise ApiTypeError(f"runs must be a report or a list of runs, not {_kind(runs)}")
-        known: dict[str, Launch] = {}
-        self._rows = [
-            known.setdefault(launch.run_id, launch) if launch.run_id else launch
-            for launch in map(self._row, runs)
-        ]
-        self.open = {key: launch for key, launch in known.items() if not is_finished(launch)}
+        self._explained = {each.run_id for each in self._launches if each.status_details}
+        self.add(self._launches)
 
-    def report(self) -> Report:
-        """Return what is known."""
-        return Report(self._rows)
+    def add(self, launches: Iterable[Launch]) -> None:
+        """Watch further runs."""
+        for each in launches:
+            if each.run_id is not None and not is_finished(each):
+                self.open[each.run_id] = each
 
     def look(self) -> None:
         """See how the open runs are."""
@@ -184,6 +263,27 @@ class _Watch:
             self.open[run_id] = self.open.pop(run_id)
             self._get(run_id)
 
+    def look_at_all(self) -> None:
+        """See how each open run is, if need be one by one."""
+        unseen = dict(self.open)
+        if len(unseen) > 1:
+            self._list(unseen)
+        _concurrently(self._get, list(unseen))
+
+    def explain(self) -> None:
+        """Look once at each run that ended without completing, for why; see `explain`."""
+        ended = [
+            each
+            for each in self._launches
+            if each.run_id not in self._explained and each.status in FINISHED[1:]
+        ]
+        _concurrently(self._explain, ended)
+
+    def _explain(self, launch: Launch) -> None:
+        with suppress(ApiException):  # in the next round, if there is one
+            explain(launch, self.api.get_task_run(launch.run_id, **bounded(self.until)))
+            self._explained.add(launch.run_id)
+
     def abort(self, launch: Launch) -> None:
         """Abort a run, unless it has finished."""
         run_id = launch.run_id
@@ -191,47 +291,38 @@ class _Watch:
             sleep(pause)
             try:
                 try:
-                    note(launch, self._api.abort_task_run(run_id))
+                    note(launch, self.api.abort_task_run(run_id))
                 except (BadRequestException, ConflictException) as error:
-                    note(launch, self._api.get_task_run(run_id))
+                    note(launch, self.api.get_task_run(run_id))
                     launch.error = None if is_finished(launch) else str(error)
                 return
             except ApiException as error:
                 launch.error = str(error)
-                if error.status in (401, 403):
+                if error.status == 401:
                     raise
                 if not passes(error):
                     return
 
-    def _row(self, run: Run) -> Launch:
-        if isinstance(run, str):
-            return Launch("", run)
-        if isinstance(run, Launch):
-            return dataclasses.replace(run)
-        if not isinstance(run, (TaskRun, TaskRunSummary)):
-            raise ApiTypeError(f"a run must be an id, a run or a launch, not {_kind(run)}")
-        launch = Launch(run.name or "")
-        self._see(launch, run)
-        return launch
-
-    def _see(self, launch: Launch, run: AnyRun) -> None:
+    def see(self, run: AnyRun) -> None:
+        """Write down how a run is, if it is one of those that are watched and has not ended."""
+        launch = self.open.get(run.id or "")
+        if launch is None:
+            return
         note(launch, run)
         launch.name = launch.name or run.name or ""
         version = run.task_version_summary
         if version is not None:
             found = (version.id, version.version)
             self._versions.update(each for each in found if each and "," not in each)
-
-    def _saw(self, run_id: str, run: AnyRun) -> None:
-        self._see(self.open[run_id], run)
         if is_finished(run):
-            del self.open[run_id]
+            del self.open[run.id or ""]
 
     def _list(self, unseen: dict[str, Launch]) -> None:
         """Look at the newest runs until all are seen; takes out of ``unseen`` what it saw.
 
         The list is filtered by the versions of the runs as soon as they are known, by name and
-        by id: the contract does not say which of them the filter takes.
+        by id: the contract does not say which of them the filter takes. A page token that has
+        expired ends the list; what it did not show is looked at in the next round.
         """
         created = [launch.time_created for launch in unseen.values()]
         oldest = None if None in created else min(filter(None, created))
@@ -239,14 +330,23 @@ class _Watch:
         most = max(10, 2 * math.ceil(len(unseen) / PAGE))
         token, seen, self._pages = None, 0, 0
         while unseen and self._pages < most:
-            page = self._api.list_task_runs(
-                sort="timeCreated desc", page_size=PAGE, page_token=token, versions=versions or None
-            )
+            try:
+                page = self.api.list_task_runs(
+                    sort="timeCreated desc",
+                    page_size=PAGE,
+                    page_token=token,
+                    versions=versions or None,
+                    **bounded(self.until),
+                )
+            except ApiException as error:
+                if token is None or error.status not in EXPIRED:
+                    raise
+                break
             self._pages += 1
             items = page.items or []
             for run in items:
                 if run.id and unseen.pop(run.id, None) is not None:
-                    self._saw(run.id, run)
+                    self.see(run)
                     seen += 1
             token = page.next_page_token
             if not token or (items and _is_before(items[-1], oldest)):
@@ -264,14 +364,37 @@ class _Watch:
         return sorted(self._versions)
 
     def _get(self, run_id: str) -> None:
+        """Look at one run; one that is refused repeatedly is watched no more."""
         try:
-            run = self._api.get_task_run(run_id)
-        except NotFoundException as error:
+            run = self.api.get_task_run(run_id, **bounded(self.until))
+        except (BadRequestException, ForbiddenException, NotFoundException) as error:
             self._missing[run_id] += 1
             if self._missing[run_id] >= MISSES:
                 self.open.pop(run_id).error = str(error)
         else:
-            self._saw(run_id, run)
+            self.see(run)
+
+
+def _concurrently(work: Callable[[Item], object], items: Sequence[Item]) -> None:
+    if items:
+        threads = ThreadPoolExecutor(min(CONCURRENCY, len(items)))
+        try:
+            list(threads.map(work, items))
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def explain(launch: Launch, run: TaskRun) -> None:
+    """Write down why a run did not complete."""
+    launch.status_details = run.status_details
+    log = run.logs[-1] if run.logs else None
+    texts = [run.status_details]
+    if log is not None:
+        launch.stdout, launch.stderr = log.stdout, log.stderr
+        texts += [log.error, log.error_details]
+        launch.status_details = run.status_details or log.error or log.error_details
+    found = _EXIT_STATUS.search(" ".join(filter(None, texts)))
+    launch.exit_status = int(found[1]) if found else None
 
 
 def _is_before(run: TaskRunSummary, moment: Optional[datetime]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from libica.batch import launching
+from libica.batch import calling
 
 from .service import Service
 
@@ -18,8 +18,10 @@ def service() -> Iterator[Service]:
         service.client.close()
 
 
+HASTY = calling.Waits(looks=(0.0, 0.02, 0.05), again=0.02, backoff=0.01, tick=0.01)
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for what had no answer at once, and a second time soon after."""
-    monkeypatch.setattr(launching, "LOOKS", (0.0, 0.05))
-    monkeypatch.setattr(launching, "_TICK", 0.01)
+    """Look for what had no response at once, and again soon after."""
+    monkeypatch.setattr(calling, "WAITS", HASTY)

@@ -25,9 +25,9 @@ class LostError(Exception):
 class Service(Server):
     """Serves a version; hooks may answer or lose a call ``before`` or ``after`` it is acted on."""
 
-    def __init__(self) -> None:
+    def __init__(self, tes: Optional[SmallTes] = None) -> None:
         super().__init__()
-        self.tes = SmallTes()
+        self.tes = tes or SmallTes()
         self.before: Optional[Hook] = None
         self.after: Optional[Hook] = None
         self.under_way = self.most_under_way = 0

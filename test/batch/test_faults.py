@@ -25,19 +25,20 @@ RUNS = 2000
 KILLS = (400, 1000, 1600)
 LAUNCH = """
 import sys
-from libica.batch import launch_all, launching
+from libica.batch import calling, launch_all
 from libica.openapi import libtes
 
-launching.LOOKS = (0.05, 0.1, 0.2)  # nothing is on its way for long here
+calling.WAITS = calling.Waits(looks=(0.05, 0.1, 0.2), again=0.2)  # nothing takes long here
 url, token, task, version, journal = sys.argv[1:]
 configuration = libtes.Configuration(url, {"Authorization": token})
 configuration.api_key_prefix["Authorization"] = "Bearer"
 launches = ({"name": f"sample-{i}", "arguments": {"sample": f"s{i}"}} for i in range(RUNS))
 client = libtes.ApiClient(configuration)
 report = launch_all(client, task, version, launches, concurrency=32, journal=journal)
+assert len(report.unsure) <= 1, report  # the very last one has no witness
+assert not report.doubled
 for launch in report:
-    assert launch.run_id, launch
-    print(launch.name, launch.run_id)
+    print(launch.name, launch.run_id or "unsure")
 """.replace("RUNS", str(RUNS))
 
 
@@ -118,12 +119,16 @@ def test_each_launch_is_one_run_whatever_happens(
     last = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert last.returncode == 0, last.stderr
 
+    told = dict(line.split() for line in last.stdout.splitlines())
+    unsure = {name for name in told if told[name] == "unsure"}
     listed = {}
     names: Counter[str] = Counter()
     for run in libtes.TaskRunsApi(client).iter_task_runs():
         names[str(run.name)] += 1
         listed[run.name] = run.id
-    assert set(names) == {f"sample-{i}" for i in range(RUNS)}
+    assert set(names) | unsure == {f"sample-{i}" for i in range(RUNS)}
     assert set(names.values()) == {1}
-    assert dict(line.split() for line in last.stdout.splitlines()) == listed
+    assert {name: told[name] for name in set(told) - unsure} == {
+        name: run_id for name, run_id in listed.items() if name not in unsure
+    }
     assert all(proxy.faults[fault] for fault in SHARES)

@@ -6,17 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from libica.batch import BatchError, JournalError, Report, launch_all
-from libica.openapi import libtes
+from libica.batch import BatchError, JournalError, Report, calling, journal, launch_all, wait_all
+from libica.batch.journal import Journal
+from libica.batch.plan import Plan
 
 from ..conftest import TOKEN
 from ..helpers import ROOT
 from ..server import Asked
+from ..small_tes import SmallTes
+from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -64,11 +69,11 @@ def test_a_batch_goes_on_where_it_was_stopped(service: Service, path: Path) -> N
     assert [each.attempts for each in report] == [1, 1, 1, 2, 1]
 
 
-def test_what_was_not_sent_is_not_looked_for(service: Service, path: Path) -> None:
+def test_a_resumed_batch_is_listed_before_and_after(service: Service, path: Path) -> None:
     stop(service, path, 3)
     service.asked.clear()
     launch(service, path)
-    assert sum(map(is_list, service.asked)) == 1  # for the newest run
+    assert [is_list(each) for each in service.asked] == [False, True, False, False, True]
 
 
 def test_the_order_of_the_launches_may_change(service: Service, path: Path) -> None:
@@ -85,7 +90,7 @@ def test_refused_launches_are_sent_again(service: Service, path: Path) -> None:
 
 
 def test_what_was_unsure_is_looked_for_before_it_is_sent(service: Service, path: Path) -> None:
-    service.before = on(EVER[1:], is_list, refuse(400))
+    service.before = on(EVER, is_list, refuse(400))
     service.after = on(range(2), is_launch, lose)
     assert launch(service, path, concurrency=1).summary() == {"Pending": 3, "Unsure": 2}
     service.before = service.after = None
@@ -96,7 +101,7 @@ def test_what_was_unsure_is_looked_for_before_it_is_sent(service: Service, path:
 def test_a_run_is_found_however_many_calls_later(service: Service, path: Path) -> None:
     service.after = on(range(1), is_launch, lose)
     for _ in range(2):
-        service.before = on(EVER[1:], is_list, refuse(400))
+        service.before = on(EVER, is_list, refuse(400))
         assert launch(service, path, 1).summary() == {"Unsure": 1}
         service.add_runs(["other"])
     service.before = None
@@ -120,8 +125,8 @@ def test_a_last_line_that_is_torn_is_passed_over(service: Service, path: Path, c
 def test_a_journal_cut_anywhere_leads_to_each_run_once(service: Service, path: Path) -> None:
     launch(service, path)
     lines = path.read_bytes().splitlines(keepends=True)
-    begun = next(number for number, line in enumerate(lines) if b'"send"' in line)
-    for count in range(begun + 5, len(lines)):  # all were on the disk before one was sent
+    begun = next(number for number, line in enumerate(lines) if b'"planned"' in line)
+    for count in range(begun + 1, len(lines)):  # the marks tell what the journal has lost
         path.write_bytes(b"".join(lines[:count]))
         check(service, launch(service, path))
 
@@ -130,12 +135,15 @@ def test_a_journal_cut_anywhere_leads_to_each_run_once(service: Service, path: P
 def test_a_journal_that_was_cut_before_anything_was_sent_begins_anew(
     service: Service, path: Path, share: float
 ) -> None:
-    service.before = on(EVER, is_list, refuse(500))
-    with pytest.raises(libtes.ServiceException):
-        launch(service, path)
-    service.before = None
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    launch(service, path)
+    version = service.tes
+    service.tes = SmallTes()
+    service.tes._things = {k: v for k, v in version._things.items() if not k.startswith("trn.")}
+    service.tes._owners = {k: version._owners[k] for k in service.tes._things}
+    service.asked.clear()
+    lines = path.read_bytes().splitlines(keepends=True)
+    planned = b"".join(line for line in lines if b'"plan' in line or b'"journal"' in line)
+    path.write_bytes(planned[: int(share * len(planned))])
     check(service, launch(service, path))
     assert len(service.launches) == 5
 
@@ -331,3 +339,155 @@ def test_a_disk_that_is_full_stops_the_batch(
         launch(service, path)
     assert caught.value.report.summary() == {"Not launched": 5}
     assert not service.launches
+
+
+def test_a_disk_that_is_full_on_the_way_stops_the_batch_with_the_report(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = Journal.flush
+
+    def full(journal: Journal) -> None:
+        if len(service.launches) >= 20:
+            journal._failed = True
+            raise OSError(28, "No space left on device")
+        flush(journal)
+
+    monkeypatch.setattr(Journal, "flush", full)
+    with pytest.raises(BatchError, match="No space left") as caught:
+        launch(service, path, 300, concurrency=4)
+    report = caught.value.report
+    assert set(report.run_ids) == set(service.runs)
+    assert 20 <= len(report.run_ids) < 300
+    monkeypatch.undo()
+    monkeypatch.setattr(calling, "WAITS", HASTY)
+    check(service, launch(service, path, 300))
+
+
+def test_a_disk_that_is_full_from_the_start_is_a_batch_error(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BatchError, match="No space left") as caught:
+        launch(service, path)
+    assert caught.value.report.summary() == {"Not launched": 5}
+    assert not service.launches
+
+
+def test_locks_that_do_nothing_are_noticed(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_take_lock", lambda _: None)
+    with pytest.raises(JournalError, match=r"locks of the file system of .* do nothing"):
+        launch(service, path)
+    assert not service.launches
+
+
+def test_locks_that_are_not_supported_are_refused(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(journal, "_take_lock", unsupported)
+    with pytest.raises(JournalError, match=r"has no locks .*keep the journal on a local disk"):
+        launch(service, path)
+
+
+def test_two_calls_whose_locks_hold_on_their_own_machines_only_stop_each_other(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_lock", lambda *_: None)
+    service.before = lambda asked: time.sleep(0.002)  # type: ignore[func-returns-value]
+
+    def work() -> str:
+        try:
+            return repr(launch(service, path, 300, concurrency=4))
+        except (BatchError, JournalError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as threads:
+        told = [each.result() for each in [threads.submit(work) for _ in range(2)]]
+    names = list(service.runs.values())
+    assert len(names) == len(set(names))
+    assert sum("cohort.jsonl" in each for each in told) >= 1
+
+
+# Journals of format 1, which had no marks
+
+
+def first_format(service: Service, path: Path, launches: int) -> None:
+    """Write the journal of a batch that was killed after it had launched all but the last two."""
+    with Plan(service.client, cohort(launches), ["sample", "url"]) as plan:
+        lines: list[dict[str, Any]] = [
+            {
+                "journal": "libica.batch",
+                "format": 1,
+                "task": service.ids[0],
+                "version": service.ids[1],
+                "salt": "00" * 16,
+            }
+        ]
+        digest = journal._digest
+        lines += [
+            {"plan": name, "digest": digest(plan, row, "00" * 16)}
+            for row, name in enumerate(plan.names)
+        ]
+        lines += [{"planned": launches}, {"began": None}]
+        lines += [{"send": name} for name in plan.names]
+        created = "2021-03-08T04:05:54+00:00"
+        for name in plan.names[:-2]:
+            (run_id,) = service.add_runs([name])
+            told = {"name": name, "attempts": 1, "status": "Pending", "created": created}
+            lines.append({"run": run_id, **told})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_journal_of_format_1_goes_on_by_names(service: Service, path: Path) -> None:
+    first_format(service, path, 5)
+    assert Report.from_journal(path).summary() == {"Pending": 3, "Unsure": 2}
+    report = launch(service, path)
+    # Nothing was left to be launched, which could prove that a list is fresh.
+    assert report.summary() == {"Pending": 3, "Unsure": 2}
+    assert report.batch is None
+    assert not service.launches
+
+
+def test_a_run_by_the_name_of_a_launch_in_doubt_of_format_1_is_not_adopted(
+    service: Service, path: Path
+) -> None:
+    first_format(service, path, 5)
+    (run_id,) = service.add_runs(["s4"])
+    report = launch(service, path)
+    assert report.summary() == {"Pending": 3, "Unsure": 2}
+    assert f"its run may be {run_id}" in str(report[4].error)
+
+
+def test_a_journal_of_a_later_format_is_refused(service: Service, path: Path) -> None:
+    launch(service, path)
+    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 3', 1))
+    with pytest.raises(JournalError, match="has format 3: a later version"):
+        launch(service, path)
+
+
+# Without a service
+
+
+def test_a_report_is_read_from_a_journal_alone(service: Service, path: Path) -> None:
+    stop(service, path, 3)
+    told = Report.from_journal(path)
+    assert told.run_ids == list(service.runs)
+    assert told.summary() == {"Pending": 3, "Not launched": 2}
+    service.set_status(service.runs)
+    waited = wait_all(service.client, told, timeout=0)
+    assert waited.summary() == {"Completed": 3, "Not launched": 2}
+
+
+def test_a_report_of_no_journal_is_an_error(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Report.from_journal(path)
+    path.write_text("name,sample\n")
+    with pytest.raises(JournalError, match="is no journal"):
+        Report.from_journal(path)

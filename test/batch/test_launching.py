@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import time
 from datetime import datetime, timedelta, timezone
@@ -11,12 +12,13 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.batch import BatchError, Report, calling, launch_all, launching
+from libica.batch import BatchError, BatchInterrupt, Report, calling, finding, launch_all, launching
 from libica.openapi import libtes
 from libica.openapi.libtes.rest import retry_after
 
 from .. import small_tes
 from ..server import Answer, Asked
+from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 
@@ -51,8 +53,9 @@ def test_the_requests_are_sent_as_given(service: Service) -> None:
     request = libtes.LaunchTaskRequest(
         name="n", description="d", acl=["wid:1"], arguments=cohort(1)[0]["arguments"]
     )
-    launch(service, [request])
-    assert service.last.json == service.client.sanitize_for_serialization(request)
+    launch(service, [request], mark=False)
+    (sent,) = [each.json for each in service.asked if is_launch(each)]
+    assert sent == service.client.sanitize_for_serialization(request)
 
 
 def test_nothing_to_launch_is_an_empty_report(service: Service, tmp_path: Path) -> None:
@@ -66,9 +69,50 @@ def test_no_more_calls_are_under_way_than_allowed(service: Service, concurrency:
     assert service.most_under_way == concurrency
 
 
-def test_a_concurrency_of_none_is_an_error(service: Service) -> None:
-    with pytest.raises(libtes.ApiValueError, match="concurrency must be 1 or more"):
-        launch(service, 1, concurrency=0)
+@pytest.mark.parametrize("option", ["concurrency", "max_in_flight"])
+def test_a_number_below_1_is_an_error(service: Service, option: str) -> None:
+    with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
+        launch(service, 1, **{option: 0})
+
+
+@pytest.mark.usefixtures("hasty")
+def test_no_more_runs_are_under_way_than_allowed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
+    under_way: list[int] = []
+
+    def open_runs() -> list[str]:
+        things = service.tes._things
+        return [each for each in service.runs if things[each]["status"] == "Pending"]
+
+    def before(asked: Asked) -> None:
+        if is_launch(asked):
+            under_way.append(len(open_runs()) + service.under_way)
+        else:
+            service.set_status(open_runs()[:2])
+
+    service.before = before  # type: ignore[assignment]
+    check(service, launch(service, 30, max_in_flight=4))
+    assert max(under_way) == 4
+
+
+def test_runs_of_an_earlier_call_count_among_those_under_way(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
+    service.before = on(range(3, 4), is_launch, refuse(401))
+    with pytest.raises(BatchError):
+        launch(service, 5, concurrency=1, journal=tmp_path / "journal")
+    seen: list[set[str]] = []
+
+    def before(asked: Asked) -> None:
+        if is_launch(asked):
+            seen.append({service.tes._things[each]["status"] for each in service.runs})
+
+    service.before = before  # type: ignore[assignment]
+    launch(service, 5, journal=tmp_path / "journal", max_in_flight=1, concurrency=4)
+    assert seen == [{"Completed"}] * 2  # as they are once they are looked at
 
 
 def test_the_calls_are_made_as_the_given_client_would(service: Service) -> None:
@@ -143,9 +187,10 @@ def test_what_is_still_on_its_way_is_waited_for(service: Service) -> None:
 def test_a_run_of_the_same_name_from_before_is_not_taken_for_it(service: Service) -> None:
     old = service.add_runs(["s0", "s1"])
     service.before = on(range(2), is_launch, lose)
-    report = launch(service, 2, concurrency=1)
+    report = launch(service, 4, concurrency=1)
+    assert len(report.run_ids) == 4
     assert not set(old) & set(report.run_ids)
-    assert len(service.launches) == 4
+    assert len(service.launches) == 6
 
 
 @pytest.mark.usefixtures("hasty")
@@ -161,9 +206,9 @@ def test_the_clock_of_this_machine_does_not_matter(
     monkeypatch.setattr(small_tes, "_now", now)
     (old,) = service.add_runs(["s0"], age=-3600 * hours)
     setattr(service, moment, on(range(1), is_launch, lose))
-    (launched,) = launch(service, 1).run_ids
-    assert set(service.runs) == {old, launched}
-    assert len(service.launches) == {"before": 2, "after": 1}[moment]
+    launched = launch(service, 2).run_ids
+    assert set(service.runs) == {old, *launched}
+    assert len(service.launches) == {"before": 3, "after": 2}[moment]
 
 
 @pytest.mark.usefixtures("hasty")
@@ -173,9 +218,9 @@ def test_a_run_of_the_same_name_of_another_version_is_not_taken_for_it(service: 
         return lose(asked)
 
     service.before = on(range(1), is_launch, elsewhere)
-    report = launch(service, 1)
+    report = launch(service, 2, concurrency=1)
     assert report[0].attempts == 2
-    assert report.run_ids == [list(service.runs)[-1]]
+    assert report.run_ids == list(service.runs)[:0:-1]
 
 
 @pytest.mark.usefixtures("hasty")
@@ -183,82 +228,51 @@ def test_a_run_of_the_same_name_of_another_version_is_not_taken_for_it(service: 
 def test_names_of_all_kinds_are_found(service: Service, moment: str) -> None:
     names = ["a,b", "ä ö/?&=#%+", "a", "x" * 255, "日本" * 100, '"quoted"', "b"]
     launches = [{**each, "name": name} for each, name in zip(cohort(7), names)]
-    setattr(service, moment, on(range(7), is_launch, lose))
+    setattr(service, moment, on(range(6), is_launch, lose))
     check(service, launch(service, launches))
-    assert len(service.launches) == {"before": 14, "after": 7}[moment]
-
-
-@pytest.mark.usefixtures("hasty")
-def test_a_run_is_found_after_one_whose_name_no_filter_takes(service: Service) -> None:
-    service.after = on(range(1, 2), is_launch, lose)
-    launches = [{**each, "name": name} for each, name in zip(cohort(2), ["a,b", "c"])]
-    check(service, launch(service, launches, concurrency=1))
-
-
-@pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("answer", [Answer(200, {"items": []}), Answer(200, {})])
-def test_a_filter_by_names_that_finds_nothing_is_not_believed(
-    service: Service, answer: Answer
-) -> None:
-    service.before = on(EVER, lambda asked: "," in asked.query.get("names", ""), lambda _: answer)
-    service.after = on(range(10, 15), is_launch, lose)
-    check(service, launch(service, 30))
-    assert len(service.launches) == 30
+    assert len(service.launches) == {"before": 13, "after": 7}[moment]
 
 
 def test_many_are_looked_for_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launching, "LOOKS", (0.3,))
+    monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.3, 0.3)))
     launches = [{**each, "name": f"{number}" * 20} for number, each in enumerate(cohort(300))]
     service.after = on(EVER, lambda asked: is_launch(asked) and len(service.runs) % 3 == 0, lose)
     check(service, launch(service, launches))
     assert sum(map(is_list, service.asked)) < 30
-    assert all(len(each.target) < 6000 for each in service.asked)
 
 
 @pytest.mark.usefixtures("hasty")
 def test_a_launch_that_fails_for_ever_is_given_up(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "SENDS", 3)
+    monkeypatch.setattr(finding, "SENDS", 2)
     service.before = on(EVER, lambda asked: "s1" in str(asked.body), refuse(500))
-    report = launch(service, 4)
-    assert report.summary() == {"Pending": 3, "Not launched": 1}
-    assert report[1].attempts == 3
-    assert str(report[1].error).startswith("sent 3 times and not found: POST")
+    report = launch(service, 8)
+    assert report.summary() == {"Pending": 7, "Not launched": 1}
+    assert report[1].attempts == 2
+    assert str(report[1].error).startswith("sent 2 times and not found: POST")
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [400, 403, 404])
 def test_what_cannot_be_looked_for_is_unsure_and_not_repeated(
     service: Service, status: int
 ) -> None:
-    service.before = on(EVER[1:], is_list, refuse(status))
+    service.before = on(EVER, is_list, refuse(status))
     service.after = on(range(1), is_launch, lose)
     report = launch(service, 3)
     assert report.summary() == {"Pending": 2, "Unsure": 1}
     assert len(service.launches) == 3
     (unsure,) = report.unsure
-    assert str(unsure.error).startswith(f"unsure: GET /v1/tasks/runs: {status}")
+    why = f"unsure: no list of runs could be had: GET /v1/tasks/runs: {status}"
+    assert str(unsure.error).startswith(why)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_look_that_fails_is_repeated(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calling, "GROWING", calling.GROWING._replace(backoff=0.01))
+def test_a_look_that_fails_is_repeated(service: Service) -> None:
     service.before = on(range(1, 4), is_list, lose)
     service.after = on(range(1), is_launch, lose)
     check(service, launch(service, 2))
-
-
-@pytest.mark.usefixtures("hasty")
-def test_two_runs_of_one_launch_are_reported(service: Service) -> None:
-    def twice(asked: Asked) -> Answer:
-        service.add_runs(["s0"], age=-60)
-        return lose(asked)
-
-    service.after = on(range(1), is_launch, twice)
-    report = launch(service, 1)
-    assert report.run_ids == [next(iter(service.runs))]
-    assert str(report[0].error).startswith("2 runs have this name: trn.")
 
 
 # What slows a batch down, and what stops it
@@ -308,11 +322,9 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: Optional[float]) 
     )
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("failure", [refuse(429), refuse(429, Retry_After="soon")])
-def test_429_without_a_time_is_waited_out_too(
-    service: Service, failure: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calling, "GROWING", calling.GROWING._replace(backoff=0.01))
+def test_429_without_a_time_is_waited_out_too(service: Service, failure: Any) -> None:
     service.before = on(range(20), is_launch, failure)
     check(service, launch(service, 30))
 
@@ -325,10 +337,9 @@ def test_what_is_tried_again_is_not_for_the_client_to_decide(service: Service) -
     assert sum(each.attempts for each in report) == len(service.launches) == 6
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_stops_the_batch(service: Service, status: int) -> None:
-    service.before = on(range(5, 6), is_launch, refuse(status))
-    with pytest.raises(BatchError, match=f"stopped: POST .* {status}") as caught:
+def test_a_refused_token_stops_the_batch(service: Service) -> None:
+    service.before = on(range(5, 6), is_launch, refuse(401))
+    with pytest.raises(BatchError, match=r"stopped: POST .* 401") as caught:
         launch(service, 100, concurrency=1)
     report = caught.value.report
     assert isinstance(caught.value.__cause__, libtes.ApiException)
@@ -377,21 +388,38 @@ def test_a_stopped_batch_still_looks_for_what_had_no_answer(service: Service) ->
 def test_a_service_that_is_gone_stops_the_batch_after_a_time(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "PATIENCE", 0.05)
-    monkeypatch.setattr(calling, "GROWING", calling.GROWING._replace(backoff=0.01))
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     service.before = on(EVER, is_launch, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
         launch(service, 50)
     assert caught.value.report.summary().keys() <= {"Not launched", "Unsure"}
 
 
-def test_a_service_that_cannot_be_asked_at_first_raises_and_launches_nothing(
-    service: Service,
-) -> None:
-    service.before = on(range(1), is_list, refuse(500))
-    with pytest.raises(libtes.ServiceException):
-        launch(service)
-    assert not service.launches
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_the_fate_of_a_row_is_its_own(service: Service, status: int) -> None:
+    service.before = on(range(30), lambda asked: b'"s1' in asked.body, refuse(status))
+    report = launch(service, 30)
+    assert {each.name for each in report.not_launched} == {
+        name for name in (f"s{number}" for number in range(30)) if name.startswith("s1")
+    }
+    assert all(str(status) in str(each.error) for each in report.not_launched)
+
+
+def test_20_rows_in_a_row_that_are_forbidden_stop_the_batch(service: Service) -> None:
+    service.before = on(range(5, 100), is_launch, refuse(403))
+    with pytest.raises(BatchError, match=r"stopped: POST .* 403") as caught:
+        launch(service, 100, concurrency=1)
+    assert caught.value.report.summary() == {"Pending": 5, "Not launched": 95}
+    assert len(service.launches) == 25
+
+
+def test_rows_that_are_forbidden_now_and_then_do_not_stop_it(service: Service) -> None:
+    service.before = on(EVER, lambda _: len(service.launches) % 10 != 0, refuse(403))
+    assert service.before is not None
+    refused = service.before
+    service.before = lambda asked: refused(asked) if is_launch(asked) else None
+    report = launch(service, 100, concurrency=1)
+    assert report.summary() == {"Pending": 10, "Not launched": 90}
 
 
 def test_ctrl_c_stops_at_once(service: Service) -> None:
@@ -401,9 +429,13 @@ def test_ctrl_c_stops_at_once(service: Service) -> None:
 
     service.before = lambda asked: time.sleep(0.002)  # type: ignore[func-returns-value]
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(BatchInterrupt) as caught:
         launch(service, 2000, progress=interrupt)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert len(caught.value.report) == 2000
+    assert set(caught.value.report.run_ids) <= set(service.runs)
+    assert len(caught.value.report.run_ids) >= 20
     launched = len(service.launches)
     assert launched < 1500
     time.sleep(0.02)

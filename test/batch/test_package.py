@@ -14,8 +14,8 @@ from ..helpers import PACKAGE, ROOT, run_python
 
 FILES = sorted((ROOT / "libica" / "batch").glob("*.py"))
 NAMES = """
-    BatchError JournalError Launch LaunchesError Report abort_all duration is_finished launch_all
-    placeholders wait wait_all
+    BatchError BatchInterrupt BatchWarning JournalError Launch LaunchesError Report abort_all
+    duration is_finished launch_all placeholders relaunch wait wait_all
 """.split()
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 

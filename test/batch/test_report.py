@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
+import re
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +121,13 @@ def test_to_dicts_has_all_attributes() -> None:
         "error": None,
         "time_created": TIME,
         "time_modified": LATER,
+        "number": None,
+        "doubles": [],
+        "tries": 1,
+        "status_details": None,
+        "exit_status": None,
+        "stdout": None,
+        "stderr": None,
     }
 
 
@@ -190,7 +200,7 @@ def test_repr_of_a_launch_has_what_is_known_on_a_short_line() -> None:
 def test_a_notebook_shows_a_table() -> None:
     seen = Seen(REPORT._repr_html_())
     assert seen.of("code")[0] == repr(REPORT)
-    assert seen.of("th") == list(REPORT.to_dicts()[0])
+    assert seen.of("th") == list(REPORT.to_dicts()[0])[:7]
     assert seen.tags.count("tr") == 12
     row = seen.of("code")[1:7]
     assert row == [
@@ -225,3 +235,94 @@ def test_no_table_shows_a_signed_url() -> None:
     html = Report([launch])._repr_html_()
     assert "example.org/a?***" in html
     assert "secret" not in html
+
+
+# Why runs failed, and what else is to be said
+
+FAILED = Launch(
+    "b<b>",
+    "trn.2",
+    "Failed",
+    1,
+    status_details="It read https://x/y?signature and\nended with exit status 3.",
+    exit_status=3,
+    stderr="gds://logs/b.err",
+)
+WHY = (
+    "'b<b>': Failed: exit status 3; It read https://x/y?*** and ended with exit status 3.; "
+    "stderr: gds://logs/b.err"
+)
+
+
+def test_the_text_of_a_report_says_what_did_not_go_well() -> None:
+    report = Report([LAUNCHES[0], FAILED, LAUNCHES[4]], notes=["Take note."])
+    assert str(report).splitlines() == [
+        "<Report: 3 launches, 1 Completed, 1 Failed, 1 Unsure>",
+        "  Take note.",
+        f"  {WHY}",
+        "  'e': Unsure: unsure: the service could not be asked",
+    ]
+    assert str(report.completed) == "<Report: 1 launches, 1 Completed>"
+
+
+def test_the_text_of_a_report_names_20_and_counts_the_others() -> None:
+    shown = str(Report([FAILED] * 500)).splitlines()
+    assert len(shown) == 22
+    assert shown[-1].strip() == "... and 480 more"
+
+
+def test_tables_and_frames_have_the_reasons() -> None:
+    html = Report([FAILED])._repr_html_()
+    for each in ("exit status 3", "gds://logs/b.err", "b&lt;b&gt;"):
+        assert each in html
+    assert "signature" not in html
+    pytest.importorskip("pandas")
+    frame = Report([FAILED, LAUNCHES[0]]).to_frame()
+    assert list(frame["exit_status"].dropna()) == [3]
+    assert frame["stderr"][0] == "gds://logs/b.err"
+
+
+def test_to_csv_writes_all_rows_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    double = Launch('d,"e', "trn.9", "Running", doubles=("trn.10", "trn.11"))
+    Report([LAUNCHES[0], FAILED, double]).to_csv(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(REPORT.to_dicts()[0])
+    assert rows[0]["time_created"] == TIME.isoformat()
+    assert (rows[1]["exit_status"], rows[1]["stderr"]) == ("3", "gds://logs/b.err")
+    assert (rows[2]["name"], rows[2]["doubles"]) == ('d,"e', "trn.10 trn.11")
+
+
+def inside(document: str) -> str:
+    """Return the body of a document."""
+    return document.partition("<body>\n")[2].partition("\n</body>")[0]
+
+
+def test_to_html_is_one_file_with_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    Report([FAILED] * 300, notes=["<Take note>"]).to_html(path)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert Seen(inside(text)).tags.count("tr") == 301
+    assert "&lt;Take note&gt;" in text
+    assert "<b>" not in text
+    assert "signature" not in text
+    assert not re.search(r"(src|href|url)\s*[=(]", text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_values_are_text_in_files_too(text: str, tmp_path: Path) -> None:
+    report = Report([Launch(text, text, "Failed", status_details=text, stderr=text)], notes=[text])
+    report.to_html(tmp_path / "report.html")
+    report.to_csv(tmp_path / "report.csv")
+    seen = Seen(inside((tmp_path / "report.html").read_text(encoding="utf-8")))
+    assert text.replace("\ud800", "?") in seen.text
+    assert len(str(report).splitlines()) == 3 or "\n" in text
+
+
+def test_tries_have_a_row_each() -> None:
+    launch = Launch("a", "trn.2", "Running", 1, earlier=(Launch("a", "trn.1", "Failed", 1),))
+    report = Report([launch, Launch("b", "trn.3", "Completed", 1)])
+    assert report.tries.run_ids == ["trn.1", "trn.2", "trn.3"]
+    assert [each["tries"] for each in report.to_dicts()] == [2, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
@@ -13,6 +15,7 @@ from libica.batch import (
     Launch,
     Report,
     abort_all,
+    calling,
     duration,
     is_finished,
     wait,
@@ -22,6 +25,7 @@ from libica.batch import (
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
+from .conftest import HASTY
 from .service import EVER, Service, is_list, lose, on, refuse
 
 FINISHED = ["Completed", "Failed", "TimedOut", "Aborted"]
@@ -272,7 +276,7 @@ def test_the_service_is_not_asked_before_it_wants_to_be(service: Service) -> Non
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_refusal_ends_the_waiting(service: Service, status: int) -> None:
+def test_a_refusal_to_list_runs_ends_the_waiting(service: Service, status: int) -> None:
     ids = service.add_runs(["a", "b"])
     service.before = on(range(1, 2), is_list, refuse(status))
     with pytest.raises(BatchError, match=f"the waiting was ended: GET .* {status}") as caught:
@@ -284,7 +288,7 @@ def test_a_refusal_ends_the_waiting(service: Service, status: int) -> None:
 def test_a_service_that_stays_away_ends_the_waiting(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     ids = service.add_runs(["a", "b"])
     service.before = on(EVER[1:], is_list, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
@@ -296,7 +300,7 @@ def test_a_service_that_stays_away_ends_the_waiting(
 def test_failures_between_good_answers_do_not_add_up(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     ids = service.add_runs(["a", "b"])
     finished = on(range(20, 21), is_list, lambda _: service.set_status(ids))
     failing = on(EVER, lambda _: len(service.asked) % 2 == 0, lose)
@@ -392,3 +396,144 @@ def test_the_duration_of_a_run_is_from_created_to_finished(
 ) -> None:
     run = cls(name="a", status=status, time_created=created, time_modified=modified)
     assert duration(run) == expected
+
+
+# What a service may do meanwhile
+
+
+def test_a_run_that_is_forbidden_is_given_up_and_the_others_are_waited_for(
+    service: Service,
+) -> None:
+    ids = service.add_runs(["a", "b", "c"])
+    hidden = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
+    forbidden = on(EVER, lambda asked: ids[0] in asked.path, refuse(403))
+    service.before = lambda asked: hidden(asked) or forbidden(asked)
+    service.set_status(ids[1:])
+    report = wait_all(service.client, ids, poll=SOON)
+    assert report.summary() == {"Completed": 2, "Unknown": 1}
+    assert "403" in str(report[0].error)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_page_token_that_has_expired_begins_the_round_again(
+    service: Service, status: int
+) -> None:
+    ids = service.add_runs(["s"] * 2500)
+    service.set_status(ids)
+    expired = on(range(2), lambda asked: "pageToken" in asked.query, refuse(status))
+    service.before = expired
+    assert wait_all(service.client, ids, poll=SOON).summary() == {"Completed": 2500}
+
+
+def test_a_run_that_is_on_two_pages_is_no_error(service: Service) -> None:
+    ids = service.add_runs(["s"] * 1500)
+    service.add_runs(["other"] * 10, age=-60, version="tvn.other")
+    seen = service.tes._list
+
+    def twice(query: Any, owner: str) -> Any:
+        page = seen(query, owner)
+        page["items"] = page["items"] + page["items"][:5]
+        return page
+
+    service.tes._list = twice  # type: ignore[method-assign]
+    service.set_status(ids)
+    assert wait_all(service.client, ids, poll=SOON).summary() == {"Completed": 1500}
+
+
+@pytest.mark.parametrize("timeout", [0.5, 1.0])
+def test_a_service_that_freezes_does_not_outlast_the_timeout(
+    service: Service, timeout: float
+) -> None:
+    ids = service.add_runs(["a", "b"])
+    thawed = threading.Event()
+    service.before = on(EVER, lambda _: True, lambda _: thawed.wait(30) and None)
+    started = time.monotonic()
+    report = wait_all(service.client, ids, timeout=timeout, poll=SOON)
+    took = time.monotonic() - started
+    thawed.set()
+    assert timeout <= took < 15
+    assert report.summary() == {"Unknown": 2}
+
+
+def test_one_look_at_a_service_that_freezes_ends_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "ONCE", 0.3)
+    thawed = threading.Event()
+    service.before = on(EVER, lambda _: True, lambda _: thawed.wait(30) and None)
+    assert len(wait_all(service.client, service.add_runs(["a", "b"]), timeout=0)) == 2
+    thawed.set()
+
+
+# Why runs failed
+
+
+def fail(service: Service, run_id: str, **more: Any) -> None:
+    log = {"stdout": f"gds://logs/{run_id}.out", "stderr": f"gds://logs/{run_id}.err"}
+    first = {"stdout": "gds://logs/first.out", "stderr": "gds://logs/first.err"}
+    service.tes._things[run_id].update(status="Failed", logs=[first, log], **more)
+
+
+def test_each_run_that_did_not_complete_is_looked_at_once_for_why(service: Service) -> None:
+    ids = service.add_runs(["a", "b", "c", "d"])
+    service.set_status(ids[:2])
+    for run_id in ids[2:]:
+        fail(service, run_id, statusDetails="The command 'sh' ended with exit status 3.")
+    report = wait_all(service.client, ids, poll=SOON)
+    assert calls(service) == ["list", "GET", "GET"]
+    for launch in report.failed:
+        assert launch.status_details == "The command 'sh' ended with exit status 3."
+        assert launch.exit_status == 3
+        assert launch.stdout == f"gds://logs/{launch.run_id}.out"
+        assert launch.stderr == f"gds://logs/{launch.run_id}.err"
+    assert {each.stderr for each in report.completed} == {None}
+    service.asked.clear()
+    assert wait_all(service.client, report).failed.to_dicts() == report.failed.to_dicts()
+    assert not service.asked
+
+
+def test_failed_runs_are_looked_at_together(service: Service) -> None:
+    ids = service.add_runs(["s"] * 20)
+    for run_id in ids:
+        fail(service, run_id)
+    service.before = on(EVER, lambda asked: not is_list(asked), lambda _: time.sleep(0.05))  # type: ignore[arg-type,return-value]
+    wait_all(service.client, ids, poll=SOON)
+    assert service.most_under_way > 4
+
+
+@pytest.mark.parametrize(
+    ("details", "status"),
+    [
+        ("exit status 3", 3),
+        ("The container exited with code 137.", 137),
+        ("Exit code: 1", 1),
+        ("exit status -9", -9),
+        ("ExitCode=2", 2),
+        ("evicted", None),
+        ("existing 5", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_exit_status_is_read_from_the_details(
+    details: Optional[str], status: Optional[int]
+) -> None:
+    launch = Launch("a", "trn.1", "Failed")
+    waiting.explain(launch, libtes.TaskRun(status_details=details, logs=[]))
+    assert (launch.exit_status, launch.stderr) == (status, None)
+
+
+def test_the_errors_of_a_log_stand_in_for_details(service: Service) -> None:
+    log = libtes.TaskRunLogs(error="Killed", error_details="exit code 137")
+    launch = Launch("a", "trn.1", "Failed")
+    waiting.explain(launch, libtes.TaskRun(logs=[log]))
+    assert (launch.status_details, launch.exit_status) == ("Killed", 137)
+
+
+def test_a_run_whose_reason_cannot_be_had_is_reported_without(service: Service) -> None:
+    ids = service.add_runs(["a", "b"])
+    service.set_status(ids, "Failed")
+    service.before = on(EVER, lambda asked: not is_list(asked), refuse(500))
+    report = wait_all(service.client, ids, poll=SOON)
+    assert report.summary() == {"Failed": 2}
+    assert {each.status_details for each in report} == {None}

@@ -177,5 +177,5 @@ def test_without_openpyxl_the_error_says_how_to_install_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "path_importer_cache", {})
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'libica\[excel\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'libica-libtes\[excel\]'"):
         read(path)

@@ -1,0 +1,445 @@
+"""The ledger: the state of every launch, and the one place where states change.
+
+Time is counted in ticks, one for each change of state: nothing here depends on a clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Optional
+
+from libica.openapi.libtes import ApiValueError, TaskRunSummary
+
+from .calling import AnyRun, note
+from .journal import History, Journal
+from .mark import Mark, mark_in
+from .report import FINISHED, Launch
+
+SPARE = 3
+"""How many launches are kept back while others are under way or in doubt."""
+
+NOT_SENT = "not sent: the batch was stopped"
+
+
+class State(Enum):
+    """How far a launch is."""
+
+    NEW = "new"  # nothing of it has left this machine
+    WRITTEN = "written"  # the journal says that it is about to be sent
+    SENT = "sent"  # its request is under way
+    DOUBTFUL = "doubtful"  # it had no response: it may have a run
+    SETTLED = "settled"  # it has a run
+    REFUSED = "refused"  # it has none, and this call does not send it again
+
+
+NEXT = {
+    State.NEW: {State.WRITTEN, State.SETTLED},
+    State.WRITTEN: {State.SENT, State.NEW, State.SETTLED},
+    State.SENT: {State.SETTLED, State.DOUBTFUL, State.WRITTEN, State.REFUSED},
+    State.DOUBTFUL: {State.SETTLED, State.WRITTEN, State.REFUSED},
+    State.REFUSED: {State.SETTLED},  # a list shows that it was not
+    State.SETTLED: set(),
+}
+"""Which states may follow which."""
+
+
+class Ledger:
+    """What is known of the launches of a batch, for several threads.
+
+    Methods take the lock themselves; whoever wants to wait for a change has `changed`.
+
+    Args:
+        launches: The launches in the order of the report, as the history has them.
+        history: What the journal tells.
+        journal: Where changes are written down.
+        request: Returns the request of a row; called under the lock.
+        max_in_flight: How many runs may be under way at once. Default: any number.
+
+    Attributes:
+        rows: The launches.
+        changed: The lock, and how a change is waited for.
+        stopped: What stopped the batch.
+        old: Ids of runs of old with names of this batch; `None` until they are known.
+        names_decide: Whether runs without a mark may be of this batch.
+        witness_wanted: Whether a launch is wanted only to prove that lists are fresh.
+    """
+
+    def __init__(
+        self,
+        launches: Sequence[Launch],
+        history: History,
+        journal: Journal,
+        request: Callable[[int], bytes],
+        max_in_flight: Optional[int] = None,
+    ) -> None:
+        self.rows: list[Launch] = list(launches)
+        self.changed = threading.Condition()
+        self.stopped: Optional[BaseException] = None
+        self.batch: Optional[str] = history.batch
+        self.old: Optional[set[str]] = history.old
+        self.names_decide: bool = self.batch is None or history.marks_lost
+        self.witness_wanted = False
+        self._journal = journal
+        self._request = request
+        self._max_in_flight = max_in_flight
+        self._uncovered = {r for r, it in enumerate(self.rows) if it.name in history.uncovered}
+        self._gated = True
+        self._tick = 0
+        self._states = [self._first_state(each, history) for each in self.rows]
+        self._counts = Counter(self._states)
+        # When each was sent first by this call; 0 where that does not prove anything.
+        self._sent = array("q", bytes(8 * len(self.rows)))
+        self._since = array("q", bytes(8 * len(self.rows)))  # when it came to its present state
+        self._newest = 0  # the greatest `_sent` of those that are settled
+        self._doubts = {r for r, state in enumerate(self._states) if state is State.DOUBTFUL}
+        self._fresh = deque(r for r, state in enumerate(self._states) if state is State.NEW)
+        self._ready: deque[int] = deque()  # those that are written
+        self._running = sum(
+            each.run_id is not None and each.status not in FINISHED for each in self.rows
+        )
+
+    @staticmethod
+    def _first_state(launch: Launch, history: History) -> State:
+        if launch.run_id is not None:
+            return State.SETTLED
+        return State.DOUBTFUL if launch.name in history.open else State.NEW
+
+    # Looking
+
+    def state(self, row: int) -> State:
+        """Return the state of a launch."""
+        return self._states[row]
+
+    def mark(self, row: int) -> Optional[Mark]:
+        """Return the mark of a launch, or `None` where runs bear none."""
+        launch = self.rows[row]
+        return Mark(self.batch, launch.number or 0, launch.tries) if self.batch else None
+
+    @property
+    def left(self) -> int:
+        """How many launches have no outcome yet."""
+        with self.changed:
+            done = self._counts[State.SETTLED] + self._counts[State.REFUSED]
+            return len(self.rows) - done - (self._counts[State.DOUBTFUL] - len(self._doubts))
+
+    @property
+    def refused(self) -> int:
+        """How many launches have no run and are not sent again."""
+        return self._counts[State.REFUSED]
+
+    @property
+    def unsure(self) -> int:
+        """How many launches may have a run, and are looked for or were given up."""
+        return self._counts[State.DOUBTFUL]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be sent or looked for."""
+        return self.stopped is not None or not self.left
+
+    @property
+    def doubts(self) -> set[int]:
+        """The launches that are to be looked for."""
+        with self.changed:
+            return set(self._doubts)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many runs are under way as may be."""
+        under_way = self._running + self._counts[State.SENT] + len(self._doubts)
+        return self._max_in_flight is not None and under_way >= self._max_in_flight
+
+    @property
+    def wants_old(self) -> bool:
+        """Whether launching waits until the runs of old are listed: one was launched, as witness.
+
+        Before the lists show that one they need not show what was there before.
+        """
+        with self.changed:
+            return self._gate and self._newest > 0 and not self._counts[State.SENT]
+
+    @property
+    def can_prove(self) -> int:
+        """Up to which tick a list could be proven to be fresh, by the runs there are."""
+        return self._newest
+
+    @property
+    def can_send(self) -> bool:
+        """Whether a launch is under way or can still be sent."""
+        with self.changed:
+            return bool(self._counts[State.SENT] or self._ready or self._fresh)
+
+    def lost_at(self, row: int) -> int:
+        """Return the tick at which a launch came to its present state."""
+        return self._since[row]
+
+    def covers(self, row: int) -> bool:
+        """Whether a run with the name of a launch, and not of old, can only be its run."""
+        return self.old is not None and row not in self._uncovered
+
+    def proven(self, shown: Sequence[int]) -> int:
+        """Return the tick up to which a list is proven to show all runs there are.
+
+        A run in the list, whose launch was sent at that tick, is its witness: the list is not
+        older. And all runs known by then must be in the list, or it is not complete.
+
+        Args:
+            shown: For each launch, whether its run was in the list.
+        """
+        with self.changed:
+            known = [r for r, state in enumerate(self._states) if state is State.SETTLED]
+            known = [r for r in known if self.rows[r].error is None]  # but for those that are lost
+            missing = min((self._since[r] for r in known if not shown[r]), default=self._tick + 1)
+            sent = (self._sent[r] for r in known if shown[r] and self._sent[r] <= missing)
+            return max(sent, default=0)
+
+    # Sending
+
+    def write(self, most: int) -> list[int]:
+        """Write down that launches are about to be sent; returns which.
+
+        They are not taken before `written`. The last of all stays unwritten as long as others are
+        under way: if this process is killed, it can prove to the next that a list is fresh.
+        """
+        with self.changed:
+            rows = [self._fresh.popleft() for _ in range(min(most, self._writable))]
+            if rows:
+                self._journal.sending([self.rows[row] for row in rows])
+                self._journal.flush()
+            return rows
+
+    def written(self, rows: Iterable[int]) -> None:
+        """Note that launches are written down on the disk."""
+        with self.changed:
+            self._journal.check()
+            for row in rows:
+                self._move(row, State.WRITTEN)
+            self.changed.notify_all()
+
+    @property
+    def ready(self) -> int:
+        """How many launches are written down and not sent."""
+        return len(self._ready)
+
+    def low(self, most: int) -> bool:
+        """Whether more should be written: at most so many are ready, and more can be."""
+        with self.changed:
+            return len(self._ready) <= most and self._writable > 0
+
+    def take(self) -> Optional[tuple[int, bytes]]:
+        """Return a launch that is to be sent now, and its request; `None` if there is none.
+
+        The last launches are kept back as long as others are under way or in doubt: sent later
+        than those, they can prove that a list is fresh.
+        """
+        with self.changed:
+            left = len(self._ready) + len(self._fresh)
+            kept = left <= self._kept and not self.witness_wanted
+            if not self._ready or kept or self.full or self._waits_for_old():
+                return None
+            row = self._ready.popleft()
+            self._move(row, State.SENT)
+            self._sent[row] = self._sent[row] or self._tick
+            self.rows[row].attempts += 1
+            self.witness_wanted = False
+            return row, self._request(row)
+
+    @property
+    def _kept(self) -> int:
+        """How many launches are kept back."""
+        return SPARE if self._doubts or self._counts[State.SENT] else 0
+
+    @property
+    def _writable(self) -> int:
+        """How many launches may be written down."""
+        fresh = len(self._fresh)
+        if self.witness_wanted and not self._ready:
+            return min(1, fresh)
+        return fresh - (self._kept or int(fresh > 1 or bool(self._ready)))
+
+    @property
+    def _gate(self) -> bool:
+        return self.names_decide and self.old is None and self._gated
+
+    def _waits_for_old(self) -> bool:
+        return self._gate and bool(self._newest or self._counts[State.SENT])
+
+    # What becomes of one that was sent
+
+    def settle(self, row: int, run: AnyRun) -> None:
+        """Note the run in the response to a launch."""
+        with self.changed:
+            mark = self.mark(row)
+            if mark is not None and mark_in(run.description) != mark:
+                self.lose_marks()
+            self._settle(row, run)
+            self._newest = max(self._newest, self._sent[row])
+
+    def lose(self, row: int, why: str) -> None:
+        """Note that a launch had no response: it may have a run."""
+        with self.changed:
+            self.rows[row].error = why
+            self._move(row, State.DOUBTFUL)
+
+    def put_back(self, row: int) -> None:
+        """Note that a launch was not acted on: it is sent again."""
+        with self.changed:
+            self._move(row, State.WRITTEN)
+
+    def refuse(self, row: int, why: str) -> None:
+        """Note that a launch was refused."""
+        with self.changed:
+            self.rows[row].error = why
+            self._journal.has_none(self.rows[row])
+            self._move(row, State.REFUSED)
+
+    # What becomes of one that is doubtful
+
+    def find(self, row: int, runs: Sequence[TaskRunSummary]) -> None:
+        """Note runs in a list that are those of a launch without a known run, the first first."""
+        with self.changed:
+            launch = self.rows[row]
+            if launch.attempts > 1:
+                self._sent[row] = 0  # it may be from before
+            waiting = {State.WRITTEN: self._ready, State.NEW: self._fresh}
+            if self._states[row] in waiting:
+                waiting[self._states[row]].remove(row)
+            self._settle(row, runs[0])
+            self._newest = max(self._newest, self._sent[row])
+            self.double(row, runs[1:])
+
+    def double(self, row: int, runs: Iterable[TaskRunSummary]) -> None:
+        """Note further runs of a launch that has one."""
+        with self.changed:
+            launch = self.rows[row]
+            if add_doubles(launch, runs):
+                self._journal.has_run(launch)
+                self._journal.is_doubled(launch)
+
+    def send_again(self, row: int) -> None:
+        """Note that a launch is proven to have no run: it is sent again."""
+        with self.changed:
+            self._uncovered.discard(row)
+            self._move(row, State.WRITTEN)
+
+    def give_up(self, row: int, why: str) -> None:
+        """Note that nobody can tell whether a launch has a run."""
+        with self.changed:
+            self.rows[row].error = f"unsure: {why}"
+            self._doubts.discard(row)
+            self.changed.notify_all()
+
+    # The batch
+
+    def set_old(self, run_ids: Iterable[str]) -> None:
+        """Note which runs with names of this batch are of old."""
+        with self.changed:
+            unsure = (State.SENT, State.DOUBTFUL)
+            self._uncovered = {r for r, state in enumerate(self._states) if state in unsure}
+            self.old = set(run_ids)
+            self._journal.are_old(self.old)
+            self.changed.notify_all()
+
+    def go_on_without_old(self) -> None:
+        """Launch although the runs of old are not known; none is then adopted by its name."""
+        with self.changed:
+            self._gated = False
+            self.changed.notify_all()
+
+    def lose_marks(self) -> None:
+        """Note that the service does not keep marks, so that names have to decide."""
+        with self.changed:
+            if not self.names_decide:
+                self.names_decide = True
+                self._journal.marks_are_lost()
+
+    def want_witness(self) -> None:
+        """Let the last launch be sent: its run can prove that a list is fresh."""
+        with self.changed:
+            self.witness_wanted = True
+            self.changed.notify_all()
+
+    def finished(self, count: int) -> None:
+        """Note that runs have ended, which makes room for others."""
+        with self.changed:
+            self._running -= count
+            self.changed.notify_all()
+
+    def stop(self, error: BaseException) -> None:
+        """Send nothing more; the first error stays the reason."""
+        with self.changed:
+            self.stopped = self.stopped or error
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Leave no launch between states: what was not sent is new, what was sent is doubtful."""
+        with self.changed:
+            for row, state in enumerate(self._states):
+                if state is State.SENT:
+                    self.lose(row, "the batch was stopped before the response came")
+                    state = State.DOUBTFUL
+                if state is State.DOUBTFUL and row in self._doubts:
+                    why = (
+                        self.rows[row].error or "an earlier call ended before its outcome was known"
+                    )
+                    self.give_up(row, why)
+                elif state in (State.NEW, State.WRITTEN):
+                    self.rows[row].error = self.rows[row].error or NOT_SENT
+            while self._ready:
+                row = self._ready.popleft()
+                self._move(row, State.NEW)
+                self._journal.has_none(self.rows[row])
+            self._journal.flush()
+
+    def flush(self) -> None:
+        """Hand what was written down over to the system."""
+        with self.changed:
+            self._journal.flush()
+
+    def _settle(self, row: int, run: AnyRun) -> None:
+        launch = self.rows[row]
+        note(launch, run)
+        self._running += launch.status not in FINISHED
+        self._move(row, State.SETTLED)
+        self._journal.has_run(launch)
+
+    def _move(self, row: int, to: State) -> None:
+        """Change the state of a launch; nothing else does."""
+        before = self._states[row]
+        if to not in NEXT[before]:
+            raise ApiValueError(f"launch {row + 1} cannot be {to.value} after {before.value}")
+        self._states[row] = to
+        self._counts[before] -= 1
+        self._counts[to] += 1
+        self._tick += 1
+        self._since[row] = self._tick
+        self._doubts.discard(row)
+        if to is State.DOUBTFUL:
+            self._doubts.add(row)
+        elif to is State.WRITTEN:
+            self._ready.append(row)
+        held = len(self._ready) <= SPARE or self._max_in_flight is not None or self._gate
+        if held or to not in (State.SENT, State.SETTLED, State.REFUSED):
+            self.changed.notify_all()  # otherwise nobody waits for it
+
+
+def add_doubles(launch: Launch, runs: Iterable[TaskRunSummary]) -> bool:
+    """Add further runs to a launch that has one; whether any of them is news.
+
+    The one that was made first becomes the run of the launch, the others are its doubles.
+    """
+    known = {launch.run_id, *launch.doubles}
+    new = [run for run in runs if run.id not in known]
+    for run in new:
+        made, had = run.time_created, launch.time_created
+        other = str(run.id)
+        if made is not None and had is not None and made < had:
+            other, doubles = str(launch.run_id), launch.doubles
+            note(launch, run)
+            launch.doubles = doubles
+        launch.doubles = (*launch.doubles, other)
+    return bool(new)
