@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic, sleep
 from typing import Optional
 
@@ -396,19 +397,26 @@ class Audit:
             ApiException: No list could be had.
         """
         shown = self.shown = Shown(self._launches, self._batch, self._names)
-        begins_with_newest: Optional[bool] = None
+        begins_with_ours: Optional[bool] = None
+        is_sorted = True
+        last: Optional[datetime] = None
 
         def visit(runs: Sequence[TaskRunSummary]) -> bool:
-            """End the walk behind the runs of this batch, if it began with the newest."""
-            nonlocal begins_with_newest
+            """End the walk behind the runs of this batch, if the newest seem to come first."""
+            nonlocal begins_with_ours, is_sorted, last
+            for run in runs:
+                made, before = run.time_created, last
+                is_sorted &= made is not None and (before is None or made <= before)
+                last = made
             if self._see is not None:
                 for run in runs:
                     self._see(run)
             tail = len(runs) - len(runs) // 10
-            count, last = shown.add(runs[:tail]), shown.add(runs[tail:])
-            if begins_with_newest is None:
-                begins_with_newest = count > 0
-            return begins_with_newest and not last and sum(shown.known) >= len(self._expected)
+            first_ones, last_ones = shown.add(runs[:tail]), shown.add(runs[tail:])
+            if begins_with_ours is None:
+                begins_with_ours = first_ones > 0
+            all_known = sum(shown.known) >= len(self._expected)
+            return (begins_with_ours or is_sorted) and not last_ones and all_known
 
         shown.complete = walk(self._api, visit, self._until)
         return [row for row in self._expected if not shown.known[row]]

@@ -33,7 +33,7 @@ from .progress import Bar, Progress, bar
 from .report import FINISHED, Launch, Report
 from .sending import Sender
 from .tables import Problem
-from .waiting import GROWTH, POLL, Watch
+from .waiting import GROWTH, POLL, Watch, audit
 
 RELAUNCHED = ("Failed", "TimedOut")
 MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by their names"
@@ -169,7 +169,7 @@ def relaunch(
             holds no arguments. Default: the table that the journal was begun with.
         status: Which launches are tried again: those whose last try has one of these outcomes, as
             `Report.summary` counts them. Default ``("Failed", "TimedOut")``. With ``"Unsure"`` a
-            launch may get a second run: look for its run first.
+            launch whose run no list shows may get a second one.
         concurrency: As for `launch_all`.
         progress: As for `launch_all`.
         stop_on_error: As for `launch_all`.
@@ -232,7 +232,13 @@ def _choose(
 ) -> list[Launch]:
     """Return the launches to try again, as they are before that."""
     history.tell_unsure()
-    Watch(api_client, history.launches.values()).look_at_all()
+    everything = list(history.launches.values())
+    watch = Watch(api_client, everything)
+    if history.batch is not None:
+        for launch in audit(watch, everything, history.batch):
+            record.has_run(launch)
+            history.open.discard(launch.name)
+    watch.look_at_all()
     chosen = []
     for launch in (history.launches[name] for name in names):
         if launch.outcome not in wanted:
@@ -379,11 +385,11 @@ class _Batch:
 
     def _take_stock(self, runs: TaskRunsApi, finder: Finder) -> None:
         """Adopt the runs that a list shows by their marks, even if the journal has lost them."""
-        audit = Audit(runs, self._ledger.rows, self._ledger.batch)
+        stock = Audit(runs, self._ledger.rows, self._ledger.batch)
         with suppress(ApiException):
-            audit.once()
-            if audit.shown is not None:
-                finder.adopt(audit.shown)
+            stock.once()
+            if stock.shown is not None:
+                finder.adopt(stock.shown)
 
     def _audit(self, runs: TaskRunsApi, finder: Finder) -> None:
         """List the runs once more, for doubles and losses."""
@@ -391,13 +397,13 @@ class _Batch:
         names = {}
         if ledger.names_decide:
             names = {each.name: row for row, each in enumerate(ledger.rows)}
-        audit = Audit(runs, ledger.rows, ledger.batch, names)
-        audit.make()
-        if audit.shown is not None:
-            if audit.shown.unmarked:
+        closing = Audit(runs, ledger.rows, ledger.batch, names)
+        closing.make()
+        if closing.shown is not None:
+            if closing.shown.unmarked:
                 ledger.lose_marks()
-            finder.adopt(audit.shown)
-        self._notes += audit.notes
+            finder.adopt(closing.shown)
+        self._notes += closing.notes
 
 
 def _warn(report: Report) -> None:

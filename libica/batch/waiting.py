@@ -131,7 +131,7 @@ def wait_all(
         while watch.open:
             before, failure = len(watch.open), None
             try:
-                watch.look() if audited else _audit(watch, launches, str(batch))
+                watch.look() if audited else audit(watch, launches, str(batch))
                 audited = True
             except ApiException as error:
                 failure = error
@@ -151,17 +151,27 @@ def wait_all(
     return report()
 
 
-def _audit(watch: Watch, launches: Sequence[Launch], batch: str) -> None:
-    """List the runs of a batch: how they are, and whether launches have several."""
-    audit = Audit(watch.api, launches, batch, see=watch.see, until=watch.until)
-    audit.once()
-    for row, runs in audit.shown.others.items() if audit.shown else ():
+def audit(watch: Watch, launches: Sequence[Launch], batch: str) -> list[Launch]:
+    """List the runs of a batch: how they are, and whether launches have several.
+
+    Returns:
+        The launches of which no run was known before.
+
+    Raises:
+        ApiException: No list could be had.
+    """
+    listing = Audit(watch.api, launches, batch, see=watch.see, until=watch.until)
+    listing.once()
+    adopted = []
+    for row, runs in listing.shown.others.items() if listing.shown else ():
         launch = launches[row]
         found = oldest_first(runs.values())
         if launch.run_id is None:
             note(launch, found[0])
             watch.add([launch])
+            adopted.append(launch)
         add_doubles(launch, found)
+    return adopted
 
 
 def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Report:

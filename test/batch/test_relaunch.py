@@ -13,6 +13,7 @@ from libica.batch import JournalError, Report, launch_all, relaunch, wait_all
 from libica.batch.mark import mark_in
 from libica.openapi import libtes
 
+from ..server import Asked
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -142,14 +143,34 @@ def test_a_launch_that_is_unsure_can_be_launched_again(
     service.before = on(EVER, is_list, refuse(403))
     service.after = on(range(1), is_launch, lose)
     assert launch(service, path, table, "CCCC").summary() == {"Pending": 4, "Unsure": 1}
-    service.before = None
-    # Its run exists: whoever launches it again is told of the double.
+    # Its run exists: whoever launches it again is told of the double when it is listed.
+    (hidden,) = [key for key, name in service.runs.items() if name == "s0"]
+    kept = service.tes._owners.pop(hidden)
+
+    def show(asked: Asked) -> None:
+        if is_launch(asked):
+            service.tes._owners[hidden] = kept
+
+    service.before, service.after = show, None  # type: ignore[assignment]
     with pytest.warns(UserWarning, match="more than one run"):
         report = relaunch(service.client, path, status="Unsure")
     (launched,) = report.doubled
     assert {launched.run_id, *launched.doubles} == {
         key for key, name in service.runs.items() if name == "s0"
     }
+
+
+def test_a_launch_that_was_unsure_is_not_launched_again_if_its_run_is_listed_by_now(
+    service: Service, path: Path, table: Path
+) -> None:
+    service.before = on(EVER, is_list, refuse(403))
+    service.after = on(range(1), is_launch, lose)
+    assert launch(service, path, table, "CCCC").summary() == {"Pending": 4, "Unsure": 1}
+    service.before = None
+    report = relaunch(service.client, path, status="Unsure")
+    assert not service.launches
+    assert set(report.run_ids) == set(service.runs)
+    assert Report.from_journal(path).run_ids == report.run_ids
 
 
 def test_a_launch_that_never_was_one_is_no_second_try(
