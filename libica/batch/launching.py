@@ -25,12 +25,12 @@ from ._client import redact
 from .calling import BatchError, BatchInterrupt, BatchWarning, passes
 from .finding import Audit, Finder
 from .journal import History, Journal, JournalError, changed_rows, next_try
-from .ledger import NOT_SENT, Ledger
+from .ledger import Ledger
 from .mark import LONGEST_DESCRIPTION, LONGEST_MARK, has_room
 from .placeholder import placeholders
 from .plan import Launches, LaunchesError, Plan, Problem
 from .progress import Bar, Progress, bar
-from .report import FINISHED, Launch, Report
+from .report import FINISHED, NOT_SENT, Launch, Report
 from .sending import Sender
 from .waiting import GROWTH, POLL, Watch, audit
 

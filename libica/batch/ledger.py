@@ -17,12 +17,10 @@ from libica.openapi.libtes import ApiValueError, TaskRunSummary
 from .calling import AnyRun, note
 from .journal import History, Journal
 from .mark import Mark, mark_in
-from .report import FINISHED, Launch
+from .report import FINISHED, NOT_SENT, Launch
 
 SPARE = 3
 """How many launches are kept back while others are under way or in doubt."""
-
-NOT_SENT = "not sent: the batch was stopped"
 
 
 class State(Enum):
