@@ -16,7 +16,7 @@ from libica.openapi.libtes import ApiValueError, TaskRunSummary
 
 from .calling import AnyRun, note
 from .journal import History, Journal
-from .mark import Mark, mark_in
+from .mark import Mark
 from .report import FINISHED, NOT_SENT, Launch
 
 SPARE = 3
@@ -262,7 +262,7 @@ class Ledger:
         """Note the run in the response to a launch."""
         with self.changed:
             mark = self.mark(row)
-            if mark is not None and mark_in(run.description) != mark:
+            if mark is not None and not (run.description or "").endswith(str(mark)):
                 self.lose_marks()
             self._settle(row, run)
             self._newest = max(self._newest, self._sent[row])
