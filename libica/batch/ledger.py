@@ -16,7 +16,7 @@ from libica.openapi.libtes import ApiValueError, TaskRunSummary
 
 from .calling import AnyRun, note
 from .journal import History, Journal
-from .mark import Mark
+from .mark import Mark, mark_in
 from .report import FINISHED, NOT_SENT, Launch
 
 SPARE = 3
@@ -418,14 +418,15 @@ class Ledger:
 def add_doubles(launch: Launch, runs: Iterable[TaskRunSummary]) -> bool:
     """Add further runs to a launch that has one; whether any of them is news.
 
-    The one that was made first becomes the run of the launch, the others are its doubles.
+    One with a mark that was made before becomes the run of the launch, the others are its doubles.
     """
     known = {launch.run_id, *launch.doubles}
     new = [run for run in runs if run.id not in known]
     for run in new:
         made, had = run.time_created, launch.time_created
         other = str(run.id)
-        if made is not None and had is not None and made < had:
+        earlier = made is not None and had is not None and made < had
+        if earlier and mark_in(run.description) is not None:
             other, doubles = str(launch.run_id), launch.doubles
             note(launch, run)
             launch.doubles = doubles
