@@ -143,6 +143,7 @@ class Finder:
         self._clock = clock
         self._doubts: dict[int, _Doubt] = {}
         self._misses: dict[int, int] = {}
+        self._versions: dict[str, Optional[str]] = {}
         self._old = _Doubt(0.0)  # when to list the runs of old
         self._pace = Pace()
 
@@ -214,7 +215,7 @@ class Finder:
         if not ledger.names_decide:
             return
         for row, runs in shown.named.items():
-            if ledger.covers(row):
+            if ledger.covers(row) and ledger.state(row) in (State.DOUBTFUL, State.SETTLED):
                 sure = [run for run in runs.values() if self._is_ours(run) is True]
                 self._note(row, sure)
 
@@ -242,13 +243,19 @@ class Finder:
         if run.id in (self._ledger.old or ()):
             return False
         version = run.task_version_summary
-        if version is None or version.id is None:
+        version_id = None if version is None else version.id
+        if version_id is None:
+            version_id = self._version_of(str(run.id))
+        return None if version_id is None else version_id == self._version_id
+
+    def _version_of(self, run_id: str) -> Optional[str]:
+        """Return the version of a run that a list shows without it."""
+        if run_id not in self._versions:
             version = None
             with suppress(ApiException):
-                version = self._api.get_task_run(str(run.id)).task_version_summary
-        if version is None or version.id is None:
-            return None
-        return version.id == self._version_id
+                version = self._api.get_task_run(run_id).task_version_summary
+            self._versions[run_id] = None if version is None else version.id
+        return self._versions[run_id]
 
     def _may_be(self, row: int, shown: Shown) -> list[str]:
         """Return ids of runs that may be that of a launch in doubt, or not."""

@@ -92,7 +92,7 @@ class History:
         elif "none" in record:
             launch = self._launch(record["none"], record)
             launch.attempts = record["attempts"]
-            self._closed(launch.name)
+            self.closed(launch.name)
         elif "run" in record:
             launch = self._launch(record["name"], record)
             status = record["status"]
@@ -101,7 +101,7 @@ class History:
             launch.attempts = record["attempts"]
             launch.time_created = _time(record["created"])
             launch.time_modified = _time(record.get("ended"))
-            self._closed(launch.name)
+            self.closed(launch.name)
         elif "doubled" in record:
             self._launch(record["doubled"], record).doubles = tuple(record["runs"])
         elif "old" in record:
@@ -122,10 +122,11 @@ class History:
         launch = self.launches[name]
         if record.get("try", 1) > launch.tries:
             launch = self.launches[name] = next_try(launch)
-            self._closed(name)
+            self.closed(name)
         return launch
 
-    def _closed(self, name: str) -> None:
+    def closed(self, name: str) -> None:
+        """Note that the outcome of a launch is known."""
         self.open.discard(name)
         self.uncovered.discard(name)
 

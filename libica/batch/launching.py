@@ -22,15 +22,15 @@ from libica.openapi.libtes import (
 
 from . import calling
 from ._client import redact
-from .calling import BatchError, BatchInterrupt, BatchWarning, passes
+from .calling import BatchError, BatchInterrupt, BatchWarning, Pace, passes
 from .finding import Audit, Finder
 from .journal import History, Journal, JournalError, changed_rows, next_try
-from .ledger import NOT_SENT, Ledger
+from .ledger import Ledger
 from .mark import LONGEST_DESCRIPTION, LONGEST_MARK, has_room
 from .placeholder import placeholders
 from .plan import Launches, LaunchesError, Plan
 from .progress import Bar, Progress, bar
-from .report import FINISHED, Launch, Report
+from .report import NOT_SENT, Launch, Report
 from .sending import Sender
 from .tables import Problem
 from .waiting import GROWTH, POLL, Watch, audit
@@ -237,7 +237,7 @@ def _choose(
     if history.batch is not None:
         for launch in audit(watch, everything, history.batch):
             record.has_run(launch)
-            history.open.discard(launch.name)
+            history.closed(launch.name)
     watch.look_at_all()
     chosen = []
     for launch in (history.launches[name] for name in names):
@@ -247,7 +247,7 @@ def _choose(
             record.has_run(launch)  # with its status of now
         if launch.run_id is not None or launch.name in history.open:
             launch = history.launches[launch.name] = next_try(launch)
-            history.open.discard(launch.name)
+            history.closed(launch.name)
         chosen.append(launch)
     return chosen
 
@@ -277,12 +277,13 @@ class _Batch:
         self._version = version
         self._request = request
         self._stop_on_error = stop_on_error
-        self._resumed = journal.resumed
+        self._resumed = journal.resumed and ledger.batch is not None
         self._notes: list[str] = []
         self._told = 0
         self._watch = Watch(given, [])
         self._interval = POLL[0]
         self._watch_at = 0.0
+        self._watch_pace = Pace()
 
     def run(self, ids: tuple[str, str], concurrency: int, shown: Bar) -> None:
         """Launch what has no run yet, and see to it that each launch has no more than one."""
@@ -369,19 +370,19 @@ class _Batch:
         if not ledger.full or monotonic() < self._watch_at:
             return
         with ledger.changed:
-            self._watch.add(
-                each for each in ledger.rows if each.run_id and each.status not in FINISHED
-            )
+            self._watch.add(each for each in ledger.rows if each.error is None)
         before = len(self._watch.open)
         try:
             self._watch.look()
+            self._watch_pace.answered()
         except ApiException as error:
-            if not passes(error):
+            self._watch_pace.failed(error)
+            if not passes(error) or self._watch_pace.waited > calling.WAITS.patience:
                 ledger.stop(error)
         ended = before - len(self._watch.open)
         ledger.finished(ended)
         self._interval = POLL[0] if ended else min(POLL[1], self._interval * GROWTH)
-        self._watch_at = monotonic() + self._interval
+        self._watch_at = monotonic() + max(self._interval, self._watch_pace.wait())
 
     def _take_stock(self, runs: TaskRunsApi, finder: Finder) -> None:
         """Adopt the runs that a list shows by their marks, even if the journal has lost them."""

@@ -17,12 +17,10 @@ from libica.openapi.libtes import ApiValueError, TaskRunSummary
 from .calling import AnyRun, note
 from .journal import History, Journal
 from .mark import Mark, mark_in
-from .report import FINISHED, Launch
+from .report import FINISHED, NOT_SENT, Launch
 
 SPARE = 3
 """How many launches are kept back while others are under way or in doubt."""
-
-NOT_SENT = "not sent: the batch was stopped"
 
 
 class State(Enum):
@@ -274,7 +272,7 @@ class Ledger:
         """Note the run in the response to a launch."""
         with self.changed:
             mark = self.mark(row)
-            if mark is not None and mark_in(run.description) != mark:
+            if mark is not None and not (run.description or "").endswith(str(mark)):
                 self.lose_marks()
             self._settle(row, run)
             self._newest = max(self._newest, self._sent[row])
@@ -430,14 +428,15 @@ class Ledger:
 def add_doubles(launch: Launch, runs: Iterable[TaskRunSummary]) -> bool:
     """Add further runs to a launch that has one; whether any of them is news.
 
-    The one that was made first becomes the run of the launch, the others are its doubles.
+    One with a mark that was made before becomes the run of the launch, the others are its doubles.
     """
     known = {launch.run_id, *launch.doubles}
     new = [run for run in runs if run.id not in known]
     for run in new:
         made, had = run.time_created, launch.time_created
         other = str(run.id)
-        if made is not None and had is not None and made < had:
+        earlier = made is not None and had is not None and made < had
+        if earlier and mark_in(run.description) is not None:
             other, doubles = str(launch.run_id), launch.doubles
             note(launch, run)
             launch.doubles = doubles

@@ -22,6 +22,7 @@ NOT_LAUNCHED = "Not launched"
 UNSURE = "Unsure"
 LOST = "Lost"
 UNKNOWN = "Unknown"
+NOT_SENT = "not sent: the batch was stopped"
 SHOWN = 20
 """How many launches the text of a report names."""
 
@@ -170,7 +171,7 @@ class Report(Sequence[Launch]):
     def __str__(self) -> str:
         from ._client import redact
 
-        told = [each for each in self if each.why is not None]
+        told = [each for each in self if each.why is not None and each.error != NOT_SENT]
         told_of = [redact(_line(each)) for each in told[:SHOWN]]
         more = [f"... and {len(told) - SHOWN:,} more"] if len(told) > SHOWN else []
         return "\n  ".join([repr(self), *self.notes, *told_of, *more])

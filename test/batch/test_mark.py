@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.batch import JournalError, LaunchesError, Report, launch_all
+from libica.batch import BatchWarning, JournalError, LaunchesError, Report, launch_all
 from libica.batch.mark import LONGEST_MARK, Mark, has_room, mark_in, marked, may_be_cut, new_batch
 
 from .service import Service, cohort, is_launch, is_list, lose, on
@@ -157,6 +157,18 @@ def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:
     report = launch(service, concurrency=1)
     assert report[0].attempts == 2
     assert report[0].run_id != next(iter(service.runs))
+
+
+def test_without_marks_no_run_is_adopted_for_a_launch_that_was_never_sent(service: Service) -> None:
+    def by_another(asked: Any) -> Any:
+        service.add_runs(["s9"])
+        return lose(asked)
+
+    service.before = on(range(1, 2), is_launch, by_another)
+    with pytest.warns(BatchWarning, match="more than one run"):  # as far as names tell
+        report = launch(service, 10, mark=False, concurrency=1)
+    assert report.summary() == {"Pending": 10}
+    assert service.launches.count("s9") == 1
 
 
 def test_a_run_whose_mark_may_have_been_cut_off_leaves_its_launch_unsure(service: Service) -> None:
