@@ -287,6 +287,8 @@ class Finder:
             ledger.give_up(row, f"its run may be {' or '.join(found)}, which has no mark; {why}")
         elif proven > lost_at:
             self._send_again(row, why)
+        elif ledger.can_prove <= lost_at and ledger.may_prove(lost_at):
+            doubt.due = now + waits.looks[0]
         elif ledger.can_prove <= lost_at and not ledger.can_send:
             ledger.give_up(
                 row, f"nothing was launched after it to prove that a list is fresh; {why}"

@@ -89,7 +89,7 @@ class Ledger:
         self._tick = 0
         self._states = [self._first_state(each, history) for each in self.rows]
         self._counts = Counter(self._states)
-        # When each was sent first by this call; 0 where that does not prove anything.
+        # When the launch was sent that made the run, or may have; 0 where that is not known.
         self._sent = array("q", bytes(8 * len(self.rows)))
         self._since = array("q", bytes(8 * len(self.rows)))  # when it came to its present state
         self._newest = 0  # the greatest `_sent` of those that are settled
@@ -165,11 +165,19 @@ class Ledger:
         """Up to which tick a list could be proven to be fresh, by the runs there are."""
         return self._newest
 
+    def may_prove(self, tick: int) -> bool:
+        """Whether a launch that was sent after a tick may still turn out to have a run."""
+        with self.changed:
+            states = zip(self._states, self._since)
+            under_way = any(state is State.SENT and since > tick for state, since in states)
+            in_doubt = (row for row in self._doubts if self.rows[row].attempts == 1)
+            return under_way or any(self._sent[row] > tick for row in in_doubt)
+
     @property
     def can_send(self) -> bool:
-        """Whether a launch is under way or can still be sent."""
+        """Whether a launch can still be sent."""
         with self.changed:
-            return bool(self._counts[State.SENT] or self._ready or self._fresh)
+            return bool(self._ready or self._fresh)
 
     def lost_at(self, row: int) -> int:
         """Return the tick at which a launch came to its present state."""
@@ -274,6 +282,7 @@ class Ledger:
             mark = self.mark(row)
             if mark is not None and not (run.description or "").endswith(str(mark)):
                 self.lose_marks()
+            self._sent[row] = self._since[row]  # the run was made by this very request
             self._settle(row, run)
             self._newest = max(self._newest, self._sent[row])
 
