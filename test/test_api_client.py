@@ -359,6 +359,16 @@ def test_threads_that_are_no_number_are_refused(
     assert server.asked == []
 
 
+def test_what_a_client_is_made_of_is_named_if_it_is_of_the_wrong_type() -> None:
+    host: Any = "https://host"
+    with pytest.raises(libtes.ApiTypeError, match="`configuration` must be a Configuration"):
+        libtes.ApiClient(host)
+    wrongs: list[Any] = [host, libtes.Configuration()]
+    for wrong in wrongs:
+        with pytest.raises(libtes.ApiTypeError, match="`api_client` must be an ApiClient"):
+            libtes.TasksApi(wrong)
+
+
 def test_connections_are_kept_open(server: Server, client: libtes.ApiClient) -> None:
     for _ in range(5):
         libtes.TasksApi(client).list_tasks()

@@ -174,6 +174,9 @@ def test_a_url_is_a_host(host: str) -> None:
         "https://host?a=b",
         "https://host?",
         "https://host#part",
+        "https://<region>.platform.illumina.com",
+        "https://${ICA_HOST}",
+        '"https://host"',
         "https://host#",
     ],
 )
@@ -309,6 +312,13 @@ def test_the_hook_is_left_to_the_client_to_ask(token: Optional[str]) -> None:
 
 
 # The environment
+
+
+def test_a_hook_that_cannot_be_called_is_refused() -> None:
+    configuration = Configuration()
+    with pytest.raises(ApiTypeError, match="`refresh_api_key_hook`, must be a function"):
+        configuration.refresh_api_key_hook = "token"  # type: ignore[assignment]
+    assert configuration.refresh_api_key_hook is None
 
 
 def test_from_env_reads_host_and_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,17 @@ def test_headers_of_a_response_made_by_hand_may_be_pairs_an_attribute_or_missing
     assert ApiException(http_resp=held).body == ""
 
 
+@pytest.mark.parametrize("response", [mock.Mock(), mock.MagicMock()])
+@pytest.mark.parametrize("status", [404, "404"])
+@pytest.mark.parametrize("data", ["no", {"code": "C"}, mock.Mock()])
+def test_an_exception_can_be_made_of_a_mock(response: Any, status: Any, data: Any) -> None:
+    response.configure_mock(status=status, reason="Not Found", data=data)
+    exception = ApiException(http_resp=response, method="POST")
+    assert str(exception).startswith("POST: 404 Not Found")
+    assert (exception.status, exception.body, exception.headers) == (status, data, {})
+    assert exception.may_have_happened is (status == "404")  # what is no status says nothing
+
+
 def test_status_and_reason_may_come_by_position() -> None:
     assert str(ApiException(404, "Not Found")) == "404 Not Found"
 

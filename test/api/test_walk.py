@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
@@ -239,6 +240,22 @@ def test_a_token_that_comes_round_again_is_not_shown(
     with pytest.raises(libtes.InvalidResponseException) as caught:
         list(walk.start(client))
     assert "signed-and-secret" not in str(caught.value) + repr(caught.value)
+
+
+@every_walk
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_walk_that_fails_keeps_page_tokens_in_its_frames_only_for_developers(
+    server: Server, client: libtes.ApiClient, walk: Walk, shown: bool
+) -> None:
+    client.configuration.show_locals = shown
+    twice = [Answer(body=walk.page(0, 1, "signed-and-secret"))] * 2
+    for last in (Answer(403), twice[0]):
+        server.answer(*twice[:1], last)
+        with pytest.raises(libtes.ApiException) as caught:
+            list(walk.start(client, page_token="given-and-secret"))
+        trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [each for each in trace.stack if each.name == "_walk"]
+        assert ("and-secret" in str([each.locals for each in frames])) is shown
 
 
 @every_walk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -47,6 +48,30 @@ def test_an_int_of_an_enum_is_stored_as_its_digits() -> None:
     assert Execution(args=[Number.EIGHT]).args == ["8"]
 
 
+@dataclass
+class Int64:
+    """An integer as numpy has them: no ``int``, and exact all the same."""
+
+    number: int
+
+    def __index__(self) -> int:
+        return self.number
+
+
+@many_examples
+@given(st.integers(0, 10**6))
+def test_an_integer_of_another_package_is_taken_as_an_int(number: int) -> None:
+    execution: Any = Execution(args=[Int64(number)], retry_limit=Int64(number))
+    assert encode(execution) == {"args": [str(number)], "retryLimit": number}
+    assert type(execution.retry_limit) is int
+
+
+def test_a_type_that_is_called_as_one_of_pythons_is_named_with_its_module() -> None:
+    other = type("bool", (), {"__module__": "numpy"})()
+    with pytest.raises(ApiTypeError, match=r"not numpy\.bool$"):
+        Execution(retry_limit=other)
+
+
 @many_examples
 @given(st.floats() | st.integers(-EXACT, EXACT).map(float))
 def test_a_float_for_an_integer_is_taken_if_that_is_exact(number: float) -> None:
@@ -68,6 +93,8 @@ def test_limits_hold_for_what_a_value_is_converted_to() -> None:
         InputStreamSettings(cache_size_gb=4.9e1)
     with pytest.raises(ApiValueError, match=r"LaunchTaskRequest\.name"):
         LaunchTaskRequest(name=10**255)
+    with pytest.raises(ApiValueError, match=r"cache_size_gb"):  # its text would be an error itself
+        InputStreamSettings(cache_size_gb=10**5000)
 
 
 @pytest.mark.parametrize(("value", "example"), [(0.5, '"0.5"'), (4.0, '"0.5"'), (True, '"true"')])

@@ -58,9 +58,9 @@ def connection_exception(
     """
     causes = chain(error)
     cls = _class_of(causes, sent, proxy, timeout)
-    root = error
-    while inner := root.__cause__ or (None if root.__suppress_context__ else root.__context__):
-        root = inner
+    root, inner = error, _origin(error)
+    while inner is not None:
+        root, inner = (inner if str(inner) else root), _origin(inner)  # pyOpenSSL's have no text
     scrub(error, secrets)
     parts = urlsplit(url)
     through = f" through {proxy}" if proxy else ""
@@ -71,6 +71,10 @@ def connection_exception(
     if isinstance(exception, ours.ProxyException) and refused:
         exception._permanent = True
     return exception
+
+
+def _origin(error: BaseException) -> Optional[BaseException]:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _class_of(

@@ -58,7 +58,8 @@ def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
 
 def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
     url = value if "://" in value else f"http://{value}"
-    if not is_url(url, HTTP_SCHEMES + SOCKS_SCHEMES):
+    misspelled = url != value and "/" in value.rstrip("/")  # such as http:/host
+    if misspelled or not is_url(url, HTTP_SCHEMES + SOCKS_SCHEMES):
         accepted = "be a URL such as http://host:port, with http, https, socks5 or socks5h"
         raise wrong_value(source, accepted)
     parts = urlsplit(url)

@@ -110,6 +110,16 @@ class _Attempt(threading.local):
 
 
 _attempt = _Attempt()
+_choosing_connection = threading.RLock()
+"""Held while a pool picks or makes a connection, which waits for nothing.
+
+vcrpy puts urllib3's classes back for a moment whenever one of its own is made. Without the lock
+another thread would get a real connection in that moment, and its call would leave the cassette.
+"""
+
+if hasattr(os, "register_at_fork"):  # so that no child finds it held by a thread of its parent
+    _take, _leave = _choosing_connection.acquire, _choosing_connection.release
+    os.register_at_fork(before=_take, after_in_parent=_leave, after_in_child=_leave)
 
 
 class Rest:
@@ -221,8 +231,9 @@ class Rest:
 
     def _refused_by_proxy(self, request: Request, response: Any) -> ProxyException:
         host = urlsplit(request.url).hostname
-        said = redact(str(response.reason), known=self.secrets(request))
-        reason = f"the proxy made no connection to {host}: {response.status} {said}"
+        proxy = proxy_for(self._configuration, _origin(request.url))
+        said = redact(f"{response.status} {response.reason}", known=self.secrets(request))
+        reason = f"the proxy made no connection to {host} through {proxy and proxy.url}: {said}"
         exception = ProxyException(None, reason, method=request.method, path=request.path)
         exception._permanent = True
         return exception
@@ -319,7 +330,8 @@ def _watched(pool: Any) -> Any:
     class Watched(pool):  # type: ignore[misc]
         def _get_conn(self, timeout: Optional[float] = None) -> Any:
             _attempt.sent = False
-            conn = super()._get_conn(timeout)
+            with _choosing_connection:
+                conn = super()._get_conn(timeout)
             if isinstance(conn, http.HTTPConnection):
                 conn.response_class = _TimedResponse
             return conn
@@ -404,7 +416,8 @@ def _is_of_proxy(response: Any) -> bool:
     headers = response.headers
     server = headers.get("Server", "").lower()
     own = "X-Squid-Error" in headers or server.startswith(("squid", "tinyproxy"))
-    return response.status == 407 or (response.status == 403 and own)
+    # To a wrong login tinyproxy says 401.
+    return response.status == 407 or (response.status in (401, 403) and own)
 
 
 def _read(response: BaseHTTPResponse, limit: Optional[int]) -> bytes:

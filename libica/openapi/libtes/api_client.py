@@ -88,6 +88,8 @@ class ApiClient(Boundary):
     ) -> None:
         if configuration is None:
             configuration = Configuration.get_default_copy()
+        if not hasattr(configuration, "auth_settings"):
+            raise ApiTypeError("`configuration` must be a Configuration, as of Configuration(host)")
         self.configuration = configuration
         self.default_headers: dict[str, str] = {"User-Agent": USER_AGENT}
         if header_name is not None:

@@ -41,6 +41,8 @@ _SETTINGS: dict[str, tuple[Any, float, str]] = {  # types, greatest number, and 
 }
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+# White space, or a host with a placeholder in it, such as https://<region>.example or ${PROXY}.
+_NO_URL = re.compile(r"""[\x00-\x20\x7f\\]|://[^/?#]*[<>{}$"'`^|,;](?![^/?#]*@)""").search
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
 
@@ -206,6 +208,8 @@ class Configuration(Boundary):
             value = check_timeout(name, value)
         elif name == "show_locals" and not isinstance(value, bool):
             raise wrong_type(name, "bool", value)
+        elif name == "refresh_api_key_hook" and not (value is None or callable(value)):
+            raise wrong_type(name, "a function that takes the configuration, or None", value)
         elif name in _SETTINGS:
             types, most, accepted = _SETTINGS[name]
             if not isinstance(value, types) or isinstance(value, bool):
@@ -263,7 +267,7 @@ def is_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
         named = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
         return False
-    return bool(named) and not re.search(r"[\x00-\x20\x7f\\]", text)
+    return bool(named) and not _NO_URL(text)
 
 
 def check_timeout(where: str, timeout: object) -> Timeout:

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Optional
 
@@ -81,9 +82,7 @@ class ApiException(OpenApiException):
         data = (response.data or b"") if response else None
         text = data.decode("utf-8", "replace") if isinstance(data, (bytes, bytearray)) else data
         self.body: Optional[str] = text
-        self.headers: Optional[Mapping[str, str]] = getattr(response, "headers", None)
-        if response and not isinstance(self.headers, Mapping):
-            self.headers = dict(getattr(response, "getheaders", dict)())
+        self.headers: Optional[Mapping[str, str]] = _headers(response) if response else None
         self.method = method
         self.path = path
         error = _error_response(self.body)
@@ -100,13 +99,14 @@ class ApiException(OpenApiException):
         """
         if self.method in (None, "GET", "HEAD") or not self._sent:
             return False
-        return self.status is None or self.status == 408 or not 300 <= self.status < 500
+        status: Any = self.status  # which may be a text in a test of yours
+        return not isinstance(status, int) or status == 408 or not 300 <= status < 500
 
     def __str__(self) -> str:
         call = " ".join(part for part in (self.method, self.path) if part)
         outcome = " ".join(str(part) for part in (self.status, self.reason) if part)
         says = [self.code, self.message]
-        if self.body is not None and not any(says) and (self.status or 0) >= 300:
+        if isinstance(self.body, str) and not any(says) and str(self.status) >= "300":
             content = (self.headers or {}).get("Content-Type", "no content type")
             says = [f"{len(self.body)} characters of {content}"]
         text = ": ".join(part for part in (call, outcome, *says) if part)
@@ -204,13 +204,24 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
 }
 
 
+def _headers(response: Any) -> Mapping[str, str]:
+    """Return the headers of a response, which may be a mock that has none."""
+    headers: Any = getattr(response, "headers", None)
+    if isinstance(headers, Mapping):
+        return headers
+    try:
+        return dict(getattr(response, "getheaders", lambda: headers)())
+    except (TypeError, ValueError):
+        return {}
+
+
 def _error_response(body: Optional[str]) -> dict[str, Any]:
     """Return the fields of an ``ErrorResponse``, as far as the body is one."""
     import json
 
     try:
         data = json.loads(body or "")
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):  # made by hand it may be anything
         data = None
     types = {"code": str, "message": str, "details": list}
     given = data.items() if isinstance(data, dict) else ()
@@ -228,8 +239,10 @@ def wrong_value(where: str, accepted: str) -> ApiValueError:
 
 
 def kind(value: object) -> str:
-    """Name what a value is without showing it, for messages."""
-    return "None" if value is None else type(value).__name__
+    """Name what a value is without showing it, for messages: ``int``, ``numpy.bool``."""
+    cls = type(value)
+    alike = getattr(builtins, cls.__name__, cls) is not cls
+    return "None" if value is None else f"{cls.__module__}." * alike + cls.__name__
 
 
 def closest(name: str, known: Iterable[str]) -> str:

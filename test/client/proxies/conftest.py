@@ -120,7 +120,7 @@ def squid(folder: Path, access: str = OPEN) -> Iterator[str]:
     """Run a squid; it gives up root where it has it, so its folder is open to others."""
     program, port = real_part("squid"), free_port()
     folder.chmod(0o777)
-    for parent in folder.parents[:3]:
+    for parent in list(folder.parents)[:3]:  # Python 3.9 takes no slice of them
         with contextlib.suppress(OSError):
             parent.chmod(parent.stat().st_mode | 0o011)
     if access is WITH_LOGIN:

@@ -90,6 +90,7 @@ def test_no_proxy_is_read_as_curl_reads_it() -> None:
         ({"ALL_PROXY": "http://a:1", "NO_PROXY": "tes.example:443"}, "https", None),
         ({"ALL_PROXY": "http://a:1", "NO_PROXY": "tes.example:443"}, "http", "http://a:1"),
         ({"HTTP_PROXY": "a:1"}, "http", "http://a:1"),
+        ({"HTTP_PROXY": "http://user:pa$$<w@rd>@a:1"}, "http", "http://a:1"),
     ],
 )
 def test_variables_name_the_proxy(
@@ -104,7 +105,8 @@ def test_variables_name_the_proxy(
 
 @pytest.mark.parametrize("source", ["proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize(
-    "value", ["ftp://127.0.0.1", "socks6://a:1", "http://", "http://a b", "//x"]
+    "value",
+    ["ftp://127.0.0.1", "socks6://a:1", "http://", "http://a b", "//x", "http:/a:1", "${PROXY}"],
 )
 def test_a_proxy_that_is_unusable_names_its_setting_or_variable(
     source: str, value: str, monkeypatch: pytest.MonkeyPatch

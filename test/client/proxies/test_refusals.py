@@ -73,6 +73,20 @@ def test_a_login_opens_a_proxy_that_wants_one(
     assert len(service.asked) == 1
 
 
+def test_a_wrong_login_at_tinyproxy_is_not_taken_for_a_401_of_the_service(
+    service: Server, authority: Authority, tmp_path: Path
+) -> None:
+    asked: list[libtes.Configuration] = []
+    with tinyproxy(tmp_path, "BasicAuth somebody plain") as url:
+        client = through(url.replace("//", "//somebody:wr0ng-w0rd@"), service, authority)
+        client.configuration.refresh_api_key_hook = asked.append
+        with pytest.raises(libtes.ProxyException, match=f"through {url}.*401") as caught:
+            launch(client)
+    assert not caught.value.may_have_happened
+    assert "wr0ng-w0rd" not in str(caught.value)
+    assert (service.asked, asked) == ([], [])
+
+
 def test_a_refusal_is_not_tried_again_which_might_lock_an_account(authority: Authority) -> None:
     for scheme in ("http", "https"):
         with Server() as proxy, Server() as service:

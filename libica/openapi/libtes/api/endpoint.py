@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
-from ..confidential import Boundary
+from ..confidential import Boundary, shows_locals
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
@@ -212,7 +212,7 @@ def iterate(plain: Method[P, Any, Any], item: type[T]) -> Walk[P, T]:
         bind_arguments(name, accepted, len(declared.ids), args, kwargs)
         size = kwargs.get("page_size")
         values = {**kwargs, "page_size": PAGE_SIZES[-1] if size is None else size}
-        return _walk(functools.partial(getattr(self, declared.name), *args), values)
+        return _walk(self, functools.partial(getattr(self, declared.name), *args), values)
 
     doc = _WALK_DOC.format(declared.name, item.__name__, declared.doc.partition("Args:")[2])
     return _present(call, declared, name, doc, options, Iterator[item])  # type: ignore[no-any-return, valid-type]
@@ -221,29 +221,32 @@ def iterate(plain: Method[P, Any, Any], item: type[T]) -> Walk[P, T]:
 _WALK_DOC = """Walk all pages of `{}`, as they are needed; yields each `{}`.
 
 One page is held at a time, of 1000 if no size is given. All are asked for with the same size, sort
-and filters. A page token that comes round again raises `InvalidResponseException`.
+and filters. A page token that the service returns twice raises `InvalidResponseException`.
 
 Args:{}"""
 
 
-def _walk(fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]:
+def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]:
     seen = {arguments.get("page_token")}
-    while True:
-        try:
+    token: Optional[str] = None
+    try:
+        while True:
             page = fetch(**arguments)
-        except BaseException:
-            arguments.clear()  # which a traceback would show
-            raise
-        token, items = page.next_page_token, page.items or []
-        del page
-        yield from items
-        del items
-        if not token:
-            return
-        if token in seen:
-            raise InvalidResponseException(reason="a page token came round again; stopped")
-        seen.add(token)
-        arguments["page_token"] = token
+            token, items = page.next_page_token, page.items or []
+            del page
+            yield from items
+            del items
+            if not token:
+                return
+            if token in seen:
+                reason = "the service returned the same page token twice; the walk was stopped"
+                raise InvalidResponseException(reason=reason)
+            seen.add(token)
+            arguments["page_token"] = token
+    except BaseException:
+        if not shows_locals(api):
+            arguments, seen, token = {}, set(), None  # which a traceback would show
+        raise
 
 
 def _present(
@@ -270,6 +273,8 @@ class Api(Boundary):
     """Base of the API classes; without a client it makes one with the default configuration."""
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
+        if not (api_client is None or hasattr(api_client, "call_api")):
+            raise ApiTypeError("`api_client` must be an ApiClient, as of ApiClient(configuration)")
         self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
+from operator import index
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
 from ..confidential import Boundary, clear_frames, confidential, redact, shows_locals
@@ -328,15 +330,16 @@ def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> No
     least, most = bounds
     if not least <= value <= most:
         accepted = f"{least} to {most}" if most < math.inf else f"{least} or more"
-        raise wrong_value(where, f"be {accepted}{unit}, got {value}")
+        got = f", got {value}" if abs(value) < 2**64 else ""  # longer ones may have no text
+        raise wrong_value(where, f"be {accepted}{unit}{got}")
 
 
 def convert(declared: Any, value: Any, where: str) -> Any:
     """Return a value as the declared type, or raise unless the conversion is exact.
 
-    Exact are a whole ``float`` up to 2**53 for an ``int``, and an ``int`` for a ``str``. A list or
-    dict is returned as it is unless something in it was converted. Dicts that stand for models
-    are not looked into.
+    Exact are a whole ``float`` up to 2**53 for an ``int``, and an ``int`` for a ``str``; integers
+    of other packages, such as numpy, count as ``int``. A list or dict is returned as it is unless
+    something in it was converted. Dicts that stand for models are not looked into.
     """
     if value.__class__ is declared and declared is not float:
         return value
@@ -368,11 +371,15 @@ def _convert_inside(origin: type, element: Any, value: Any, where: str) -> Any:
 
 
 def _convert_number(declared: Any, value: Any, where: str, accepted: str) -> Any:
-    if value.__class__ is not bool:
+    if value.__class__ is not bool and declared in (int, float, str):
+        with suppress(TypeError):
+            value = index(value)
         if declared is int and isinstance(value, float):
             if value.is_integer() and abs(value) <= 2**53:
                 return int(value)
-        elif declared is str and isinstance(value, int):
+        elif declared is not str and isinstance(value, int):
+            return value
+        elif isinstance(value, int):
             try:
                 return int.__repr__(value)
             except ValueError:  # from Python 3.11 on there is a limit
