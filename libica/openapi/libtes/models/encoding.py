@@ -10,6 +10,8 @@ from typing import Any, get_args, get_origin
 from ..exceptions import wrong_type
 from .base import Model, ModelType, check_str, convert
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))  # for which no place need be spelled out
+
 
 def encode(value: Any, where: str = "body") -> Any:
     """Turn models, dicts and lists into what ``json`` takes."""
@@ -19,10 +21,17 @@ def encode(value: Any, where: str = "body") -> Any:
         return encoder(type(value))(value)
     if isinstance(value, Mapping):
         for key in value:
-            check_str(key, f"{where}: key")
-        return {key: encode(each, f"{where}[{key!r}]") for key, each in value.items()}
+            if key.__class__ is not str:
+                check_str(key, f"{where}: key")
+        return {
+            key: each if each.__class__ in _PLAIN else encode(each, f"{where}[{key!r}]")
+            for key, each in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [encode(each, f"{where}[{index}]") for index, each in enumerate(value)]
+        return [
+            each if each.__class__ in _PLAIN else encode(each, f"{where}[{index}]")
+            for index, each in enumerate(value)
+        ]
     if isinstance(value, date):
         return value.isoformat()
     raise wrong_type(where, "something that JSON has", value)
