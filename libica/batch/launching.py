@@ -340,7 +340,8 @@ class _Batch:
     def _end(self, sender: Sender) -> None:
         """Give the calls under way some time, and leave the ledger as it can be gone on with."""
         if self._ledger.stopped is not None:
-            sender.join(calling.WAITS.grace)
+            with suppress(KeyboardInterrupt):  # who is in a hurry need not wait
+                sender.join(calling.WAITS.grace)
             try:
                 self._ledger.close()
             except (OSError, JournalError) as error:
