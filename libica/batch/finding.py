@@ -21,7 +21,7 @@ from ._client import redact
 from .calling import PAGE, Pace, passes, walk
 from .ledger import Ledger, State
 from .mark import mark_in, may_be_cut
-from .report import Launch
+from .report import UNSURE, Launch
 
 SENDS = 10
 """How often a launch is sent that is proven to have no run, before it is given up."""
@@ -397,6 +397,7 @@ class Audit:
             ApiException: No list could be had.
         """
         shown = self.shown = Shown(self._launches, self._batch, self._names)
+        unsure = {row for row, it in enumerate(self._launches) if it.outcome == UNSURE}
         begins_with_ours: Optional[bool] = None
         is_sorted = True
         last: Optional[datetime] = None
@@ -415,7 +416,7 @@ class Audit:
             first_ones, last_ones = shown.add(runs[:tail]), shown.add(runs[tail:])
             if begins_with_ours is None:
                 begins_with_ours = first_ones > 0
-            all_known = sum(shown.known) >= len(self._expected)
+            all_known = sum(shown.known) >= len(self._expected) and unsure <= shown.others.keys()
             return (begins_with_ours or is_sorted) and not last_ones and all_known
 
         shown.complete = walk(self._api, visit, self._until)

@@ -184,13 +184,16 @@ def relaunch(
     Raises:
         JournalError: It is no journal or in use, or the launches differ from those that it was
             begun with.
-        ApiValueError: The journal was not begun with a table, and no launches are given.
+        ApiValueError: The journal was not begun with a table, or that is gone, and no launches
+            are given.
         ApiException: The version, or how the runs are, could not be got; nothing was launched.
         BatchError: As for `launch_all`.
         BatchInterrupt: As for `launch_all`.
     """
     _check(concurrency=concurrency, max_in_flight=max_in_flight)
     with ExitStack() as stack:
+        if not os.path.exists(journal):
+            raise JournalError(f"there is no journal {os.fspath(journal)}")
         record = stack.enter_context(Journal(journal))
         history = record.history
         if history is None:
@@ -201,6 +204,10 @@ def relaunch(
         source = path if launches is None else launches
         if source is None:
             raise ApiValueError("give `launches`: the journal was not begun with a table")
+        if source is path and not os.path.exists(source):
+            raise ApiValueError(
+                f"give `launches`: {path}, the table that the journal was begun with, is gone"
+            )
         version = TaskVersionsApi(api_client).get_task_version(*ids)
         plan = stack.enter_context(Plan(api_client, source, placeholders(version), **options))
         record.refuse(changed_rows(history, plan))
