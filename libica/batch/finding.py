@@ -218,6 +218,19 @@ class Finder:
                 sure = [run for run in runs.values() if self._is_ours(run) is True]
                 self._note(row, sure)
 
+    def namesakes(self, shown: Shown) -> list[str]:
+        """Return ids of runs that may be doubles, or others' or older runs of the same name."""
+        launches = self._ledger.rows
+        return [
+            key
+            for row, runs in shown.named.items()
+            for key, run in runs.items()
+            if launches[row].run_id not in (None, key)
+            and key not in launches[row].doubles
+            and mark_in(run.description) is None
+            and self._version_may_be(run)
+        ]
+
     def _note(self, row: int, runs: Iterable[TaskRunSummary]) -> None:
         """Note runs of a launch; if it has none, even one of which this ledger did not know."""
         ledger = self._ledger

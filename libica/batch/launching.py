@@ -36,6 +36,9 @@ from .tables import Problem
 from .waiting import GROWTH, POLL, Watch, audit
 
 RELAUNCHED = ("Failed", "TimedOut")
+NAMESAKES = 5
+"""How many ids of runs that may be doubles a note names."""
+
 MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by their names"
 
 
@@ -411,6 +414,13 @@ class _Batch:
             if closing.shown.unmarked:
                 ledger.lose_marks()
             finder.adopt(closing.shown)
+            if others := finder.namesakes(closing.shown):
+                some = ", ".join(others[:NAMESAKES])
+                more = ", ..." if len(others) > NAMESAKES else ""
+                self._notes.append(
+                    "further runs with names of this batch, doubles or older ones: "
+                    f"{len(others):,} ({some}{more})"
+                )
         self._notes += closing.notes
 
 
