@@ -318,7 +318,7 @@ class Finder:
     def _list_old(self, shown: Shown, proven: int) -> None:
         """Note which runs with names of this batch were there before it."""
         waits = calling.WAITS
-        if proven:
+        if proven > self._ledger.begun:
             self._ledger.set_old(key for runs in shown.named.values() for key in runs)
         elif self._old.looks < len(waits.looks):
             self._old.due = self._clock() + waits.looks[self._old.looks]
