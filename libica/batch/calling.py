@@ -170,7 +170,7 @@ def walk(
         ApiException: A page could not be had.
     """
     token, failed, restarts = None, 0, 0
-    followed: set[str] = set()
+    visited: set[str] = set()
     while True:
         try:
             page = api.list_task_runs(
@@ -180,7 +180,7 @@ def walk(
             failed += 1
             if token and error.status in EXPIRED and restarts < RESTARTS:
                 token, failed, restarts = None, 0, restarts + 1
-                followed.clear()
+                visited.clear()
                 continue
             pause = retry_after(error.headers) or WAITS.growing(failed)
             if not passes(error) or failed >= PAGE_TRIES or monotonic() + pause > until:
@@ -193,9 +193,11 @@ def walk(
         token = page.next_page_token
         if not token:
             return True
-        if token in followed:  # it would go round for ever
+        first = page.items[0].id if page.items else None
+        places = {f"token {token}", f"run {first}"}
+        if visited & places:  # it would go round for ever
             return False
-        followed.add(token)
+        visited |= places
 
 
 def note(launch: Launch, run: AnyRun) -> None:

@@ -21,7 +21,7 @@ from ._client import redact
 from .calling import PAGE, Pace, passes, walk
 from .ledger import Ledger, State
 from .mark import mark_in, may_be_cut
-from .report import Launch
+from .report import UNSURE, Launch
 
 SENDS = 10
 """How often a launch is sent that is proven to have no run, before it is given up."""
@@ -219,6 +219,19 @@ class Finder:
                 sure = [run for run in runs.values() if self._is_ours(run) is True]
                 self._note(row, sure)
 
+    def namesakes(self, shown: Shown) -> list[str]:
+        """Return ids of runs that may be doubles, or others' or older runs of the same name."""
+        launches = self._ledger.rows
+        return [
+            key
+            for row, runs in shown.named.items()
+            for key, run in runs.items()
+            if launches[row].run_id not in (None, key)
+            and key not in launches[row].doubles
+            and mark_in(run.description) is None
+            and self._version_may_be(run)
+        ]
+
     def _note(self, row: int, runs: Iterable[TaskRunSummary]) -> None:
         """Note runs of a launch; if it has none, even one of which this ledger did not know."""
         ledger = self._ledger
@@ -314,7 +327,7 @@ class Finder:
     def _list_old(self, shown: Shown, proven: int) -> None:
         """Note which runs with names of this batch were there before it."""
         waits = calling.WAITS
-        if proven:
+        if proven > self._ledger.begun:
             self._ledger.set_old(key for runs in shown.named.values() for key in runs)
         elif self._old.looks < len(waits.looks):
             self._old.due = self._clock() + waits.looks[self._old.looks]
@@ -406,6 +419,7 @@ class Audit:
             ApiException: No list could be had.
         """
         shown = self.shown = Shown(self._launches, self._batch, self._names)
+        unsure = {row for row, it in enumerate(self._launches) if it.outcome == UNSURE}
         begins_with_ours: Optional[bool] = None
         is_sorted = True
         last: Optional[datetime] = None
@@ -424,7 +438,7 @@ class Audit:
             first_ones, last_ones = shown.add(runs[:tail]), shown.add(runs[tail:])
             if begins_with_ours is None:
                 begins_with_ours = first_ones > 0
-            all_known = sum(shown.known) >= len(self._expected)
+            all_known = sum(shown.known) >= len(self._expected) and unsure <= shown.others.keys()
             return (begins_with_ours or is_sorted) and not last_ones and all_known
 
         shown.complete = walk(self._api, visit, self._until)

@@ -21,7 +21,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, NoReturn, Optional, Union
 
 from libica.openapi.libtes import ApiValueError
 
@@ -62,6 +62,8 @@ class History:
         uncovered: Those of them that were sent before the runs of old were listed.
         old: Ids of runs of old that have a name of this batch; `None` if they were never listed.
         marks_lost: Whether the service was seen not to keep marks.
+        calls: How many calls have used the journal so far.
+        sent_by: Which of them sent a launch last, the first being 1, by name.
     """
 
     def __init__(self, head: Mapping[str, Any]) -> None:
@@ -72,6 +74,8 @@ class History:
         self.uncovered: set[str] = set()
         self.old: Optional[set[str]] = None
         self.marks_lost = False
+        self.calls = 0
+        self.sent_by: dict[str, int] = {}
 
     @property
     def batch(self) -> Optional[str]:
@@ -89,6 +93,7 @@ class History:
             launch = self._launch(record["send"], record)
             launch.attempts += 1
             self.open.add(launch.name)
+            self.sent_by[launch.name] = self.calls
         elif "none" in record:
             launch = self._launch(record["none"], record)
             launch.attempts = record["attempts"]
@@ -109,7 +114,9 @@ class History:
             self.uncovered = set(self.open)
         elif "marks" in record:
             self.marks_lost = not record["marks"]
-        elif "began" not in record:
+        elif "began" in record:
+            self.calls += 1
+        else:
             raise LookupError("it tells nothing known")
 
     def tell_unsure(self) -> None:
@@ -264,14 +271,17 @@ class Journal:
         if self._file is not None and not self._file.closed and not self._failed:
             try:
                 self._file.flush()
-            except OSError:
-                self._failed = True  # what stands there may be torn: nothing may follow it
-                raise
+            except OSError as error:
+                self._fail(error)
 
     def sync(self) -> None:
         """Wait until what was flushed is on the disk; the one method that needs no lock."""
         if self._file is not None and not self._file.closed:
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                error.filename = self._path
+                raise
 
     def check(self) -> None:
         """Make sure that nobody else writes to the file, as could be where locks do nothing.
@@ -311,9 +321,14 @@ class Journal:
         self._size += len(data)
         try:
             self._file.write(data)
-        except OSError:
-            self._failed = True
-            raise
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        """Write no more: what stands there may be torn, and nothing may follow it."""
+        self._failed = True
+        error.filename = self._path
+        raise error
 
     def _begin(
         self,

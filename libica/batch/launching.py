@@ -36,6 +36,9 @@ from .tables import Problem
 from .waiting import GROWTH, POLL, Watch, audit
 
 RELAUNCHED = ("Failed", "TimedOut")
+NAMESAKES = 5
+"""How many ids of runs that may be doubles a note names."""
+
 MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by their names"
 
 
@@ -184,13 +187,16 @@ def relaunch(
     Raises:
         JournalError: It is no journal or in use, or the launches differ from those that it was
             begun with.
-        ApiValueError: The journal was not begun with a table, and no launches are given.
+        ApiValueError: The journal was not begun with a table, or that is gone, and no launches
+            are given.
         ApiException: The version, or how the runs are, could not be got; nothing was launched.
         BatchError: As for `launch_all`.
         BatchInterrupt: As for `launch_all`.
     """
     _check(concurrency=concurrency, max_in_flight=max_in_flight)
     with ExitStack() as stack:
+        if not os.path.exists(journal):
+            raise JournalError(f"there is no journal {os.fspath(journal)}")
         record = stack.enter_context(Journal(journal))
         history = record.history
         if history is None:
@@ -201,6 +207,10 @@ def relaunch(
         source = path if launches is None else launches
         if source is None:
             raise ApiValueError("give `launches`: the journal was not begun with a table")
+        if source is path and not os.path.exists(source):
+            raise ApiValueError(
+                f"give `launches`: {path}, the table that the journal was begun with, is gone"
+            )
         version = TaskVersionsApi(api_client).get_task_version(*ids)
         plan = stack.enter_context(Plan(api_client, source, placeholders(version), **options))
         record.refuse(changed_rows(history, plan))
@@ -341,7 +351,8 @@ class _Batch:
     def _end(self, sender: Sender) -> None:
         """Give the calls under way some time, and leave the ledger as it can be gone on with."""
         if self._ledger.stopped is not None:
-            sender.join(calling.WAITS.grace)
+            with suppress(KeyboardInterrupt):  # who is in a hurry need not wait
+                sender.join(calling.WAITS.grace)
             try:
                 self._ledger.close()
             except (OSError, JournalError) as error:
@@ -404,6 +415,13 @@ class _Batch:
             if closing.shown.unmarked:
                 ledger.lose_marks()
             finder.adopt(closing.shown)
+            if others := finder.namesakes(closing.shown):
+                some = ", ".join(others[:NAMESAKES])
+                more = ", ..." if len(others) > NAMESAKES else ""
+                self._notes.append(
+                    "further runs with names of this batch, doubles or older ones: "
+                    f"{len(others):,} ({some}{more})"
+                )
         self._notes += closing.notes
 
 

@@ -64,6 +64,7 @@ class Ledger:
         old: Ids of runs of old with names of this batch; `None` until they are known.
         names_decide: Whether runs without a mark may be of this batch.
         witness_wanted: Whether a launch is wanted only to prove that lists are fresh.
+        begun: The tick at which this call began.
     """
 
     def __init__(
@@ -86,13 +87,23 @@ class Ledger:
         self._max_in_flight = max_in_flight
         self._uncovered = {r for r, it in enumerate(self.rows) if it.name in history.uncovered}
         self._gated = True
-        self._tick = 0
+        # Each earlier call has two ticks: what it sent was sent at one and lost by the other.
+        self.begun: int = 2 * history.calls + 2
+        self._tick = self.begun
         self._states = [self._first_state(each, history) for each in self.rows]
         self._counts = Counter(self._states)
         # When the launch was sent that made the run, or may have; 0 where that is not known.
         self._sent = array("q", bytes(8 * len(self.rows)))
         self._since = array("q", bytes(8 * len(self.rows)))  # when it came to its present state
-        self._newest = 0  # the greatest `_sent` of those that are settled
+        for row, each in enumerate(self.rows):
+            call = history.sent_by.get(each.name, 0)
+            if each.attempts == 1:
+                self._sent[row] = 2 * call
+            if self._states[row] is State.DOUBTFUL:
+                self._since[row] = 2 * call + 1
+        settled = (r for r, state in enumerate(self._states) if state is State.SETTLED)
+        # The greatest `_sent` of those that are settled.
+        self._newest = max((self._sent[row] for row in settled), default=0)
         self._doubts = {r for r, state in enumerate(self._states) if state is State.DOUBTFUL}
         self._fresh = deque(r for r, state in enumerate(self._states) if state is State.NEW)
         self._ready: deque[int] = deque()  # those that are written
@@ -158,7 +169,7 @@ class Ledger:
         Before the lists show that one they need not show what was there before.
         """
         with self.changed:
-            return self._gate and self._newest > 0 and not self._counts[State.SENT]
+            return self._waits_for_old() and not self._counts[State.SENT]
 
     @property
     def can_prove(self) -> int:
@@ -265,14 +276,17 @@ class Ledger:
         fresh = len(self._fresh)
         if self.witness_wanted and not self._ready:
             return min(1, fresh)
-        return fresh - (self._kept or int(fresh > 1 or bool(self._ready)))
+        most = fresh - (self._kept or int(fresh > 1 or bool(self._ready)))
+        if self._gate:  # after a kill, what is written counts as sent before `old` was known
+            most = min(most, int(not self._ready and not self._waits_for_old()))
+        return most
 
     @property
     def _gate(self) -> bool:
         return self.names_decide and self.old is None and self._gated
 
     def _waits_for_old(self) -> bool:
-        return self._gate and bool(self._newest or self._counts[State.SENT])
+        return self._gate and (self._newest > self.begun or self._counts[State.SENT] > 0)
 
     # What becomes of one that was sent
 

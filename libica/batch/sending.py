@@ -66,7 +66,7 @@ class Sender:
     def join(self, seconds: float = threading.TIMEOUT_MAX) -> None:
         """Wait for the threads to end, so long at most."""
         until = monotonic() + seconds
-        for each in self._threads:
+        for each in filter(threading.Thread.is_alive, self._threads):  # not all may have begun
             each.join(max(0.0, min(until - monotonic(), threading.TIMEOUT_MAX)))
 
     def _guard(self, work: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,25 @@ def test_runs_that_lists_do_not_show_are_no_loss(service: Service) -> None:
         "the list of runs does not show 5 of 5 runs: doubles may not have been seen"
     ]
     assert report.notes[0] in str(report)
+
+
+def test_a_double_that_cannot_be_told_from_a_run_of_old_is_noted(service: Service) -> None:
+    service.before = on(range(1), is_launch, twice(service))
+    report = launch(service, mark=False)
+    (double,) = set(service.runs) - set(report.run_ids)
+    assert report.notes == [
+        f"further runs with names of this batch, doubles or older ones: 1 ({double})"
+    ]
+
+
+@pytest.mark.parametrize("items", [[], [{"id": "trn.1"}]])
+def test_a_list_that_does_not_end_is_given_up(service: Service, items: list[Any]) -> None:
+    tokens = itertools.count()
+    pages = on(
+        EVER, is_list, lambda _: Answer(200, {"items": items, "nextPageToken": next(tokens)})
+    )
+    service.before = pages
+    assert launch(service).summary() == {"Pending": 5}
 
 
 def test_an_audit_that_cannot_be_made_is_no_failure(service: Service) -> None:

@@ -19,7 +19,7 @@ from libica.batch.plan import Plan
 
 from ..conftest import TOKEN
 from ..helpers import ROOT
-from ..server import Asked
+from ..server import Answer, Asked
 from ..small_tes import SmallTes
 from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
@@ -164,6 +164,26 @@ launch_all(client, task, version, cohort(300), journal=path, concurrency=4, prog
     assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == -9
     assert service.runs
     check(service, launch(service, path, 300))
+
+
+@pytest.mark.parametrize("mark", [True, False])
+@pytest.mark.parametrize("at", [1, 6])
+def test_being_killed_twice_leaves_nothing_unsure(
+    service: Service, path: Path, at: int, mark: bool
+) -> None:
+    for _ in range(2):
+        left: list[bytes] = []
+
+        def kill(asked: Asked, left: list[bytes] = left) -> Answer:
+            left.append(path.read_bytes())
+            return refuse(401)(asked) or Answer()
+
+        service.before = on(EVER[at:], is_launch, kill)
+        with pytest.raises(BatchError):
+            launch(service, path, 20, mark=mark, concurrency=4)
+        path.write_bytes(left[0])
+    service.before = None
+    check(service, launch(service, path, 20, mark=mark))
 
 
 def test_ctrl_c_loses_nothing(service: Service, path: Path) -> None:
@@ -335,7 +355,7 @@ def test_a_disk_that_is_full_stops_the_batch(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BatchError, match="No space left") as caught:
+    with pytest.raises(BatchError, match=r"No space left.*cohort\.jsonl") as caught:
         launch(service, path)
     assert caught.value.report.summary() == {"Not launched": 5}
     assert not service.launches
@@ -370,7 +390,7 @@ def test_a_disk_that_is_full_from_the_start_is_a_batch_error(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BatchError, match="No space left") as caught:
+    with pytest.raises(BatchError, match=r"No space left.*cohort\.jsonl") as caught:
         launch(service, path)
     assert caught.value.report.summary() == {"Not launched": 5}
     assert not service.launches

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pickle
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -12,7 +14,16 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.batch import BatchError, BatchInterrupt, Report, calling, finding, launch_all, launching
+from libica.batch import (
+    BatchError,
+    BatchInterrupt,
+    Report,
+    calling,
+    finding,
+    launch_all,
+    launching,
+    sending,
+)
 from libica.openapi import libtes
 from libica.openapi.libtes.rest import retry_after
 
@@ -440,3 +451,31 @@ def test_ctrl_c_stops_at_once(service: Service) -> None:
     assert launched < 1500
     time.sleep(0.02)
     assert len(service.launches) == launched
+
+
+def test_ctrl_c_while_it_begins_has_the_report(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begun = threading.Thread.start, itertools.count()
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "libica-batch" and next(begun) == 2:
+            raise KeyboardInterrupt
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(BatchInterrupt) as caught:
+        launch(service)
+    assert set(caught.value.report.run_ids) == set(service.runs)
+
+
+def test_a_second_ctrl_c_has_the_report_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sending.Sender, "join", interrupt)
+    with pytest.raises(BatchInterrupt) as caught:
+        launch(service, progress=interrupt)
+    assert len(caught.value.report) == 5

@@ -173,6 +173,28 @@ def test_a_launch_that_was_unsure_is_not_launched_again_if_its_run_is_listed_by_
     assert Report.from_journal(path).run_ids == report.run_ids
 
 
+def test_the_run_of_a_launch_that_is_unsure_is_found_behind_those_of_others(
+    service: Service, path: Path, table: Path
+) -> None:
+    service.before = on(EVER, is_list, refuse(403))
+    service.after = on(range(1), is_launch, lose)
+    launch(service, path, table, "CCCC")
+    service.before = None
+    service.tes._things[next(iter(service.runs))]["timeCreated"] = "2020-01-01T00:00:00Z"
+    service.add_runs(["other"] * 1500, age=60)
+    relaunch(service.client, path, status="Unsure")
+    assert not service.launches
+
+
+def test_a_table_that_is_gone_has_to_be_given(service: Service, path: Path, table: Path) -> None:
+    launch(service, path, table, "FCCCC")
+    moved = table.rename(table.with_name("moved.csv"))
+    with pytest.raises(libtes.ApiValueError, match=r"give `launches`: .*cohort\.csv.* is gone"):
+        relaunch(service.client, path)
+    relaunch(service.client, path, moved)
+    assert service.launches == ["s0"]
+
+
 def test_a_launch_that_never_was_one_is_no_second_try(
     service: Service, path: Path, table: Path
 ) -> None:
@@ -208,3 +230,9 @@ def test_a_journal_that_tells_nothing_is_refused(service: Service, path: Path) -
     path.write_bytes(b"")
     with pytest.raises(JournalError, match="tells of no launches"):
         relaunch(service.client, path)
+
+
+def test_a_journal_that_is_not_there_is_refused_and_not_made(service: Service, path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no journal"):
+        relaunch(service.client, path)
+    assert not path.exists()
