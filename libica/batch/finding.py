@@ -144,11 +144,11 @@ class Finder:
         self._doubts: dict[int, _Doubt] = {}
         self._misses: dict[int, int] = {}
         self._versions: dict[str, Optional[str]] = {}
-        self._old = _Doubt(0.0)  # when to list the runs of old
+        self._old = _Doubt(0.0)  # when to list the earlier runs
         self._pace = Pace()
 
     def look(self) -> None:
-        """Look for launches in doubt, and for the runs of old, where a look is due."""
+        """Look for launches in doubt, and for the earlier runs, where a look is due."""
         now = self._clock()
         looks = calling.WAITS.looks
         doubts = self._ledger.doubts

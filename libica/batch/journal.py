@@ -59,8 +59,8 @@ class History:
         launches: All launches by name, in the order in which the journal was begun.
         digests: Digests of the requests, by name.
         open: Names of launches that were sent, or were about to be, and have no outcome.
-        uncovered: Those of them that were sent before the runs of old were listed.
-        old: Ids of runs of old that have a name of this batch; `None` if they were never listed.
+        uncovered: Those of them that were sent before the earlier runs were listed.
+        old: Ids of earlier runs that have a name of this batch; `None` if they were never listed.
         marks_lost: Whether the service was seen not to keep marks.
         calls: How many calls have used the journal so far.
         sent_by: Which of them sent a launch last, the first being 1, by name.

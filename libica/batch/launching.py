@@ -30,7 +30,7 @@ from .mark import LONGEST_DESCRIPTION, LONGEST_MARK, has_room
 from .placeholder import placeholders
 from .plan import Launches, LaunchesError, Plan
 from .progress import Bar, Progress, bar
-from .report import NOT_SENT, Launch, Report
+from .report import NOT_SENT, OUTCOMES, Launch, Report
 from .sending import Sender
 from .tables import Problem
 from .waiting import GROWTH, POLL, Watch, audit
@@ -81,8 +81,8 @@ def launch_all(
             `LaunchTaskRequest` or dicts with JSON names.
         concurrency: How many calls may be under way at once. Default 16.
         journal: File to keep the record in. Default: none is kept.
-        progress: Whether to show a bar: by default if somebody looks and tqdm is installed; or a
-            function to call with how many are done and how many there are.
+        progress: Whether to show a bar. Default: on a terminal and in a notebook, if tqdm is
+            installed. Or a function that is called with how many are done and how many there are.
         stop_on_error: Whether to launch nothing more after a launch was refused. Default: go on;
             the report tells which were refused, and why.
         mark: Whether each run's description ends with a mark of its launch, by which it is
@@ -207,7 +207,7 @@ def relaunch(
         source = path if launches is None else launches
         if source is None:
             raise ApiValueError("give `launches`: the journal was not begun with a table")
-        if source is path and not os.path.exists(source):
+        if launches is None and not os.path.exists(path):
             raise ApiValueError(
                 f"give `launches`: {path}, the table that the journal was begun with, is gone"
             )
@@ -217,6 +217,9 @@ def relaunch(
         if history.batch is not None:
             _check_room(plan, version)
         wanted = {status} if isinstance(status, str) else set(status)
+        for each in OUTCOMES:
+            if miscased := {other for other in wanted - {each} if other.lower() == each.lower()}:
+                raise ApiValueError(f"status must be {each!r}, not {min(miscased)!r}")
         try:
             chosen = _choose(api_client, history, plan.names, wanted, record)
             record.go_on()

@@ -61,7 +61,7 @@ class Ledger:
         rows: The launches.
         changed: The lock, and how a change is waited for.
         stopped: What stopped the batch.
-        old: Ids of runs of old with names of this batch; `None` until they are known.
+        old: Ids of earlier runs with names of this batch; `None` until they are known.
         names_decide: Whether runs without a mark may be of this batch.
         witness_wanted: Whether a launch is wanted only to prove that lists are fresh.
         begun: The tick at which this call began.
@@ -164,7 +164,7 @@ class Ledger:
 
     @property
     def wants_old(self) -> bool:
-        """Whether launching waits until the runs of old are listed: one was launched, as witness.
+        """Whether launching waits until the earlier runs are listed: one was launched, as witness.
 
         Before the lists show that one they need not show what was there before.
         """
@@ -195,7 +195,7 @@ class Ledger:
         return self._since[row]
 
     def covers(self, row: int) -> bool:
-        """Whether a run with the name of a launch, and not of old, can only be its run."""
+        """Whether a run with the name of a launch, and not an earlier one, can only be its run."""
         return self.old is not None and row not in self._uncovered
 
     def proven(self, shown: Sequence[int]) -> int:
@@ -357,7 +357,7 @@ class Ledger:
     # The batch
 
     def set_old(self, run_ids: Iterable[str]) -> None:
-        """Note which runs with names of this batch are of old."""
+        """Note which runs with names of this batch are earlier ones."""
         with self.changed:
             unsure = (State.SENT, State.DOUBTFUL)
             self._uncovered = {r for r, state in enumerate(self._states) if state in unsure}
@@ -366,7 +366,7 @@ class Ledger:
             self.changed.notify_all()
 
     def go_on_without_old(self) -> None:
-        """Launch although the runs of old are not known; none is then adopted by its name."""
+        """Launch although the earlier runs are not known; none is then adopted by its name."""
         with self.changed:
             self._gated = False
             self.changed.notify_all()

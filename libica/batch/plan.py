@@ -145,6 +145,8 @@ class Plan:
                     self.names.append(name)
                     self._file.write(line)
                     self._ends.append(self._ends[-1] + len(line))
+            if self.table is not None and not (problems or self.names):
+                raise ApiValueError(f"{self.table['path']} has no rows below its headings")
             if problems:
                 raise LaunchesError(sorted(problems, key=lambda each: each.row or 0))
         except BaseException:

@@ -41,9 +41,9 @@ def bar(progress: Progress, total: Optional[int], what: str) -> Iterator[Bar]:
     """Show how far something is.
 
     Args:
-        progress: ``None`` for a bar where someone looks (a terminal or a notebook) and tqdm is
-            installed, ``True`` for a bar in any case, ``False`` for none, or a function that is
-            called with how many are done and how many there are.
+        progress: ``None`` for a bar on a terminal or in a notebook if tqdm is installed,
+            ``True`` for a bar in any case, ``False`` for none, or a function that is called with
+            how many are done and how many there are.
         total: How many there are; ``None`` if unknown, which the function gets as 0.
         what: What is done, shown beside the bar.
 
@@ -52,7 +52,7 @@ def bar(progress: Progress, total: Optional[int], what: str) -> Iterator[Bar]:
     """
     if callable(progress):
         yield Bar(lambda done, _: progress(done, total or 0))
-    elif progress or (progress is None and _someone_looks() and find_spec("tqdm")):
+    elif progress or (progress is None and _is_watched() and find_spec("tqdm")):
         with _tqdm()(desc=what, total=total, dynamic_ncols=True) as shown:
             yield Bar(partial(_show, shown))
     else:
@@ -68,7 +68,7 @@ def _show(shown: Any, done: int, note: str) -> None:
         shown.refresh()
 
 
-def _someone_looks() -> bool:
+def _is_watched() -> bool:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel") or (sys.stderr is not None and sys.stderr.isatty())
 

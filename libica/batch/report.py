@@ -23,6 +23,9 @@ UNSURE = "Unsure"
 LOST = "Lost"
 UNKNOWN = "Unknown"
 NOT_SENT = "not sent: the batch was stopped"
+OUTCOMES = (*FINISHED, "Running", "Pending", NOT_LAUNCHED, UNSURE, LOST)
+"""What `Launch.outcome` can be, besides other statuses that a service may have."""
+
 SHOWN = 20
 """How many launches the text of a report names."""
 

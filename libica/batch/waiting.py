@@ -101,14 +101,14 @@ def wait_all(
             takes.
         poll: Seconds between two looks; or a pair, the first wait and the longest that it grows
             to. Default: 1 to 30.
-        progress: Whether to show a bar: by default if somebody looks and tqdm is installed; or a
-            function to call with how many are done and how many there are.
+        progress: Whether to show a bar. Default: on a terminal and in a notebook, if tqdm is
+            installed. Or a function that is called with how many are done and how many there are.
 
     Returns:
         What is known of the runs, in the order given.
 
     Raises:
-        ApiTypeError: One of the runs is none.
+        ApiTypeError: One of them is not a run.
         ApiValueError: The seconds are not positive.
         BatchError: The service refused to list runs, or did not respond for ten minutes. It has
             the report.
@@ -136,7 +136,8 @@ def wait_all(
             except ApiException as error:
                 failure = error
             watch.explain()
-            shown.update(before - len(watch.open))
+            failed = sum(each.status in FINISHED[1:] for each in launches)
+            shown.update(before - len(watch.open), failed=failed)
             waited = waited if failure else 0.0
             gone = failure and (not passes(failure) or waited > calling.WAITS.patience)
             if failure and gone and monotonic() < until:
@@ -189,7 +190,7 @@ def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Re
         What is known of the runs, in the order given; `error` says which could not be aborted.
 
     Raises:
-        ApiTypeError: One of the runs is none.
+        ApiTypeError: One of them is not a run.
         BatchError: The token was refused. It has the report.
     """
     launches = _launches(runs)

@@ -231,7 +231,8 @@ def test_what_csv_writes_is_read_back_or_refused(rows: Any, dialect: Any, tmp_pa
 
 
 plain = st.text(st.sampled_from("ab1,;\"' é"), min_size=1, max_size=6).map("<{}>".format)
-plain_tables = st.lists(st.tuples(plain, plain, plain), max_size=5, unique_by=lambda row: row[0])
+plain_rows = st.tuples(plain, plain, plain)
+plain_tables = st.lists(plain_rows, min_size=1, max_size=5, unique_by=lambda row: row[0])
 plain_dialects = dialects.filter(lambda each: each["quotechar"] == '"' and each["delimiter"] != "|")
 
 

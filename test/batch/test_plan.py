@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +158,10 @@ def test_an_error_of_what_gives_the_launches_is_passed_on(service: Service) -> N
     with pytest.raises(KeyError, match="sheet"):
         launch_all(service.client, *service.ids, broken())
     assert not service.launches
+
+
+def test_a_table_without_rows_is_refused_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.csv"
+    path.write_text("name,sample\n")
+    with pytest.raises(libtes.ApiValueError, match=r"cohort\.csv has no rows"):
+        Plan(CLIENT, path, ["sample"])

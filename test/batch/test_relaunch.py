@@ -236,3 +236,11 @@ def test_a_journal_that_is_not_there_is_refused_and_not_made(service: Service, p
     with pytest.raises(JournalError, match="there is no journal"):
         relaunch(service.client, path)
     assert not path.exists()
+
+
+def test_a_status_in_the_wrong_case_is_refused_and_named(
+    service: Service, path: Path, table: Path
+) -> None:
+    launch_all(service.client, *service.ids, table, journal=path)
+    with pytest.raises(libtes.ApiValueError, match="status must be 'Failed', not 'failed'"):
+        relaunch(service.client, path, status="failed")
