@@ -350,7 +350,8 @@ def convert(declared: Any, value: Any, where: str) -> Any:
     if not isinstance(value, expected) or (value.__class__ is bool and declared in (int, float)):
         return _convert_number(declared, value, where, name)
     if origin:
-        return _convert_inside(origin, getattr(declared, "__args__", ())[-1], value, where)
+        parts: Any = declared  # typing.get_args would cost as much as the check
+        return _convert_inside(origin, parts.__args__[-1], value, where)
     if declared is float and not abs(value) <= sys.float_info.max:
         raise wrong_value(where, "be finite: JSON has no NaN")
     return value
