@@ -728,7 +728,7 @@ def test_a_call_that_fails_is_logged_too(
         libtes.TasksApi(debugging).get_task("t")
     first, second = [each.getMessage() for each in caplog.records if each.name == LOGGER]
     assert first.startswith("GET /v1/tasks/t: 404 ")
-    assert second.startswith("GET /v1/tasks/t: no answer ")
+    assert second.startswith("GET /v1/tasks/t: no response ")
 
 
 def test_without_debug_nothing_is_logged(
