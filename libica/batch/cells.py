@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
     Attributes:
         cells: What it holds, as far as it can be read.
-        number: Its line in the file, the first being 1; none if it comes from no file.
+        number: Its line in the file, the first being 1; `None` if it does not come from a file.
         broken: Why it cannot be read to its end, if it cannot.
     """
 

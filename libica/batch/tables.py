@@ -26,7 +26,7 @@ class Problem(NamedTuple):
     """Why a launch cannot be sent, or a table not be used.
 
     Attributes:
-        row: Which launch it is, the first being 1; none if it concerns the whole table.
+        row: Which launch it is, the first being 1; `None` if it concerns the whole table.
         name: The name of its run, if it has one.
         text: What is wrong.
         line: The line of the file, or the row as Excel counts it, the first being 1; none where
@@ -71,7 +71,7 @@ class _Layout(NamedTuple):
 
     Attributes:
         labels: The headings, without blanks around them; empty where there is none.
-        name: Which cell is the name; none if there is none.
+        name: Which cell is the name; `None` if no column has names.
         arguments: The placeholders, each with the cell that is its argument.
         surplus: The headings that fit no placeholder.
         levels: How many of the first cells are an index.

@@ -60,14 +60,16 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULT_PORT,
         help="port to listen on (%(default)s); 0: a free one",
     )
-    serve.add_argument("--data", help="folder to keep all in; without it all is gone in the end")
+    serve.add_argument(
+        "--data", help="folder for all data; without it, everything is lost when the service ends"
+    )
     serve.add_argument("--gds", help="folder that stands for gds://")
     serve.add_argument("--token", help="token to call with; without it one is made at random")
     serve.add_argument("--workers", type=int, help="most runs under way at once")
     serve.add_argument(
         "--expose-to-network",
         action="store_true",
-        help="mean it when --host is an address that other machines reach",
+        help="confirm that --host may be an address that other machines reach",
     )
     return parser
 

@@ -165,7 +165,7 @@ class Configuration(Boundary):
         """Return the prefix and the key, or ``None`` if there is no key.
 
         Raises:
-            ApiTypeError: The key is no string.
+            ApiTypeError: The key is not a string.
             ApiValueError: The key holds a line break or another control character.
         """
         key = self.api_key.get(identifier)

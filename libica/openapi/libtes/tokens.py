@@ -26,7 +26,7 @@ class ApiKeyExchange(Boundary):
             is needed. A pickle does not hold the key; it is read from there when unpickled.
 
     Raises:
-        ApiTypeError: The key is no string.
+        ApiTypeError: The key is not a string.
         ApiValueError: The key cannot be sent; or, when a token is needed, there is none.
         ApiException: There was no token to be had, raised by the call that needed it.
     """
