@@ -26,7 +26,6 @@ EXEMPT = [  # host, NO_PROXY, whether it is exempt
     ("tes.example", "s.example", False),
     ("tes.example", "tes.example.org", False),
     ("tes.example", "a.example, tes.example ,b.example", True),
-    ("tes.example", "a.example tes.example", True),
     ("tes.example", "", False),
     ("tes.example", ",", False),
     ("127.0.0.1", "127.0.0.1", True),
@@ -38,7 +37,8 @@ EXEMPT = [  # host, NO_PROXY, whether it is exempt
     ("[::1]", "fe80::/10", False),
     ("tes.example", "10.0.0.0/8", False),
 ]
-EXEMPT_BEYOND_CURL = [  # it knows no ports, and networks of IPv6 not in every version
+EXEMPT_BEYOND_CURL = [  # no version knows ports, and some no blanks or networks of IPv6
+    ("tes.example", "a.example tes.example", True),
     ("[::1]", "::/64", True),
     ("tes.example", "tes.example:80", True),
     ("tes.example", "tes.example:8080", False),
