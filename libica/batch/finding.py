@@ -56,10 +56,10 @@ class Shown:
         self, launches: Sequence[Launch], batch: Optional[str], names: dict[str, int]
     ) -> None:
         self.complete = False
-        self.known = bytearray(len(launches))
+        self.known: bytearray = bytearray(len(launches))
         self.others: Runs = {}
         self.named: Runs = {}
-        self.unmarked = False
+        self.unmarked: bool = False
         self._launches = launches
         self._batch = batch
         self._names = names

@@ -73,8 +73,8 @@ class History:
         self.open: set[str] = set()
         self.uncovered: set[str] = set()
         self.old: Optional[set[str]] = None
-        self.marks_lost = False
-        self.calls = 0
+        self.marks_lost: bool = False
+        self.calls: int = 0
         self.sent_by: dict[str, int] = {}
 
     @property

@@ -34,7 +34,7 @@ class State(Enum):
     REFUSED = "refused"  # it has none, and this call does not send it again
 
 
-NEXT = {
+NEXT: dict[State, set[State]] = {
     State.NEW: {State.WRITTEN, State.SETTLED},
     State.WRITTEN: {State.SENT, State.NEW, State.SETTLED},
     State.SENT: {State.SETTLED, State.DOUBTFUL, State.WRITTEN, State.REFUSED},
@@ -76,12 +76,12 @@ class Ledger:
         max_in_flight: Optional[int] = None,
     ) -> None:
         self.rows: list[Launch] = list(launches)
-        self.changed = threading.Condition()
+        self.changed: threading.Condition = threading.Condition()
         self.stopped: Optional[BaseException] = None
         self.batch: Optional[str] = history.batch
         self.old: Optional[set[str]] = history.old
         self.names_decide: bool = self.batch is None or history.marks_lost
-        self.witness_wanted = False
+        self.witness_wanted: bool = False
         self._journal = journal
         self._request = request
         self._max_in_flight = max_in_flight
