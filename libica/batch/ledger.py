@@ -33,6 +33,8 @@ class State(Enum):
     SETTLED = "settled"  # it has a run
     REFUSED = "refused"  # it has none, and this call does not send it again
 
+    __hash__ = object.__hash__  # that of Enum is written in Python
+
 
 NEXT: dict[State, set[State]] = {
     State.NEW: {State.WRITTEN, State.SETTLED},
