@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-import trustme
 import urllib3
 
 from libica.openapi import libtes
 
+from .authority import Authority
 from .conftest import TOKEN
 from .operations import OPERATIONS, RUN, Operation
 from .server import Answer, Asked, Listener, RawServer, Server, Talk, read_request, say, wait_until
@@ -414,20 +414,6 @@ def test_a_time_is_that_of_one_call_alone(connect: Connect) -> None:
 
 
 # -- TLS -------------------------------------------------------------------------------------------
-
-
-class Authority:
-    """A certificate authority that nobody else trusts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        self.file = folder / "authority.pem"
-        self.ca.cert_pem.write_to_path(self.file)
-
-    def server(self, *names: str, **validity: Any) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert(*names, **validity).configure_cert(context)
-        return context
 
 
 @pytest.fixture(scope="module")

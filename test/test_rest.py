@@ -31,6 +31,7 @@ from libica.openapi.libtes._transport import _redirected
 from libica.openapi.libtes.rest import Request, RetryPolicy, retry_after, retry_delay
 from libica.openapi.libtes.rest import Response as Received
 
+from .authority import Authority
 from .conftest import TOKEN
 from .helpers import ROOT
 from .operations import OPERATIONS, RUN, Operation
@@ -1109,20 +1110,6 @@ def tunnel(port: int) -> Callable[[socket.socket], None]:
 # -- TLS -------------------------------------------------------------------------------------------
 
 
-class Authority:
-    """A certificate authority that nobody else trusts, and the server it certified."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        self.file = folder / "authority.pem"
-        self.ca.cert_pem.write_to_path(self.file)
-
-    def server_context(self, *names: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert(*names).configure_cert(context)
-        return context
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
@@ -1130,14 +1117,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def secure(authority: Authority) -> Iterator[Server]:
-    with Server(authority.server_context("127.0.0.1", "localhost")) as secure:
+    with Server(authority.server("127.0.0.1", "localhost")) as secure:
         secure.answer(Answer(body={"id": "x"}))
         yield secure
 
 
 @pytest.fixture
 def misnamed(authority: Authority) -> Iterator[Server]:
-    with Server(authority.server_context("tes.example")) as secure:
+    with Server(authority.server("tes.example")) as secure:
         secure.answer(Answer(body={"id": "x"}))
         yield secure
 
@@ -1250,7 +1237,7 @@ class Visitor:
 @pytest.fixture
 def demanding(authority: Authority) -> Iterator[Server]:
     """A server that asks for a certificate of its own authority."""
-    context = authority.server_context("127.0.0.1")
+    context = authority.server("127.0.0.1")
     authority.ca.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
     context.maximum_version = ssl.TLSVersion.TLSv1_2  # where the client hears of it in time
@@ -1305,7 +1292,7 @@ def test_a_secure_connection_that_breaks_after_the_call_was_read_may_have_done_i
         with socket.socket(fileno=connection.detach()) as below:
             below.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
 
-    with RawServer(break_records, context=authority.server_context("127.0.0.1")) as raw:
+    with RawServer(break_records, context=authority.server("127.0.0.1")) as raw:
         client = configured(raw.url)
         client.configuration.ssl_ca_cert = str(authority.file)
         client.configuration.retries = BRIEF
@@ -1323,7 +1310,7 @@ def test_a_secure_connection_that_is_closed_after_the_call_was_read(
     def close(connection: Any) -> None:
         socket.socket(fileno=connection.detach()).close()
 
-    with RawServer(close, context=authority.server_context("127.0.0.1")) as raw:
+    with RawServer(close, context=authority.server("127.0.0.1")) as raw:
         client = configured(raw.url)
         client.configuration.ssl_ca_cert = str(authority.file)
         client.configuration.retries = BRIEF

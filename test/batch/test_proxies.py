@@ -16,7 +16,8 @@ from libica import batch
 from libica.local import LocalTes
 from libica.openapi import libtes
 
-from ..client.proxies.conftest import Authority, squid
+from ..authority import Authority
+from ..client.proxies.conftest import squid
 from ..server import Listener
 from .faults import message
 
@@ -58,7 +59,7 @@ def test_a_batch_whose_first_responses_are_lost_behind_squid_makes_a_run_for_eac
         front = stack.enter_context(Front(urlsplit(tes.url).port or 0, context))
         configuration = tes.configuration()
         configuration.host = front.url
-        configuration.ssl_ca_cert = authority.file
+        configuration.ssl_ca_cert = str(authority.file)
         (tmp_path / "squid").mkdir()
         configuration.proxy = stack.enter_context(squid(tmp_path / "squid"))
         client = stack.enter_context(libtes.ApiClient(configuration))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from libica.openapi import libtes
+from test.authority import Authority
 from test.helpers import run_python
 from test.real_parts import lacking
 from test.server import Answer, Server
@@ -51,12 +51,7 @@ httpserver_there = fixture_for("pytest_httpserver")
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     context = None
     if request.param == "https":
-        import ssl
-
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        context = Authority(tmp_path).server("127.0.0.1", "localhost")
     with Server(context) as server:
         server.answer(Answer(body={"id": "trn.0"}))
         yield server
@@ -65,7 +60,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 def client_of(service: Server, tmp_path: Path) -> libtes.ApiClient:
     configuration = libtes.Configuration(service.url, {"Authorization": TOKEN})
     if service.url.startswith("https"):
-        configuration.ssl_ca_cert = str(tmp_path / "ca.pem")
+        configuration.ssl_ca_cert = str(tmp_path / "authority.pem")
     return libtes.ApiClient(configuration)
 
 
@@ -223,7 +218,7 @@ api = libtes.TaskRunsApi(client)
 
 def call(service: Server, tmp_path: Path, trusted: bool = True) -> str:
     https = service.url.startswith("https") and trusted
-    authority = str(tmp_path / "ca.pem") if https else None
+    authority = str(tmp_path / "authority.pem") if https else None
     return CALL.format(url=service.url, token=TOKEN, authority=authority)
 
 
@@ -259,7 +254,9 @@ def test_pyopenssl_injected_into_urllib3_makes_the_connection(
 def test_truststore_lets_the_certificates_of_the_system_count(
     service: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))  # where the system has them
+    monkeypatch.setenv(
+        "SSL_CERT_FILE", str(tmp_path / "authority.pem")
+    )  # where the system has them
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     code = call(service, tmp_path, trusted=False)
     untrusted = "try: api.get_task_run('x')\nexcept libtes.TlsException: print('untrusted')\n"

@@ -13,27 +13,12 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import pytest
-import trustme
 
+from test.authority import Authority
 from test.real_parts import free_port, real_part, running
 from test.server import Listener, read_request
 
 LOGIN = ("somebody", "pass:w@rd/of proxy")
-
-
-class Authority:
-    """A certificate authority, and the file that clients trust it by."""
-
-    def __init__(self, folder: Path) -> None:
-        self._ca = trustme.CA()
-        self.file = str(folder / "ca.pem")
-        self._ca.cert_pem.write_to_path(self.file)
-
-    def server(self, *names: str) -> ssl.SSLContext:
-        """Return the TLS context of a server with these names."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*names).configure_cert(context)
-        return context
 
 
 @pytest.fixture(scope="package")

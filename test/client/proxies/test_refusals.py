@@ -9,10 +9,11 @@ import pytest
 import urllib3
 
 from libica.openapi import libtes
+from test.authority import Authority
 from test.real_parts import free_port, real_part, running
 from test.server import Answer, Server
 
-from .conftest import CLOSED, LOGIN, WITH_LOGIN, Authority, relay, squid, tinyproxy
+from .conftest import CLOSED, LOGIN, WITH_LOGIN, relay, squid, tinyproxy
 
 USER, PASSWORD = LOGIN
 QUOTED = "somebody:pass%3Aw%40rd%2Fof%20proxy@"
@@ -34,7 +35,7 @@ def service(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Se
 
 def through(proxy: str, service: Server, authority: Authority) -> libtes.ApiClient:
     configuration = libtes.Configuration(service.url, {"Authorization": "token"})
-    configuration.ssl_ca_cert = authority.file
+    configuration.ssl_ca_cert = str(authority.file)
     configuration.retries = urllib3.Retry(total=2, backoff_factor=0.01)
     configuration.proxy = proxy
     return libtes.ApiClient(configuration)

@@ -11,9 +11,10 @@ import pytest
 import urllib3
 
 from libica.openapi import libtes
+from test.authority import Authority
 from test.server import Listener, read_request, wait_until
 
-from .conftest import WAYS, Authority, reset
+from .conftest import WAYS, reset
 
 RUN = b'{"id":"trn.0"}'
 COMPLETE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n" + RUN
@@ -80,7 +81,7 @@ def test_a_launch_whose_response_is_lost_is_sent_once_and_may_have_happened(
     proxy = ways(way, authority)
     with Service(end, int(kept), context) as service:
         configuration = libtes.Configuration(service.url)
-        configuration.ssl_ca_cert = authority.file
+        configuration.ssl_ca_cert = str(authority.file)
         configuration.retries = urllib3.Retry(total=3, backoff_factor=0.01)
         configuration.proxy = proxy
         configuration.timeout = (10, 0.5 if end == "silence" else 10)
