@@ -28,8 +28,8 @@ from libica.openapi.libtes import (
     TasksApi,
     TaskVersionsApi,
 )
-from libica.openapi.libtes import confidential as confidential_module
-from libica.openapi.libtes.confidential import (
+from libica.openapi.libtes import _redaction as confidential_module
+from libica.openapi.libtes._redaction import (
     MASK,
     SECRET_NAMES,
     Boundary,

@@ -25,15 +25,16 @@ EXTRAS = {"orjson"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
-    "_errors": {"confidential", "configuration", "exceptions"},
+    "_display": {"_redaction"},
+    "_errors": {"_redaction", "configuration", "exceptions"},
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},
-    "_transport": {"_errors", "_proxies", "_retry", "confidential", "configuration", "exceptions"},
-    "__init__": {"lazy", "api", "models"},
-    "api": {"api_client", "confidential", "exceptions", "lazy", "models"},
+    "_transport": {"_errors", "_proxies", "_retry", "_redaction", "configuration", "exceptions"},
+    "__init__": {"_lazy", "api", "models"},
+    "api": {"api_client", "_redaction", "exceptions", "_lazy", "models"},
     "api_client": {
         "async_result",
-        "confidential",
+        "_redaction",
         "configuration",
         "exceptions",
         "models",
@@ -41,13 +42,13 @@ ALLOWED: dict[str, set[str]] = {
         "version",
     },
     "async_result": set(),
-    "confidential": set(),
-    "configuration": {"confidential", "exceptions", "version"},
+    "_redaction": set(),
+    "configuration": {"_redaction", "exceptions", "version"},
     "exceptions": set(),
-    "lazy": set(),
-    "models": {"confidential", "exceptions", "lazy"},
+    "_lazy": set(),
+    "models": {"_display", "_redaction", "_lazy", "exceptions"},
     "rest": {"_retry", "_transport", "exceptions"},
-    "tokens": {"api_client", "confidential", "configuration", "exceptions"},
+    "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
 }
 
 

@@ -3,7 +3,7 @@
 Everything that this package offers is named here and loaded on first use.
 """
 
-from libica.openapi.libtes.lazy import lazy
+from libica.openapi.libtes._lazy import lazy
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
 

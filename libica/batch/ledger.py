@@ -10,7 +10,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from libica.openapi.libtes import ApiValueError, TaskRunSummary
 
@@ -33,7 +33,8 @@ class State(Enum):
     SETTLED = "settled"  # it has a run
     REFUSED = "refused"  # it has none, and this call does not send it again
 
-    __hash__ = object.__hash__  # that of Enum is written in Python
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # that of Enum is written in Python
 
 
 NEXT: dict[State, set[State]] = {

@@ -27,7 +27,7 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionSummaryPagedItems,
 )
-from libica.openapi.libtes.confidential import clear_frames
+from libica.openapi.libtes._redaction import clear_frames
 from libica.openapi.libtes.models.decoding import Mismatch, converter, decoder
 from libica.openapi.libtes.models.encoding import encode
 

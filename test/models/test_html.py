@@ -258,7 +258,7 @@ import sys
 from libica.openapi.libtes import Image
 image = Image("nginx")
 repr(image), str(image)
-assert not {"html", "libica.openapi.libtes.models.html"} & set(sys.modules)
+assert not {"html", "libica.openapi.libtes._display"} & set(sys.modules)
 assert image._repr_html_()
 """
     assert run_python(code) == ""

@@ -4,7 +4,7 @@ Everything that this package offers is named here and loaded on first use, so th
 costs next to nothing.
 """
 
-from .lazy import lazy
+from ._lazy import lazy
 
 __version__ = "1.0.0"
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib3 import exceptions as wire
 
 from . import exceptions as ours
-from .confidential import chain, redact, scrub
+from ._redaction import chain, redact, scrub
 from .configuration import Timeout
 
 _CLASSES: dict[type[ours.ApiException], str] = {

@@ -29,7 +29,7 @@ from urllib3 import exceptions as wire
 from ._errors import connection_exception
 from ._proxies import Proxy, proxy_for
 from ._retry import SAFE_METHODS, RetryPolicy, retry_after, retry_delay
-from .confidential import redact, secrets_of
+from ._redaction import redact, secrets_of
 from .configuration import Configuration, Timeout
 from .exceptions import ApiException, ProxyException, wrong_value
 
@@ -435,7 +435,8 @@ def _read(response: BaseHTTPResponse, limit: Optional[int]) -> bytes:
             data = response.read()
     except ValueError as error:  # of http.client, for the length of a chunk
         raise wire.DecodeError(error) from error
-    response.release_conn()
+    if (release := getattr(response, "release_conn", None)) is not None:  # vcrpy 8 has none
+        release()
     return data
 
 

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 import six
 
 from . import __version__
-from .confidential import Boundary, confidential, redact, redact_text, scrub
+from ._redaction import Boundary, confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import (
     STATUS_EXCEPTIONS,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from urllib.parse import urlsplit
 
-from .confidential import SHOW_LOCALS, Boundary
+from ._redaction import SHOW_LOCALS, Boundary
 from .exceptions import ApiValueError, wrong_type, wrong_value
 
 if TYPE_CHECKING:

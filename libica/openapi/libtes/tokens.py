@@ -6,7 +6,7 @@ import os
 from typing import Any, Optional
 
 from .api_client import ApiClient
-from .confidential import Boundary
+from ._redaction import Boundary
 from .configuration import Configuration, check_header
 from .exceptions import ApiTypeError, ApiValueError, InvalidResponseException
 

@@ -1,6 +1,6 @@
 """The operations of TES v1, one class per tag of the API, each loaded on first use."""
 
-from ..lazy import lazy, snake_case
+from .._lazy import lazy, snake_case
 
 TYPE_CHECKING = False
 

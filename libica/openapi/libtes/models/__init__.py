@@ -1,6 +1,6 @@
 """The models of TES v1, each loaded on first use."""
 
-from ..lazy import lazy, snake_case
+from .._lazy import lazy, snake_case
 
 TYPE_CHECKING = False
 

@@ -20,7 +20,7 @@ from datetime import date, datetime
 from operator import index
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
-from ..confidential import Boundary, clear_frames, confidential, redact, shows_locals
+from .._redaction import Boundary, clear_frames, confidential, redact, shows_locals
 from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Model(Boundary, metaclass=ModelType):
         return f"{type(self).__name__}({', '.join(shown + more)})"
 
     def _repr_html_(self) -> str:
-        from .html import html_of
+        from .._display import html_of
 
         return html_of(self)
 

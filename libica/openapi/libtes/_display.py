@@ -5,7 +5,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from ..confidential import redact
+from .._redaction import redact
 from .base import Model
 from .page import Page
 
