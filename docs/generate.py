@@ -19,9 +19,9 @@ sys.path.insert(0, str(DOCS.parent))
 from docs import snippets
 from libica.openapi import libtes
 from libica.openapi.libtes import api, exceptions, models, rest
+from libica.openapi.libtes._redaction import MASK, redact
 from libica.openapi.libtes.api.endpoint import PAGE_SIZES, Endpoint, Filter
 from libica.openapi.libtes.api_client import DEFAULT, JSON, RequestTimeout
-from libica.openapi.libtes._redaction import MASK, redact
 from libica.openapi.libtes.models.base import Field, Model
 
 MARK = "<!-- Made by docs/generate.py from the code: change that, and run it again. -->"

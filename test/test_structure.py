@@ -25,7 +25,7 @@ EXTRAS = {"orjson"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
-    "_display": {"_redaction"},
+    "_display": {"_redaction", "models"},
     "_errors": {"_redaction", "configuration", "exceptions"},
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},

@@ -5,9 +5,9 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from .._redaction import redact
-from .base import Model
-from .page import Page
+from ._redaction import redact
+from .models.base import Model
+from .models.page import Page
 
 MOST = 100  # rows of a table, entries of a list or dict
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}

@@ -28,8 +28,8 @@ from urllib3 import exceptions as wire
 
 from ._errors import connection_exception
 from ._proxies import Proxy, proxy_for
-from ._retry import SAFE_METHODS, RetryPolicy, retry_after, retry_delay
 from ._redaction import redact, secrets_of
+from ._retry import SAFE_METHODS, RetryPolicy, retry_after, retry_delay
 from .configuration import Configuration, Timeout
 from .exceptions import ApiException, ProxyException, wrong_value
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from .api_client import ApiClient
 from ._redaction import Boundary
+from .api_client import ApiClient
 from .configuration import Configuration, check_header
 from .exceptions import ApiTypeError, ApiValueError, InvalidResponseException
 

@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
-from ..api_client import DEFAULT, ApiClient, RequestTimeout
 from .._redaction import Boundary, shows_locals
+from ..api_client import DEFAULT, ApiClient, RequestTimeout
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
 from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
 
