@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "configuration": {"_redaction", "exceptions", "version"},
     "exceptions": set(),
     "_lazy": set(),
+    "placeholders": {"exceptions"},
     "models": {"_display", "_redaction", "_lazy", "exceptions"},
     "rest": {"_retry", "_transport", "exceptions"},
     "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
