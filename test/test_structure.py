@@ -26,7 +26,7 @@ EXTRAS = {"orjson"}
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
     "_checks": {"exceptions"},
-    "_display": {"_redaction", "models"},
+    "_display": {"_redaction"},
     "_errors": {"_redaction", "configuration", "exceptions"},
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
 from .._checks import Bounds, bind_arguments, check_bounds, convert
@@ -195,17 +195,14 @@ class Model(Boundary, metaclass=ModelType):
     __str__ = to_str
 
     def __repr__(self) -> str:
-        given = {name: getattr(self, name, None) for name in type(self)._fields}
-        given = {name: value for name, value in given.items() if value is not None}
-        chosen = [name for name in _HEADLINE if name in given] or list(given)[:3]
-        shown = [f"{name}={_brief(name, given[name])}" for name in chosen]
-        more = ["..."] if len(shown) < len(given) else []
-        return f"{type(self).__name__}({', '.join(shown + more)})"
+        from .._display import summary
+
+        return summary(type(self).__name__, vars(self))
 
     def _repr_html_(self) -> str:
-        from .._display import html_of
+        from .._display import tree
 
-        return html_of(self)
+        return tree(repr(self), self.to_dict())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -313,18 +310,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return value
-
-
-_HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
-
-
-def _brief(name: str, value: Any) -> str:
-    """Return the value on one short line, without its secrets."""
-    if isinstance(value, Model):
-        return f"{type(value).__name__}(...)"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple, Mapping)):
-        return f"<{len(value)} items>"
-    text = repr(redact(value, name))
-    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"
