@@ -51,7 +51,7 @@ def convert(declared: Any, value: Any, where: str) -> Any:
         return value
     origin = getattr(declared, "__origin__", None)
     expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
-    if hasattr(declared, "openapi_types"):
+    if not origin and hasattr(declared, "openapi_types"):
         expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
     if not isinstance(value, expected) or (value.__class__ is bool and declared in (int, float)):
         return _convert_number(declared, value, where, name)

@@ -270,10 +270,22 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "            _clear(_error)",
         "        raise",
     ]
-    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
-    constructor: Callable[..., None] = names["__init__"]
+    constructor: Callable[..., None] = compile_function(cls, "__init__", lines, names)
     constructor.__qualname__ = f"{cls.__name__}.__init__"  # which Python's own errors name
     return constructor
+
+
+def compile_function(
+    cls: type[Model], name: str, lines: Sequence[str], names: dict[str, Any]
+) -> Any:
+    """Compile a function for a model; tracebacks and debuggers show the lines of its source."""
+    import linecache
+
+    source = "\n".join(lines)
+    file = f"<generated {name} of {cls.__module__}.{cls.__qualname__}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    exec(compile(source, file, "exec"), names)  # noqa: S102 made of the declared names alone
+    return names[name]
 
 
 def _limited(configuration: object) -> bool:

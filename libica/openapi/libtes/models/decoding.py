@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any, Union, get_args, get_origin
 
 from ..exceptions import kind
-from .base import Model, ModelType
+from .base import Model, ModelType, compile_function
 
 Convert = Callable[[Any], Any]
 
@@ -102,8 +102,7 @@ def decoder(cls: type[Model]) -> Convert:
         "    model.__class__ = cls",
         "    return model",
     ]
-    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
-    decode: Convert = names["decode"]
+    decode: Convert = compile_function(cls, "decode", lines, names)
     return decode
 
 
