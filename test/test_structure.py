@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "async_result": set(),
     "_redaction": set(),
-    "configuration": {"_redaction", "exceptions", "version"},
+    "configuration": {"_checks", "_redaction", "exceptions", "version"},
     "exceptions": set(),
     "_lazy": set(),
     "placeholders": {"exceptions"},

@@ -136,8 +136,9 @@ def _guarded(member: Any) -> Any:
     if isinstance(member, classmethod):
         return classmethod(confidential(member.__func__))
     if isinstance(member, property):
-        parts: Any = (member.fget, member.fset, member.fdel)
-        return property(*(each and confidential(each) for each in parts), doc=member.__doc__)
+        accessors: Any = (member.fget, member.fset, member.fdel)
+        get, set_, delete = (each and confidential(each) for each in accessors)
+        return property(get, set_, delete, member.__doc__)
     return member
 
 

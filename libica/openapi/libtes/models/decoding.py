@@ -144,12 +144,12 @@ def _time(value: Any) -> datetime:
 
 
 def _inside(
-    cls: type, expected: str, steps: Callable[[Any], Any], convert: Convert, value: Any
+    cls: Any, expected: str, steps: Callable[[Any], Any], convert: Convert, value: Any
 ) -> Any:
     """Convert the elements of a list or dict in place, so that each object of JSON is freed."""
     if value.__class__ is not cls:
         raise Mismatch(expected, value)
-    step: Union[str, int] = 0
+    step: Any = 0
     try:
         for step, each in steps(value):
             if each is not None:
@@ -160,8 +160,9 @@ def _inside(
 
 
 def _strings(value: Any) -> Any:
+    texts: Any = value if value.__class__ is list else [None]
     try:
-        "".join(value if value.__class__ is list else [None])  # faster than to check each
+        "".join(texts)  # faster than to check each of them
     except TypeError:
         return _inside(list, "an array", enumerate, _CONVERTERS[str], value)
     return value
