@@ -173,13 +173,10 @@ class Configuration(Boundary):
         key = self.api_key.get(identifier)
         if not key:
             return None
-        prefix = self.api_key_prefix.get(identifier)
-        value = f"{prefix} {key}" if prefix else key
-        if not isinstance(key, str) or not (value.isascii() and value.isprintable()):
-            check_header(identifier, key, f"api_key[{identifier!r}]")
-            check_header(identifier, prefix or "", f"api_key_prefix[{identifier!r}]")
-            check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
-        return value
+        prefix = self.api_key_prefix.get(identifier) or ""
+        check_header(identifier, key, f"api_key[{identifier!r}]")
+        check_header(identifier, prefix, f"api_key_prefix[{identifier!r}]")
+        return f"{prefix} {key}" if prefix else key
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
         """Return the header that authorizes a call, and its value, under ``Bearer``."""
