@@ -174,9 +174,11 @@ class Configuration(Boundary):
         if not key:
             return None
         prefix = self.api_key_prefix.get(identifier) or ""
-        check_header(identifier, key, f"api_key[{identifier!r}]")
-        check_header(identifier, prefix, f"api_key_prefix[{identifier!r}]")
-        return f"{prefix} {key}" if prefix else key
+        value = f"{prefix} {key}" if prefix else key
+        if not isinstance(key, str) or not (value.isascii() and value.isprintable()):
+            check_header(identifier, key, f"api_key[{identifier!r}]")
+            check_header(identifier, prefix, f"api_key_prefix[{identifier!r}]")
+        return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
         """Return the header that authorizes a call, and its value, under ``Bearer``."""
