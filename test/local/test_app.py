@@ -40,7 +40,7 @@ def test_the_operations_are_those_of_the_client() -> None:
     ]
     expected = {(e.name, e.method, e.path, e.success, e.body, e.returns) for e in declared}
     assert {
-        (o.handler.__name__, o.method, o.path, o.status, o.body, o.answer) for o in OPERATIONS
+        (o.handler.__name__, o.method, o.path, o.status, o.body, o.returns) for o in OPERATIONS
     } == expected
     assert len(OPERATIONS) == 14
     assert OPERATIONS[0].name == "listTaskRuns"
@@ -151,7 +151,7 @@ def test_an_answer_has_only_fields_of_its_model(operation: Any, caller: Caller) 
     }
     answer = caller.made(operation.method, operation.path.format(**ids), bodies.get(operation.name))
     assert answer
-    check_fields(operation.answer, answer)
+    check_fields(operation.returns, answer)
 
 
 def check_fields(model: Any, content: Any) -> None:

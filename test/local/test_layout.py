@@ -15,11 +15,10 @@ each_file = pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(LOCAL)
 
 # What each package may import of the others, and which distributions.
 ALLOWED: dict[str, set[str]] = {
-    "service": {"engine", "node", "placeholders", "store"},
+    "service": {"engine", "node", "store"},
     "store": {"node.job"},
     "engine": {"node"},
     "node": set(),
-    "placeholders": set(),
     "__init__": {"service"},
     "__main__": {"__init__"},
     "pytest_plugin": {"__init__", "service"},

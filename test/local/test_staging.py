@@ -190,12 +190,12 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
     from urllib3 import HTTPResponse, Retry
     from urllib3.util.retry import RequestHistory
 
-    from libica.local.node.download import _refuse_unless_file
+    from libica.local.node.download import _check_response
 
     steps = (RequestHistory("GET", "https://a/x", None, 302, "http://a/x"),)
     response = HTTPResponse(status=200, retries=Retry(history=steps))
     with pytest.raises(ValueError, match="from https to http"):
-        _refuse_unless_file("https://a/x", response)
+        _check_response("https://a/x", response)
 
 
 def test_an_abort_ends_a_download_that_hangs(bench: Bench) -> None:
