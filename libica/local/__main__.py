@@ -31,6 +31,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             workers=options.workers,
             host=options.host,
             expose_to_network=options.expose_to_network,
+            run_in=options.run_in,
         )
     except (ValueError, RuntimeError, OSError) as error:
         print(f"libica.local: {error}", file=sys.stderr)
@@ -74,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         "--expose-to-network",
         action="store_true",
         help="allow a --host that other machines can reach",
+    )
+    serve.add_argument(
+        "--run-in",
+        default="host",
+        choices=["host", "docker", "podman", "apptainer"],
+        help="run the commands of this machine (%(default)s), or the images, by one of these",
     )
     return parser
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Folders of an image: only the declared paths in them are replaced, not their parents.
-_SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 proc run sbin sys usr".split())
+SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 proc run sbin sys usr".split())
 # Folders of both image and data: replaced only as the direct parent of a declared path.
 _SHARED = frozenset("home media mnt opt private root srv tmp var Users Volumes".split())
 
@@ -48,8 +48,11 @@ class ContainerPaths:
 
     def at(self, path: str) -> Path:
         """Map a path of the container; a relative one is in the working directory."""
-        inside = posixpath.normpath(posixpath.join(self.working_directory, path))
-        return self._folder / inside.lstrip("/")
+        return self._folder / self.inside(path).lstrip("/")
+
+    def inside(self, path: str) -> str:
+        """Return a path of the container as an absolute one."""
+        return "/" + posixpath.normpath(posixpath.join(self.working_directory, path)).lstrip("/")
 
     def mapped(self, text: str) -> str:
         """Return a text of the command with the container's paths replaced.
@@ -109,7 +112,7 @@ def _roots(declared: Iterable[str]) -> set[str]:
     for path in declared:
         parent = posixpath.dirname(path)
         top = path.split("/")[1]
-        if top in _SYSTEM:
+        if top in SYSTEM:
             continue
         roots.add(parent)
         while parent.count("/") > 1:

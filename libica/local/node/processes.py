@@ -28,6 +28,18 @@ class Command(NamedTuple):
     folder: Path
 
 
+class Prepared(NamedTuple):
+    """A command, and what it needs beside its process where that is not all there is of it."""
+
+    command: Command
+    ask: Optional[Callable[[float], object]] = None
+    """Asks it to end and gives it so many seconds; by default SIGTERM does."""
+    explain: Callable[[int, str], str] = lambda *_: ""
+    """Says why it failed, by its exit status and standard error; empty if the status says it."""
+    clean: Callable[[], object] = lambda: None
+    """Removes what is left of it."""
+
+
 class Leader(NamedTuple):
     """The process of a command; its start time distinguishes it from later ones with its id."""
 
@@ -44,6 +56,7 @@ def run_command(
     grace: float,
     within: Path,
     note: Callable[[Leader], object],
+    ask: Optional[Callable[[float], object]] = None,
 ) -> int:
     """Run a command and return its exit status, negative if a signal ended it.
 
@@ -57,6 +70,7 @@ def run_command(
         grace: Seconds between SIGTERM and SIGKILL.
         within: Processes whose working directory is in this folder belong to the command too.
         note: Called with the process once it has started.
+        ask: Asks the command to end and gives it so many seconds. Default: SIGTERM.
 
     Raises:
         OSError: The command cannot be started.
@@ -80,7 +94,10 @@ def run_command(
                 while not ended(_CHECK_EVERY):
                     check()
             except BaseException:
-                _signal_all(leader, within, signal.SIGTERM)
+                if ask is None:
+                    _signal_all(leader, within, signal.SIGTERM)
+                else:
+                    ask(grace)
                 ended(grace)
                 raise
     finally:

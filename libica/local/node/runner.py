@@ -17,12 +17,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
+from . import host
 from .container_paths import ContainerPaths, is_plain
+from .containers import Containers, ImageError, clean_left
 from .folder_lock import FolderLock
 from .job import Job, Outcome, now
 from .machines import machine_of
 from .places import Places, split_scheme
-from .processes import Command, Leader, boot_id, kill_all, run_command
+from .processes import Leader, Prepared, boot_id, kill_all, run_command
 from .staging import Staging, StagingError
 
 _logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ _LEADER = "leader.json"
 
 
 class LocalRunner:
-    """Runs the command of each job on this machine, as the user of this process.
+    """Runs the command of each job on this machine: its own, or that of the job's image.
 
     Args:
         gds: The folder in which `gds://volume/path` is `volume/path`, and `s3://bucket/key` is
@@ -47,6 +49,11 @@ class LocalRunner:
             declares none; no other variable is set that is not declared. Default: that of this
             process.
         grace: Seconds between SIGTERM and SIGKILL when a command has to end.
+        run_in: `host` for commands of this machine, run as the user of this process; `docker`,
+            `podman` or `apptainer` for commands of the job's image.
+
+    Raises:
+        ValueError: ``run_in`` is something else, or is not on the `PATH`.
     """
 
     def __init__(
@@ -57,9 +64,11 @@ class LocalRunner:
         *,
         path: Optional[str] = None,
         grace: float = 2.0,
+        run_in: str = "host",
     ) -> None:
         self._places = Places(gds)
         self._path = os.environ.get("PATH", os.defpath) if path is None else path
+        self._containers = None if run_in == "host" else Containers(run_in)
         self._time_limit = time_limit
         self._grace = grace
         scratch.mkdir(parents=True, exist_ok=True)
@@ -74,11 +83,13 @@ class LocalRunner:
             status, details = "Completed", self._attempt(job, log, self._check(stop))
         except _EndedError as ended:
             status, details = ended.status, str(ended)
-        except (StagingError, OSError, ValueError) as error:
+        except (StagingError, ImageError, OSError, ValueError) as error:
             status, details = "Failed", str(error)
         except Exception as error:
             _logger.exception("unexpected error in an attempt of %s", job.run_id)
             status, details = "Failed", f"Unexpected error: {error!r}"
+        if self._containers is None:
+            details += host.remark(job.execution)
         if status != "Completed":
             log["error"] = details[:_DETAILS_LIMIT]
         log["endTime"] = now()
@@ -113,19 +124,27 @@ class LocalRunner:
             staging = Staging(execution, container, self._places, folder, check)
             staging.prepare_outputs()
             staging.bring_inputs()
-            command = _command(execution, container, {"PATH": search, **variables})
+            if self._containers is None:
+                prepared = Prepared(
+                    host.prepare(execution, container, {"PATH": search, **variables})
+                )
+            else:
+                prepared = self._containers.prepare(execution, container, variables, folder, check)
+            stack.callback(prepared.clean)
             status = run_command(
-                command,
+                prepared.command,
                 output,
                 errors,
                 check,
                 grace=self._grace,
                 within=folder,
                 note=lambda leader: _note(folder, leader),
+                ask=prepared.ask,
             )
             if status:
-                log["errorDetails"] = _tail(errors, variables)
-                raise _EndedError("Failed", _ended(execution["command"], status))
+                log["errorDetails"] = tail = _tail(errors, variables)
+                reason = prepared.explain(status, tail) or _ended(execution, status)
+                raise _EndedError("Failed", reason)
             staging.store_outputs()
         return "The command ended with exit status 0."
 
@@ -167,34 +186,22 @@ def _variables(execution: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in declared.items() if value is not None}
 
 
-def _command(
-    execution: Mapping[str, Any], container: ContainerPaths, variables: Mapping[str, str]
-) -> Command:
-    """Return the command with its paths mapped."""
-    command = execution.get("command")
-    if not command:
-        raise ValueError("the execution has no command, and that of its image is not used")
-    folder = container.at(container.working_directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = [container.mapped(str(argument)) for argument in execution.get("args") or ()]
-    mapped = {name: container.mapped(value) for name, value in variables.items()}
-    return Command(container.program(command), [command, *arguments], mapped, folder)
-
-
 def _note(attempt: Path, leader: Leader) -> None:
     """Record the process of the command, in case this process is killed."""
     (attempt / _LEADER).write_text(json.dumps([*leader, boot_id()]))
 
 
-def _ended(command: str, status: int) -> str:
+def _ended(execution: Mapping[str, Any], status: int) -> str:
     """Describe the exit status of a command that failed."""
+    command = execution.get("command")
+    what = f"The command {command!r}" if command else "The command of the image"
     if status > 0:
-        return f"The command {command!r} ended with exit status {status}."
+        return f"{what} ended with exit status {status}."
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"The command {command!r} was ended by {name}."
+    return f"{what} was ended by {name}."
 
 
 def _tail(errors: BinaryIO, variables: Mapping[str, str]) -> str:
@@ -254,6 +261,7 @@ def _kill_left(attempt: Path) -> None:
         return
     if boot and boot == boot_id():
         kill_all(Leader(pid, started), attempt)
+    clean_left(attempt)
 
 
 def _remove(folder: Path) -> None:

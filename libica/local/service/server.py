@@ -50,9 +50,12 @@ class LocalTes:
         workers: Maximum number of concurrent runs. Default: as many as fit this machine.
         host: Address to listen on.
         expose_to_network: Allow a ``host`` that other machines can reach.
+        run_in: `host` to run commands of this machine, whatever the image; `docker`, `podman` or
+            `apptainer` to run images.
 
     Raises:
-        ValueError: The token, port or number of workers is invalid, or other machines can reach
+        ValueError: The token, port or number of workers is invalid, ``run_in`` is unknown or not on
+            the ``PATH``, or other machines can reach
             the host and ``expose_to_network`` is not set.
         RuntimeError: Another service uses the data folder.
         OSError: The address or a folder cannot be used.
@@ -73,6 +76,7 @@ class LocalTes:
         *,
         host: str = LOCALHOST,
         expose_to_network: bool = False,
+        run_in: str = "host",
     ) -> None:
         _check_host(host, expose_to_network)
         if not 0 <= port < 1 << 16:
@@ -91,7 +95,7 @@ class LocalTes:
             store.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch")
+            runner = LocalRunner(self._gds, home / "scratch", run_in=run_in)
             scheduler = Scheduler(store, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
