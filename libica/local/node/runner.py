@@ -255,13 +255,13 @@ def _sweep(scratch: Path) -> None:
 
 def _kill_left(attempt: Path) -> None:
     """End the remaining processes of an attempt of a killed service."""
+    clean_left(attempt)  # first: without their helpers containers are slow to end
     try:
         pid, started, boot = json.loads((attempt / _LEADER).read_text())
     except (OSError, ValueError):
         return
     if boot and boot == boot_id():
         kill_all(Leader(pid, started), attempt)
-    clean_left(attempt)
 
 
 def _remove(folder: Path) -> None:
