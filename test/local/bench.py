@@ -14,13 +14,13 @@ from libica.local.node.runner import LocalRunner
 class Bench:
     """A runner with folders of its own and a `PATH` on which stand-ins come first."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, *, grace: float = 0.2, **options: Any) -> None:
         self.gds = folder / "gds"
         self.scratch = folder / "scratch"
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
         path = f"{self.bin}{os.pathsep}{os.defpath}"
-        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=0.2, **options)
+        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=grace, **options)
 
     def command(self, name: str, script: str) -> Path:
         """Put a stand-in shell script on the PATH."""
