@@ -110,11 +110,12 @@ def run_command(
     return process.returncode
 
 
-def kill_all(leader: Leader, within: Path) -> None:
+def kill_all(leader: Optional[Leader], within: Path) -> None:
     """Kill all remaining processes of a command.
 
     On Linux these are the processes of its session, those started later whose working directory
-    is in the folder, and the descendants of both; elsewhere those of its process group.
+    is in the folder, and the descendants of both; elsewhere those of its process group. Without a
+    leader they are those whose working directory is in the folder, and their descendants.
     """
     until = time.monotonic() + _LAST_WAIT
     while _signal_all(leader, within, _KILL) and time.monotonic() < until:
@@ -145,11 +146,11 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _signal_all(leader: Leader, within: Path, number: int) -> bool:
+def _signal_all(leader: Optional[Leader], within: Path, number: int) -> bool:
     """Send a signal to all processes of a command; return whether there were any."""
     if os.name != "posix":
         return False
-    if _started(leader.pid) in (0, leader.started):
+    if leader and _has_its_id(leader):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader.pid, number)
     members = _members(leader, within)
@@ -166,17 +167,16 @@ class _Process(NamedTuple):
     started: int
 
 
-def _members(leader: Leader, within: Path) -> set[int]:
+def _members(leader: Optional[Leader], within: Path) -> set[int]:
     """Return the ids of the live processes of a command, according to `/proc`."""
     processes = _processes(leader)
     folder = os.path.realpath(within)
-    # Otherwise another process with that id may have a session of its own.
-    session = leader.pid if _started(leader.pid) in (0, leader.started) else None
+    session = leader.pid if leader and _has_its_id(leader) else None
+    since = leader.started if leader else 0
     members = {
         pid
         for pid, process in processes.items()
-        if process.session == session
-        or (process.started >= leader.started and _works_in(pid, folder))
+        if process.session == session or (process.started >= since and _works_in(pid, folder))
     }
     found = members
     while found:
@@ -189,10 +189,12 @@ def _members(leader: Leader, within: Path) -> set[int]:
     return members - {os.getpid()}
 
 
-def _processes(leader: Leader) -> dict[int, _Process]:
+def _processes(leader: Optional[Leader]) -> dict[int, _Process]:
     """Return live processes, all those younger than the leader included; none without `/proc`."""
     try:
-        pids = _young(leader) or [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        pids = (leader and _young(leader)) or [
+            int(name) for name in os.listdir("/proc") if name.isdecimal()
+        ]
     except (OSError, ValueError):
         return {}
     known = ((pid, _process(pid)) for pid in pids)
@@ -241,6 +243,11 @@ def boot_id() -> str:
 def _started(pid: int) -> int:
     process = _process(pid)
     return process.started if process else 0
+
+
+def _has_its_id(leader: Leader) -> bool:
+    """Return whether no other process has got the id of a leader since, as far as is known."""
+    return _started(leader.pid) in (0, leader.started)
 
 
 def _works_in(pid: int, folder: str) -> bool:

@@ -258,7 +258,8 @@ def _kill_left(attempt: Path) -> None:
     clean_left(attempt)  # first: without their helpers containers are slow to end
     try:
         pid, started, boot = json.loads((attempt / _LEADER).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # killed between the start of the command and this record
+        kill_all(None, attempt)
         return
     if boot and boot == boot_id():
         kill_all(Leader(pid, started), attempt)
