@@ -1,4 +1,4 @@
-"""What a user gets wrong is named, shows no secret, and is never sent."""
+"""Invalid input is refused before anything is sent, with an error that names it and no secret."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from libica.openapi import libtes
 
-from ..operations import IDS, LISTS, OPERATIONS, RUN, TASK, VERSION, WITH_BODY, WITH_IDS, Operation
+from ..operations import IDS, LISTS, OPERATIONS, RUN, WITH_BODY, WITH_IDS
 from ..server import Server
 
 SECRET = "s3cr3t-value"
+TYPE, VALUE = libtes.ApiTypeError, libtes.ApiValueError
+Case = tuple[Any, type[Exception], str]  # a value, its error, and what that says
 
-every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-some_operations = pytest.mark.parametrize("operation", OPERATIONS[::4], ids=str)  # of all verbs
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ("_with_http_info", {}),
@@ -28,7 +28,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
 
 @contextmanager
 def refused(server: Server, error: type[Exception], *names: str) -> Iterator[None]:
-    """Expect an error that names all this, no secret, and comes before anything is sent."""
+    """Expect an error that names all this, shows no secret, and comes before anything is sent."""
     with pytest.raises(libtes.OpenApiException) as caught:
         yield
     assert type(caught.value) is error
@@ -40,9 +40,20 @@ def refused(server: Server, error: type[Exception], *names: str) -> Iterator[Non
     assert server.asked == []
 
 
-TYPE, VALUE = libtes.ApiTypeError, libtes.ApiValueError
+def each_case(cases: dict[str, Case]) -> Any:
+    return pytest.mark.parametrize(("value", "error", "says"), cases.values(), ids=cases)
 
-BAD_IDS: dict[str, tuple[Any, type[Exception], str]] = {
+
+@pytest.fixture(params=[True, False], ids=["limits on", "limits off"])
+def any_client(request: Any, client: libtes.ApiClient) -> libtes.ApiClient:
+    """A client that checks the limits of the contract, and one that does not."""
+    client.configuration.client_side_validation = request.param
+    return client
+
+
+# Arguments
+
+BAD_IDS: dict[str, Case] = {
     "None": (None, VALUE, "required"),
     "empty": ("", VALUE, "empty"),
     "dot": (".", VALUE, "'.'"),
@@ -57,138 +68,49 @@ BAD_IDS: dict[str, tuple[Any, type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize(("operation", "name"), IDS, ids=str)
-@pytest.mark.parametrize(("value", "error", "says"), BAD_IDS.values(), ids=BAD_IDS)
-def test_an_id_that_cannot_be_one(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    name: str,
-    value: Any,
-    error: type[Exception],
-    says: str,
+@each_case(BAD_IDS)
+def test_an_invalid_id(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    for suffix, options in WAYS:
-        with refused(server, error, name, says):
-            operation.call(client, suffix, **{name: value}, **options)
+    for operation, name in IDS:
+        for suffix, options in WAYS:
+            with refused(server, error, name, says):
+                operation.call(any_client, suffix, **{name: value}, **options)
+    with refused(server, error, "task_id"):
+        next(libtes.TaskVersionsApi(any_client).iter_task_versions(value))
 
 
-@pytest.mark.parametrize(("operation", "name"), IDS, ids=str)
-def test_an_id_that_is_missing(
-    server: Server, client: libtes.ApiClient, operation: Operation, name: str
+def test_an_id_that_is_missing_misspelt_or_given_twice(
+    server: Server, any_client: libtes.ApiClient
 ) -> None:
-    given = {key: value for key, value in operation.ids.items() if key != name}
-    for suffix, options in WAYS:
-        with refused(server, TYPE, name, operation.name):
-            operation.bound(client, suffix)(**given, **options)
+    for operation, name in IDS:
+        others = {key: value for key, value in operation.ids.items() if key != name}
+        for suffix, options in WAYS:
+            with refused(server, TYPE, name, operation.name):
+                operation.bound(any_client, suffix)(**others, **options)
+        head, tail = name.split("_")
+        with refused(server, TYPE, f"'{head}{tail.title()}'", f"did you mean '{name}'"):
+            operation.call(any_client, **{f"{head}{tail.title()}": "x"})
+    for operation in WITH_IDS:
+        name = next(iter(operation.ids))
+        with refused(server, TYPE, f"'{name}'", operation.name):
+            operation.bound(any_client)(*operation.ids.values(), **{name: SECRET})
+    with refused(server, TYPE, "task_id"):
+        next(libtes.TaskVersionsApi(any_client).iter_task_versions())
 
 
-@every_operation
-def test_a_keyword_that_is_unknown(
-    server: Server, client: libtes.ApiClient, operation: Operation
+def test_unknown_keywords_and_too_many_positional_arguments(
+    server: Server, any_client: libtes.ApiClient
 ) -> None:
-    for suffix, options in WAYS:
-        with refused(server, TYPE, "'bogus'", operation.name):
-            operation.call(client, suffix, bogus=SECRET, **options)
+    for operation in OPERATIONS:
+        for suffix, options in WAYS:
+            with refused(server, TYPE, "'bogus'", operation.name):
+                operation.call(any_client, suffix, bogus=SECRET, **options)
+        with refused(server, TYPE, operation.name, f"at most {len(operation.ids)}"):
+            operation.bound(any_client)(*operation.ids.values(), {"password": SECRET})
 
 
-@pytest.mark.parametrize(("operation", "name"), IDS, ids=str)
-def test_an_id_under_its_name_in_json_gets_a_hint(
-    server: Server, client: libtes.ApiClient, operation: Operation, name: str
-) -> None:
-    head, tail = name.split("_")
-    with refused(server, TYPE, f"'{head}{tail.title()}'", f"did you mean '{name}'"):
-        operation.call(client, **{f"{head}{tail.title()}": "x"})
-
-
-@every_operation
-def test_more_positional_arguments_than_ids(
-    server: Server, client: libtes.ApiClient, operation: Operation
-) -> None:
-    with refused(server, TYPE, operation.name, f"at most {len(operation.ids)}"):
-        operation.bound(client)(*operation.ids.values(), {"password": SECRET})
-
-
-@pytest.mark.parametrize("operation", WITH_IDS, ids=str)
-def test_an_id_given_twice(server: Server, client: libtes.ApiClient, operation: Operation) -> None:
-    name = next(iter(operation.ids))
-    with refused(server, TYPE, f"'{name}'", operation.name):
-        operation.bound(client)(*operation.ids.values(), **{name: SECRET})
-
-
-NO_BODIES: dict[str, tuple[Any, str]] = {
-    "a list": ([{"name": SECRET}], "list"),
-    "an empty list": ([], "list"),
-    "a string": (f'{{"name": "{SECRET}"}}', "str"),
-    "an empty string": ("", "str"),
-    "bytes": (SECRET.encode(), "bytes"),
-    "a number": (0, "int"),
-    "bool": (False, "bool"),
-    "a tuple": (("name", SECRET), "tuple"),
-    "a set": ({SECRET}, "set"),
-    "pairs": ({"name": SECRET}.items(), "dict_items"),
-    "a class": (libtes.LaunchTaskRequest, "ModelType"),
-    "an object": (object(), "object"),
-}
-
-
-@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
-@pytest.mark.parametrize(("body", "kind"), NO_BODIES.values(), ids=NO_BODIES)
-def test_a_body_of_a_wrong_type(
-    server: Server, client: libtes.ApiClient, operation: Operation, body: Any, kind: str
-) -> None:
-    for suffix, options in WAYS:
-        with refused(server, TYPE, "`body`", operation.body, kind):
-            operation.call(client, suffix, body=body, **options)
-
-
-@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
-@pytest.mark.parametrize("other", WITH_BODY, ids=str)
-def test_a_body_that_is_the_model_of_another_operation(
-    server: Server, client: libtes.ApiClient, operation: Operation, other: Operation
-) -> None:
-    if other is operation:
-        operation.call(client)
-        assert len(server.asked) == 1
-    else:
-        with refused(server, TYPE, "`body`", operation.body, f"not {other.body}"):
-            operation.call(client, body=other.body_model)
-
-
-def recursive() -> dict[str, Any]:
-    body: dict[str, Any] = {"password": SECRET}
-    body["again"] = [body]
-    return body
-
-
-UNSENDABLE: dict[str, tuple[Any, type[Exception], str]] = {
-    "a set": ({"acl": {SECRET}}, TYPE, "body['acl']"),
-    "bytes": ({"a": [{"b": SECRET.encode()}]}, TYPE, "body['a'][0]['b']"),
-    "an object": ({"a": object()}, TYPE, "body['a']"),
-    "a function": ({"a": len}, TYPE, "body['a']"),
-    "a number for a name": ({5: SECRET}, TYPE, "body"),
-    "None for a name": ({"a": {None: SECRET}}, TYPE, "body['a']"),
-    "NaN": ({"a": math.nan, "b": SECRET}, VALUE, "body"),
-    "infinity": ({"a": -math.inf, "b": SECRET}, VALUE, "body"),
-    "itself": (recursive(), VALUE, "body"),
-}
-
-
-@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
-@pytest.mark.parametrize(("body", "error", "place"), UNSENDABLE.values(), ids=UNSENDABLE)
-def test_a_dict_that_json_cannot_hold(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    body: Any,
-    error: type[Exception],
-    place: str,
-) -> None:
-    with refused(server, error, place):
-        operation.call(client, body=body)
-
-
-BAD_SIZES: dict[str, tuple[Any, type[Exception], str]] = {
+BAD_SIZES: dict[str, Case] = {
     "0": (0, VALUE, "1 to 1000"),
     "-1": (-1, VALUE, "1 to 1000"),
     "1001": (1001, VALUE, "1 to 1000"),
@@ -199,25 +121,27 @@ BAD_SIZES: dict[str, tuple[Any, type[Exception], str]] = {
     "bool": (True, TYPE, "bool"),
     "a list": ([SECRET], TYPE, "list"),
 }
-OUTSIDE = [0, -1, 1001]
 
 
-@pytest.mark.parametrize("operation", LISTS, ids=str)
-@pytest.mark.parametrize(("size", "error", "says"), BAD_SIZES.values(), ids=BAD_SIZES)
-def test_a_page_size_that_is_none(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    size: Any,
-    error: type[Exception],
-    says: str,
+@each_case(BAD_SIZES)
+def test_an_invalid_page_size(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    for suffix, options in WAYS:
+    for operation in LISTS:
+        walk = operation.name.replace("list_", "iter_")
+        api = getattr(libtes, operation.api)(any_client)
+        if error is VALUE and not any_client.configuration.client_side_validation:
+            operation.call(any_client, page_size=value)
+            assert server.last.query == {"pageSize": str(value)}
+            continue
+        for suffix, options in WAYS:
+            with refused(server, error, "page_size", says):
+                operation.call(any_client, suffix, page_size=value, **options)
         with refused(server, error, "page_size", says):
-            operation.call(client, suffix, page_size=size, **options)
+            next(getattr(api, walk)(*operation.ids.values(), page_size=value))
 
 
-BAD_FILTERS: dict[str, tuple[Any, type[Exception], str]] = {
+BAD_FILTERS: dict[str, Case] = {
     "a number": (5.5, TYPE, "float"),
     "bool": (True, TYPE, "bool"),
     "bytes": (SECRET.encode(), TYPE, "bytes"),
@@ -231,249 +155,136 @@ BAD_FILTERS: dict[str, tuple[Any, type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("operation", "name"), [(each, name) for each in LISTS for name in each.filters], ids=str
-)
-@pytest.mark.parametrize(("value", "error", "says"), BAD_FILTERS.values(), ids=BAD_FILTERS)
-def test_a_filter_that_is_none(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    name: str,
-    value: Any,
-    error: type[Exception],
-    says: str,
+@each_case(BAD_FILTERS)
+def test_an_invalid_filter(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    with refused(server, error, name, says):
-        operation.call(client, **{name: value})
+    for operation in LISTS:
+        for name in operation.filters:
+            with refused(server, error, name, says):
+                operation.call(any_client, **{name: value})
 
 
-@pytest.mark.parametrize("operation", LISTS, ids=str)
-@pytest.mark.parametrize("name", ["sort", "page_token"])
 @pytest.mark.parametrize("value", [5.5, True, [SECRET], {"a": SECRET}, SECRET.encode()], ids=repr)
-def test_a_sort_or_token_that_is_no_string(
-    server: Server, client: libtes.ApiClient, operation: Operation, name: str, value: Any
+def test_a_sort_or_token_that_is_not_a_string(
+    server: Server, any_client: libtes.ApiClient, value: Any
 ) -> None:
-    with refused(server, TYPE, name, type(value).__name__):
-        operation.call(client, **{name: value})
+    for operation in LISTS:
+        for name in ("sort", "page_token"):
+            with refused(server, TYPE, name, type(value).__name__):
+                operation.call(any_client, **{name: value})
 
 
-BAD_TIMEOUTS: dict[str, tuple[Any, type[Exception]]] = {
-    "0": (0, VALUE),
-    "0.0": (0.0, VALUE),
-    "negative": (-1, VALUE),
-    "NaN": (math.nan, VALUE),
-    "infinity": (math.inf, VALUE),
-    "none in a pair": ((1, 0), VALUE),
-    "negative in a pair": ((-0.5, 1), VALUE),
-    "three": ((1, 2, 3), VALUE),
-    "one": ((1,), VALUE),
-    "no parts": ((), VALUE),
-    "a string": ("30", TYPE),
-    "a string in a pair": ((1, SECRET), TYPE),
-    "bool": (True, TYPE),
-    "a dict": ({"connect": SECRET}, TYPE),
+def test_a_walk_refuses_the_options_that_it_does_not_take(
+    server: Server, client: libtes.ApiClient
+) -> None:
+    for operation in LISTS:
+        walk = getattr(getattr(libtes, operation.api)(client), f"iter{operation.name[4:]}")
+        for changed in ({"bogus": SECRET}, {"async_req": True}, {"_preload_content": False}):
+            with refused(server, TYPE, *changed):
+                next(walk(*operation.ids.values(), **changed))
+        for changed, error in (({"acls": [5.5]}, TYPE), ({"_request_timeout": 0}, VALUE)):
+            with refused(server, error, *changed):
+                next(walk(*operation.ids.values(), **changed))
+
+
+BAD_TIMEOUTS: dict[str, Case] = {
+    **{repr(value): (value, VALUE, "positive seconds") for value in (0, 0.0, -1, math.nan)},
+    **{repr(value): (value, VALUE, "positive seconds") for value in (math.inf, (1,), ())},
+    **{repr(value): (value, VALUE, "positive seconds") for value in ((1, 0), (-0.5, 1), (1, 2, 3))},
+    **{repr(value): (value, TYPE, "positive seconds") for value in ("30", (1, SECRET), True)},
+    "a dict": ({"connect": SECRET}, TYPE, "positive seconds"),
 }
 
 
-@some_operations
-@pytest.mark.parametrize(("timeout", "error"), BAD_TIMEOUTS.values(), ids=BAD_TIMEOUTS)
-def test_a_timeout_of_a_call_that_is_none(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    timeout: Any,
-    error: type[Exception],
+@each_case(BAD_TIMEOUTS)
+def test_an_invalid_timeout(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    for suffix, options in WAYS:
-        with refused(server, error, "_request_timeout", "positive seconds"):
-            operation.call(client, suffix, _request_timeout=timeout, **options)
+    for operation in OPERATIONS:
+        for suffix, options in WAYS:
+            with refused(server, error, "_request_timeout", says):
+                operation.call(any_client, suffix, _request_timeout=value, **options)
+    with refused(server, error, "timeout", says):
+        any_client.configuration.timeout = value
 
 
-@pytest.mark.parametrize(("timeout", "error"), BAD_TIMEOUTS.values(), ids=BAD_TIMEOUTS)
-def test_a_timeout_of_the_configuration_that_is_none(
-    server: Server, client: libtes.ApiClient, timeout: Any, error: type[Exception]
-) -> None:
-    with refused(server, error, "timeout", "positive seconds"):
-        client.configuration.timeout = timeout
-
-
-@some_operations
 @pytest.mark.parametrize(
     "timeout", [None, 5, 0.5e1, (None, None), (5, None), (2.5, 5), [5, 5]], ids=repr
 )
-def test_a_timeout_that_is_one(
-    server: Server, client: libtes.ApiClient, operation: Operation, timeout: Any
-) -> None:
-    operation.call(client, _request_timeout=timeout)
-    client.configuration.timeout = timeout
-    operation.call(client)
-    assert len(server.asked) == 2
+def test_a_valid_timeout(server: Server, client: libtes.ApiClient, timeout: Any) -> None:
+    for operation in OPERATIONS[::4]:  # of all verbs
+        operation.call(client, _request_timeout=timeout)
+        client.configuration.timeout = timeout
+        operation.call(client)
+    assert len(server.asked) == 2 * len(OPERATIONS[::4])
 
 
-BAD_HOSTS: dict[str, tuple[Any, type[Exception]]] = {
-    "no scheme": ("aps2.platform.illumina.com", VALUE),
-    "no scheme but a port": ("127.0.0.1:80", VALUE),
-    "another scheme": ("ftp://127.0.0.1", VALUE),
-    "no host": ("https://", VALUE),
-    "empty": ("", VALUE),
-    "a space": ("https://a b", VALUE),
-    "a line break": ("https://a\r\nX: y", VALUE),
-    "a line break at the end": ("https://a\n", VALUE),
-    "a port that is no number": ("https://a:b", VALUE),
-    "a port out of range": ("https://a:65536", VALUE),
-    "half an address": ("https://[::1", VALUE),
-    "a user": (f"https://user:{SECRET}@a", VALUE),
-    "a query": (f"https://a?token={SECRET}", VALUE),
-    "a fragment": (f"https://a#{SECRET}", VALUE),
-    "None": (None, TYPE),
-    "bytes": (b"https://a", TYPE),
+# Bodies
+
+NOT_BODIES: dict[str, Case] = {
+    "a list": ([{"name": SECRET}], TYPE, "list"),
+    "an empty list": ([], TYPE, "list"),
+    "a string": (f'{{"name": "{SECRET}"}}', TYPE, "str"),
+    "an empty string": ("", TYPE, "str"),
+    "bytes": (SECRET.encode(), TYPE, "bytes"),
+    "a number": (0, TYPE, "int"),
+    "bool": (False, TYPE, "bool"),
+    "a tuple": (("name", SECRET), TYPE, "tuple"),
+    "a set": ({SECRET}, TYPE, "set"),
+    "pairs": ({"name": SECRET}.items(), TYPE, "dict_items"),
+    "a class": (libtes.LaunchTaskRequest, TYPE, "ModelType"),
+    "an object": (object(), TYPE, "object"),
+    "another model": (libtes.Credentials(password=SECRET), TYPE, "Credentials"),
 }
 
 
-@pytest.mark.parametrize(("host", "error"), BAD_HOSTS.values(), ids=BAD_HOSTS)
-@pytest.mark.parametrize("limits", [True, False], ids=["limits on", "limits off"])
-def test_a_host_that_is_none(
-    server: Server, client: libtes.ApiClient, host: Any, error: type[Exception], limits: bool
+@each_case(NOT_BODIES)
+def test_a_body_of_a_wrong_type(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    client.configuration.client_side_validation = limits
-    with refused(server, error, "host"):
-        libtes.Configuration(host=host)
-    with refused(server, error, "host"):
-        client.configuration.host = host
-    if host is not None:
-        with refused(server, error, "host"):
-            client.call_api("/v1/tasks", "GET", _host=host)
+    for operation in WITH_BODY:
+        for suffix, options in WAYS:
+            with refused(server, error, "`body`", operation.body, says):
+                operation.call(any_client, suffix, body=value, **options)
 
 
-BAD_TOKENS: dict[str, tuple[Any, type[Exception]]] = {
-    "a line break at the end": (f"{SECRET}\n", VALUE),
-    "a line break": (f"{SECRET}\r\nX-Injected: 1", VALUE),
-    "a carriage return": (f"\r{SECRET}", VALUE),
-    "nul": (f"{SECRET}\0", VALUE),
-    "no Latin-1": (f"{SECRET}中", VALUE),
-    "bytes": (SECRET.encode(), TYPE),
-    "a number": (5, TYPE),
+def test_a_body_that_is_the_model_of_another_operation(
+    server: Server, client: libtes.ApiClient
+) -> None:
+    for operation in WITH_BODY:
+        for other in WITH_BODY:
+            if other is not operation:
+                with refused(server, TYPE, "`body`", operation.body, f"not {other.body}"):
+                    operation.call(client, body=other.body_model)
+
+
+def recursive() -> dict[str, Any]:
+    body: dict[str, Any] = {"password": SECRET}
+    body["again"] = [body]
+    return body
+
+
+UNSENDABLE: dict[str, Case] = {
+    "a set": ({"acl": {SECRET}}, TYPE, "body['acl']"),
+    "bytes": ({"a": [{"b": SECRET.encode()}]}, TYPE, "body['a'][0]['b']"),
+    "an object": ({"a": object()}, TYPE, "body['a']"),
+    "a function": ({"a": len}, TYPE, "body['a']"),
+    "a number for a name": ({5: SECRET}, TYPE, "body"),
+    "None for a name": ({"a": {None: SECRET}}, TYPE, "body['a']"),
+    "NaN": ({"a": math.nan, "b": SECRET}, VALUE, "body"),
+    "infinity": ({"a": -math.inf, "b": SECRET}, VALUE, "body"),
+    "itself": (recursive(), VALUE, "body"),
 }
 
 
-@some_operations
-@pytest.mark.parametrize(("token", "error"), BAD_TOKENS.values(), ids=BAD_TOKENS)
-def test_a_token_that_cannot_be_a_header(
-    server: Server,
-    client: libtes.ApiClient,
-    operation: Operation,
-    token: Any,
-    error: type[Exception],
+@each_case(UNSENDABLE)
+def test_a_dict_that_json_cannot_hold(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    client.configuration.api_key["Authorization"] = token
-    for prefix in ({}, {"Authorization": "Bearer"}):
-        client.configuration.api_key_prefix = prefix
-        with refused(server, error, "api_key['Authorization']"):
-            operation.call(client)
-        with refused(server, error, "api_key['Authorization']"):
-            operation.call(client, async_req=True).get(10)
-
-
-@pytest.mark.parametrize("prefix", ["Bearer\n", "Bearer\0", "中"], ids=repr)
-def test_a_prefix_that_cannot_be_in_a_header(
-    server: Server, client: libtes.ApiClient, prefix: str
-) -> None:
-    client.configuration.api_key["Authorization"] = SECRET
-    client.configuration.api_key_prefix["Authorization"] = prefix
-    with refused(server, VALUE, "api_key"):
-        libtes.TasksApi(client).list_tasks()
-
-
-OUTSIDE_LIMITS: dict[str, tuple[str, dict[str, Any], str, Any]] = {
-    f"{model} {field} {'too long' if len(value) else 'too short'}": (model, rest, field, value)
-    for model, rest, field, value in [
-        ("CreateTaskRequest", {}, "name", "x" * 256),
-        ("CreateTaskRequest", {"name": "x"}, "description", "x" * 4097),
-        ("UpdateTaskRequest", {}, "name", "x" * 256),
-        ("UpdateTaskRequest", {}, "description", "x" * 4097),
-        ("CreateTaskVersionRequest", {}, "version", "x" * 256),
-        ("CreateTaskVersionRequest", {"version": "x"}, "description", "x" * 4097),
-        ("UpdateTaskVersionRequest", {}, "version", "x" * 256),
-        ("UpdateTaskVersionRequest", {}, "description", "x" * 4097),
-        ("LaunchTaskRequest", {}, "name", "x" * 256),
-        ("LaunchTaskRequest", {}, "description", "x" * 4097),
-        ("CreateTaskRunRequest", {}, "name", "x" * 256),
-        ("CreateTaskRunRequest", {}, "description", "x" * 4097),
-        ("Image", {}, "name", ""),
-    ]
-}
-OUTSIDE_LIMITS.update(
-    {
-        f"{field} {value}": ("InputStreamSettings", {}, field, value)
-        for field, value in [
-            ("cache_size_gb", 49),
-            ("cache_size_gb", 10001),
-            ("block_size_mb", -0.001),
-            ("block_size_mb", 1024.5),
-            ("prefetch_blocks", -1),
-            ("prefetch_blocks", 65),
-        ]
-    }
-)
-OUTSIDE_LIMITS.update(
-    {
-        f"{model} without {field}": (model, {}, field, None)
-        for model, field in [
-            ("CreateTaskRequest", "name"),
-            ("CreateTaskVersionRequest", "version"),
-            ("Image", "name"),
-        ]
-    }
-)
-
-
-@pytest.mark.parametrize(
-    ("model", "rest", "field", "value"), OUTSIDE_LIMITS.values(), ids=OUTSIDE_LIMITS
-)
-def test_a_value_outside_the_limits_of_the_contract(
-    server: Server, model: str, rest: dict[str, Any], field: str, value: Any
-) -> None:
-    cls = getattr(libtes, model)
-    with refused(server, VALUE, f"{model}.{field}"):
-        cls(**rest, **{field: value})
-    off = libtes.Configuration()
-    off.client_side_validation = False
-    lenient = cls(**rest, **{field: value}, local_vars_configuration=off)
-    assert getattr(lenient, field) == value
-    lenient.local_vars_configuration = None
-    with refused(server, VALUE, f"{model}.{field}"):
-        setattr(lenient, field, value)
-
-
-BAD_ARGUMENTS: dict[str, tuple[Any, str]] = {
-    "a number": ({"n": 1.5}, "['n']"),
-    "bool": ({"n": True}, "['n']"),
-    "None": ({"n": None}, "['n']"),
-    "a list": ({"n": [SECRET]}, "['n']"),
-    "a number for a name": ({1: SECRET}, "key"),
-    "pairs": ([("n", SECRET)], "a dict"),
-    "a string": (SECRET, "a dict"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "says"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
-@pytest.mark.parametrize("limits", [True, False], ids=["limits on", "limits off"])
-def test_arguments_that_are_no_strings(
-    server: Server, client: libtes.ApiClient, arguments: Any, says: str, limits: bool
-) -> None:
-    client.configuration.client_side_validation = limits
-    build = {"local_vars_configuration": client.configuration}
-    with refused(server, TYPE, "LaunchTaskRequest.arguments", says):
-        libtes.LaunchTaskRequest(arguments=arguments, **build)
-    body = libtes.LaunchTaskRequest(**build)
-    with refused(server, TYPE, "LaunchTaskRequest.arguments", says):
-        body.arguments = arguments
-    if isinstance(arguments, dict):
-        body.arguments = {}
-        body.arguments.update(arguments)
-        with refused(server, TYPE, "LaunchTaskRequest.arguments", says):
-            libtes.TaskVersionsApi(client).launch_task_run(TASK, VERSION, body=body)
+    for operation in WITH_BODY:
+        with refused(server, error, says):
+            operation.call(any_client, body=value)
 
 
 @pytest.mark.parametrize(
@@ -489,103 +300,85 @@ def test_arguments_that_are_no_strings(
     ],
     ids=["acl", "args", "inputs", "variables"],
 )
-def test_what_was_put_into_a_model_behind_its_back(
-    server: Server, client: libtes.ApiClient, spoil: Callable[[Any], Any], place: str
+def test_a_wrong_type_that_was_added_to_a_list_or_dict_of_a_model_later(
+    server: Server, any_client: libtes.ApiClient, spoil: Callable[[Any], Any], place: str
 ) -> None:
     environment = libtes.Environment(variables={})
     execution = libtes.Execution(args=[], inputs=[], environment=environment)
     body = libtes.CreateTaskRunRequest(acl=["tid:x"], execution=execution)
     spoil(body)
     with refused(server, TYPE, place):
-        libtes.TaskRunsApi(client).create_task_run(body=body)
+        libtes.TaskRunsApi(any_client).create_task_run(body=body)
 
 
-@pytest.mark.parametrize("operation", LISTS, ids=str)
-@pytest.mark.parametrize("size", OUTSIDE)
-def test_with_limits_off_a_page_size_passes(
-    server: Server, client: libtes.ApiClient, operation: Operation, size: int
-) -> None:
-    client.configuration.client_side_validation = False
-    operation.call(client, page_size=size)
-    assert server.last.query == {"pageSize": str(size)}
+# Settings
 
-
-def limits_off(operation: Operation) -> Iterator[tuple[dict[str, Any], type[Exception], str]]:
-    for name in operation.ids:
-        yield from (
-            ({name: value}, error, name) for value, error, _ in BAD_IDS.values() if value != ""
-        )
-        yield {name: ""}, VALUE, name
-    yield {"bogus": SECRET}, TYPE, "bogus"
-    yield {"_request_timeout": 0}, VALUE, "_request_timeout"
-    yield {"_request_timeout": (1, 2, 3)}, VALUE, "_request_timeout"
-    if operation.body:
-        yield {"body": [SECRET]}, TYPE, "body"
-        yield {"body": libtes.Credentials(password=SECRET)}, TYPE, "body"
-        yield {"body": {"a": {SECRET}}}, TYPE, "body"
-    if operation.filters:
-        yield {"page_size": "10"}, TYPE, "page_size"
-        yield {"page_size": True}, TYPE, "page_size"
-        yield {"sort": 5.5}, TYPE, "sort"
-        yield {operation.filters[0]: {SECRET}}, TYPE, operation.filters[0]
-
-
-@every_operation
-def test_with_limits_off_all_the_rest_is_still_refused(
-    server: Server, client: libtes.ApiClient, operation: Operation
-) -> None:
-    client.configuration.client_side_validation = False
-    for changed, error, name in limits_off(operation):
-        with refused(server, error, name):
-            operation.call(client, **changed)
-    client.configuration.api_key["Authorization"] = f"{SECRET}\n"
-    with refused(server, VALUE, "api_key['Authorization']"):
-        operation.call(client)
-
-
-WALKS = {
-    "iter_tasks": (libtes.TasksApi, ()),
-    "iter_task_versions": (libtes.TaskVersionsApi, (TASK,)),
-    "iter_task_runs": (libtes.TaskRunsApi, ()),
+BAD_HOSTS: dict[str, Case] = {
+    "no scheme": ("aps2.platform.illumina.com", VALUE, "host"),
+    "no scheme but a port": ("127.0.0.1:80", VALUE, "host"),
+    "another scheme": ("ftp://127.0.0.1", VALUE, "host"),
+    "no host": ("https://", VALUE, "host"),
+    "empty": ("", VALUE, "host"),
+    "a space": ("https://a b", VALUE, "host"),
+    "a line break": ("https://a\r\nX: y", VALUE, "host"),
+    "a line break at the end": ("https://a\n", VALUE, "host"),
+    "a port that is not a number": ("https://a:b", VALUE, "host"),
+    "a port out of range": ("https://a:65536", VALUE, "host"),
+    "half an address": ("https://[::1", VALUE, "host"),
+    "a user": (f"https://user:{SECRET}@a", VALUE, "host"),
+    "a query": (f"https://a?token={SECRET}", VALUE, "host"),
+    "a fragment": (f"https://a#{SECRET}", VALUE, "host"),
+    "None": (None, TYPE, "host"),
+    "bytes": (b"https://a", TYPE, "host"),
 }
 
 
-@pytest.mark.parametrize("walk", WALKS)
-@pytest.mark.parametrize(
-    ("changed", "error"),
-    [
-        ({"bogus": SECRET}, TYPE),
-        ({"async_req": True}, TYPE),
-        ({"_preload_content": False}, TYPE),
-        ({"page_size": 1001}, VALUE),
-        ({"page_size": "10"}, TYPE),
-        ({"sort": 5.5}, TYPE),
-        ({"acls": [5.5]}, TYPE),
-        ({"_request_timeout": 0}, VALUE),
-    ],
-    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
-)
-def test_a_walk_refuses_what_it_does_not_take(
-    server: Server,
-    client: libtes.ApiClient,
-    walk: str,
-    changed: dict[str, Any],
-    error: type[Exception],
+@each_case(BAD_HOSTS)
+def test_an_invalid_host(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    api, ids = WALKS[walk]
-    with refused(server, error, *changed):
-        next(getattr(api(client), walk)(*ids, **changed))
+    with refused(server, error, says):
+        libtes.Configuration(host=value)
+    with refused(server, error, says):
+        any_client.configuration.host = value
+    if value is not None:
+        with refused(server, error, says):
+            any_client.call_api("/v1/tasks", "GET", _host=value)
 
 
-def test_a_walk_over_versions_needs_the_id_of_a_task(
-    server: Server, client: libtes.ApiClient
+BAD_TOKENS: dict[str, Case] = {
+    "a line break at the end": (f"{SECRET}\n", VALUE, "api_key['Authorization']"),
+    "a line break": (f"{SECRET}\r\nX-Injected: 1", VALUE, "api_key['Authorization']"),
+    "a carriage return": (f"\r{SECRET}", VALUE, "api_key['Authorization']"),
+    "nul": (f"{SECRET}\0", VALUE, "api_key['Authorization']"),
+    "not Latin-1": (f"{SECRET}中", VALUE, "api_key['Authorization']"),
+    "bytes": (SECRET.encode(), TYPE, "api_key['Authorization']"),
+    "a number": (5, TYPE, "api_key['Authorization']"),
+}
+
+
+@each_case(BAD_TOKENS)
+def test_a_token_that_cannot_be_a_header(
+    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
 ) -> None:
-    api = libtes.TaskVersionsApi(client)
-    with refused(server, TYPE, "task_id"):
-        next(api.iter_task_versions())
-    for value, error, _ in BAD_IDS.values():
-        with refused(server, error, "task_id"):
-            next(api.iter_task_versions(value))
+    any_client.configuration.api_key["Authorization"] = value
+    for prefix in ({}, {"Authorization": "Bearer"}):
+        any_client.configuration.api_key_prefix = prefix
+        for operation in OPERATIONS[::4]:
+            with refused(server, error, says):
+                operation.call(any_client)
+            with refused(server, error, says):
+                operation.call(any_client, async_req=True).get(10)
+
+
+@pytest.mark.parametrize("prefix", ["Bearer\n", "Bearer\0", "中"], ids=repr)
+def test_a_prefix_that_cannot_be_in_a_header(
+    server: Server, client: libtes.ApiClient, prefix: str
+) -> None:
+    client.configuration.api_key["Authorization"] = SECRET
+    client.configuration.api_key_prefix["Authorization"] = prefix
+    with refused(server, VALUE, "api_key"):
+        libtes.TasksApi(client).list_tasks()
 
 
 @pytest.mark.parametrize(
@@ -605,7 +398,7 @@ def test_a_walk_over_versions_needs_the_id_of_a_task(
     ],
     ids=repr,
 )
-def test_a_setting_that_no_call_can_be_made_with(
+def test_a_setting_with_which_no_call_can_be_made(
     server: Server, client: libtes.ApiClient, name: str, value: Any, error: type[Exception]
 ) -> None:
     if name.endswith(("cert", "file")):
@@ -628,7 +421,7 @@ def test_a_setting_that_no_call_can_be_made_with(
     ],
     ids=repr,
 )
-def test_a_header_that_cannot_be_one(
+def test_an_invalid_header(
     server: Server, client: libtes.ApiClient, name: str, value: Any, error: type[Exception]
 ) -> None:
     place = name if name == "X-Mine" else "header_name"  # it may be a secret in the wrong place

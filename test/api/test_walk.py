@@ -1,10 +1,10 @@
-"""Walks over all pages of a list: lazy, in order, one page in memory, and they end."""
+"""Walks over all pages of a list: on demand, in order, with one page in memory, to an end."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-import socket
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
@@ -13,21 +13,25 @@ import pytest
 
 from libica.openapi import libtes
 
-from ..operations import RUN_SUMMARY, TASK, TASK_SUMMARY, VERSION_SUMMARY
-from ..server import Answer, Asked, RawServer, Server
+from ..operations import LISTS, Operation
+from ..server import Answer, Asked, Server
 
 Json = dict[str, Any]
 
 
 class Walk:
-    """One of the walks: how to start it, and what it walks over."""
+    """The walk over the pages of an operation that lists."""
 
-    def __init__(self, name: str, api: Any, ids: tuple[str, ...], path: str, item: Json) -> None:
-        self.name, self.api, self.ids, self.path, self.item = name, api, ids, path, item
-        self.model = getattr(libtes, api.__name__.replace("sApi", "Summary"))
+    def __init__(self, operation: Operation) -> None:
+        self.name = operation.name.replace("list_", "iter_")
+        self.api = getattr(libtes, operation.api)
+        self.ids, self.path = operation.ids, operation.target
+        self.filter = operation.filters[0]
+        [self.item] = operation.answer["items"]
+        self.model = getattr(libtes, operation.returns.removesuffix("PagedItems"))
 
     def start(self, client: libtes.ApiClient, **arguments: Any) -> Iterator[Any]:
-        return getattr(self.api(client), self.name)(*self.ids, **arguments)
+        return getattr(self.api(client), self.name)(*self.ids.values(), **arguments)
 
     def page(self, first: int, count: int, next_token: Optional[str] = None) -> Json:
         """Return a page of numbered objects."""
@@ -35,17 +39,7 @@ class Walk:
         return {"items": items, "itemCount": count, "nextPageToken": next_token}
 
 
-WALKS = [
-    Walk("iter_tasks", libtes.TasksApi, (), "/v1/tasks", TASK_SUMMARY),
-    Walk(
-        "iter_task_versions",
-        libtes.TaskVersionsApi,
-        (TASK,),
-        f"/v1/tasks/{TASK}/versions",
-        VERSION_SUMMARY,
-    ),
-    Walk("iter_task_runs", libtes.TaskRunsApi, (), "/v1/tasks/runs", RUN_SUMMARY),
-]
+WALKS = [Walk(operation) for operation in LISTS]
 every_walk = pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
 
 
@@ -73,55 +67,28 @@ def test_all_objects_of_all_pages_come_in_order(
 
 
 @every_walk
-def test_nothing_is_asked_before_the_first_object_is_wanted(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 2))
-    items = walk.start(client)
-    assert iter(items) is items
-    assert server.asked == []
-    assert next(items).id == "0"
-    assert len(server.asked) == 1
-
-
-@every_walk
-def test_a_page_is_asked_for_when_it_is_needed(
+def test_a_page_is_requested_when_it_is_needed(
     server: Server, client: libtes.ApiClient, walk: Walk
 ) -> None:
     server.answer(pages(walk, 3))
     items = walk.start(client)
-    asked = []
-    for _ in items:
-        asked.append(len(server.asked))
-    assert asked == [1, 1, 2, 2, 3, 3]
+    assert iter(items) is items
+    assert server.asked == []
+    assert [len(server.asked) for _ in items] == [1, 1, 2, 2, 3, 3]
     assert len(server.asked) == 3
-
-
-@every_walk
-def test_a_walk_that_is_left_asks_no_more(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
     server.answer(pages(walk, 1000))
     assert [item.id for item in itertools.islice(walk.start(client), 3)] == ["0", "1", "2"]
-    assert len(server.asked) == 2
+    assert len(server.asked) == 5
 
 
 @every_walk
-def test_pages_are_of_1000_if_not_said_otherwise(
+def test_pages_have_1000_objects_by_default(
     server: Server, client: libtes.ApiClient, walk: Walk
 ) -> None:
-    server.answer(pages(walk, 2))
-    list(walk.start(client))
-    assert [asked.query["pageSize"] for asked in server.asked] == ["1000", "1000"]
-
-
-@every_walk
-def test_a_page_size_of_none_is_as_if_not_given(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 1))
-    list(walk.start(client, page_size=None))
-    assert server.last.query == {"pageSize": "1000"}
+    for given in ({}, {"page_size": None}):
+        server.answer(pages(walk, 2))
+        list(walk.start(client, **given))
+    assert [asked.query["pageSize"] for asked in server.asked] == ["1000"] * 4
 
 
 @every_walk
@@ -130,11 +97,8 @@ def test_page_size_sort_and_filters_are_the_same_on_every_page(
 ) -> None:
     server.answer(pages(walk, 3))
     given = {"page_size": 2, "sort": "timeCreated desc", "acls": ["tid:a", "wid:b"]}
-    own = {"iter_tasks": "names", "iter_task_versions": "ids", "iter_task_runs": "status"}[
-        walk.name
-    ]
-    list(walk.start(client, **given, **{own: ("a", "b")}))
-    kept = {"pageSize": "2", "sort": "timeCreated desc", "acls": "tid:a,wid:b", own: "a,b"}
+    list(walk.start(client, **given, **{walk.filter: ("a", "b")}))
+    kept = {"pageSize": "2", "sort": "timeCreated desc", "acls": "tid:a,wid:b", walk.filter: "a,b"}
     assert [asked.query for asked in server.asked] == [
         kept,
         {**kept, "pageToken": "1"},
@@ -175,18 +139,18 @@ def test_a_walk_is_made_of_its_own_arguments(
     ]
 
 
-LAST_PAGES: dict[str, Json] = {
-    "null token": {"items": [], "nextPageToken": None},
-    "no token": {"items": []},
-    "empty token": {"items": [], "nextPageToken": ""},
-    "null items": {"items": None},
-    "nothing at all": {},
-}
+LAST_PAGES: list[Json] = [
+    {"items": [], "nextPageToken": None},
+    {"items": []},
+    {"items": [], "nextPageToken": ""},
+    {"items": None},
+    {},
+]
 
 
+@pytest.mark.parametrize("last", LAST_PAGES, ids=json.dumps)
 @every_walk
-@pytest.mark.parametrize("last", LAST_PAGES.values(), ids=LAST_PAGES)
-def test_a_walk_ends_with_a_page_that_leads_nowhere(
+def test_a_walk_ends_with_a_page_without_a_token(
     server: Server, client: libtes.ApiClient, walk: Walk, last: Json
 ) -> None:
     server.answer(Answer(body=walk.page(0, 2, "next")), Answer(body=last))
@@ -207,44 +171,24 @@ def test_an_empty_page_in_between_does_not_end_a_walk(
 
 
 @every_walk
-def test_a_token_that_comes_round_again_ends_a_walk_with_an_error(
-    server: Server, client: libtes.ApiClient, walk: Walk
+@pytest.mark.parametrize("start", [None, "a"])
+def test_a_token_that_is_repeated_ends_a_walk_with_an_error_that_does_not_show_it(
+    server: Server, client: libtes.ApiClient, walk: Walk, start: Optional[str]
 ) -> None:
-    tokens = ["a", "b", "a"]
+    tokens = ["signed-and-secret-b", "signed-and-secret-c", start or "signed-and-secret-b"]
     server.answer(*(Answer(body=walk.page(at, 1, token)) for at, token in enumerate(tokens)))
-    items = walk.start(client)
+    items = walk.start(client, page_token=start)
     assert [item.id for item in itertools.islice(items, 3)] == ["0", "1", "2"]
-    with pytest.raises(libtes.InvalidResponseException, match="token"):
+    with pytest.raises(libtes.InvalidResponseException, match="token") as caught:
         next(items)
-    assert [asked.query.get("pageToken") for asked in server.asked] == [None, "a", "b"]
+    assert "signed-and-secret" not in str(caught.value) + repr(caught.value)
+    assert [asked.query.get("pageToken") for asked in server.asked] == [start, *tokens[:2]]
     assert list(items) == []
 
 
 @every_walk
-def test_the_token_that_a_walk_started_at_must_not_come_again(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(Answer(body=walk.page(0, 1, "a")))
-    items = walk.start(client, page_token="a")
-    assert next(items).id == "0"
-    with pytest.raises(libtes.InvalidResponseException, match="token"):
-        next(items)
-    assert len(server.asked) == 1
-
-
-@every_walk
-def test_a_token_that_comes_round_again_is_not_shown(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(Answer(body=walk.page(0, 1, "signed-and-secret")))
-    with pytest.raises(libtes.InvalidResponseException) as caught:
-        list(walk.start(client))
-    assert "signed-and-secret" not in str(caught.value) + repr(caught.value)
-
-
-@every_walk
 @pytest.mark.parametrize("shown", [False, True])
-def test_a_walk_that_fails_keeps_page_tokens_in_its_frames_only_for_developers(
+def test_a_walk_that_fails_keeps_page_tokens_in_its_frames_only_if_locals_are_shown(
     server: Server, client: libtes.ApiClient, walk: Walk, shown: bool
 ) -> None:
     client.configuration.show_locals = shown
@@ -286,22 +230,10 @@ class Living:
 
 
 @every_walk
-def test_one_page_is_in_memory(server: Server, client: libtes.ApiClient, walk: Walk) -> None:
-    size, total = 50, 0
-    server.answer(pages(walk, 6, size))
-    living = Living(walk.model)
-    for total, item in enumerate(walk.start(client), 1):
-        assert item.id == str(total - 1)
-        if total % size == 2:
-            assert living.count() == size
-    assert total == 6 * size
-
-
-@every_walk
-def test_the_page_before_is_gone_when_the_next_is_asked_for(
+def test_one_page_is_in_memory_and_gone_before_the_next_is_requested(
     server: Server, client: libtes.ApiClient, walk: Walk
 ) -> None:
-    size = 50
+    size, total = 50, 0
     serve = pages(walk, 4, size)
     living = Living(walk.model)
     alive: list[int] = []
@@ -311,33 +243,34 @@ def test_the_page_before_is_gone_when_the_next_is_asked_for(
         return serve(asked)
 
     server.answer(count_and_serve)
-    for _ in walk.start(client):
-        pass
+    for total, item in enumerate(walk.start(client), 1):
+        assert item.id == str(total - 1)
+        if total % size == 2:
+            assert living.count() == size
+    assert total == 4 * size
     # The loop's own variable holds one while the page after it is fetched.
     assert alive == [0, 1, 1, 1]
 
 
 @every_walk
-def test_the_timeout_holds_for_every_page(configuration: libtes.Configuration, walk: Walk) -> None:
-    def silent(connection: socket.socket) -> None:
-        connection.recv(1)  # until the client gives up
+def test_the_timeout_holds_for_every_page(
+    server: Server, configuration: libtes.Configuration, walk: Walk
+) -> None:
+    timeouts = []
 
-    body = Answer(body=walk.page(0, 1, "1")).data
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with RawServer(lambda it: it.sendall(head.encode() + body), silent) as raw:
-        configuration.host = raw.url
-        configuration.timeout = 30
-        with libtes.ApiClient(configuration) as client:
-            items = walk.start(client, _request_timeout=(5, 0.1))
-            assert next(items).id == "0"
-            with pytest.raises(libtes.ReadTimeoutException):
-                next(items)
-    assert len(raw.received) == 2
-    assert b"pageSize=1000&pageToken=1 " in raw.received[1]
+    class Client(libtes.ApiClient):
+        def call_api(self, *args: Any, **kwargs: Any) -> Any:
+            timeouts.append(kwargs["_request_timeout"])
+            return super().call_api(*args, **kwargs)
+
+    server.answer(pages(walk, 3))
+    with Client(configuration) as client:
+        assert len(list(walk.start(client, _request_timeout=(5, 30)))) == 6
+    assert timeouts == [(5, 30)] * 3
 
 
 def test_the_id_of_the_task_can_be_a_keyword(server: Server, client: libtes.ApiClient) -> None:
-    server.answer(pages(WALKS[1], 2))
-    api = libtes.TaskVersionsApi(client)
-    assert len(list(api.iter_task_versions(task_id=TASK))) == 4
-    assert {asked.path for asked in server.asked} == {WALKS[1].path}
+    [walk] = [each for each in WALKS if each.ids]
+    server.answer(pages(walk, 2))
+    assert len(list(walk.api(client).iter_task_versions(**walk.ids))) == 4
+    assert {asked.path for asked in server.asked} == {walk.path}
