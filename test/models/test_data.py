@@ -8,7 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from libica.openapi import libtes
 from libica.openapi.libtes import (
@@ -96,14 +96,6 @@ def test_any_model_has_its_data_as_a_dict_and_texts(model: Any) -> None:
     assert "\n" not in repr(model)
     assert len(repr(model)) < 400
     assert str(model) == model.to_str() == f"{model}"
-
-
-@settings(many_examples, max_examples=100)
-@given(any_model.flatmap(lambda one: any_model.map(lambda other: (one, other))))
-def test_models_are_equal_exactly_if_class_and_data_are(pair: tuple[Any, Any]) -> None:
-    one, other = pair
-    same = type(one) is type(other) and one.to_dict() == other.to_dict()
-    assert (one == other) is same
 
 
 @each_model

@@ -8,6 +8,7 @@ import math
 import pickle
 import types
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,74 +32,61 @@ from libica.openapi.libtes import (
 )
 from libica.openapi.libtes.models.encoding import encode
 
-from ..helpers import decode, many_examples
-from .values import FIELDS, LIMITED, named, outside, required, wrong
+from ..contract import facts
+from ..helpers import decode, many_examples, snake_case
+from .values import FIELDS, limits, wrong
 
 EXACT = 2**53
 LENIENT = libtes.Configuration()
 LENIENT.client_side_validation = False
 
 
-@many_examples
-@given(st.sampled_from(FIELDS), st.data())
-def test_a_value_of_a_wrong_type_is_refused_with_its_place(field: Any, data: st.DataObject) -> None:
-    cls, name = getattr(libtes, field[0]), field[1]
-    value, place = data.draw(wrong(name.type))
-    [(attribute, _)] = named(name, value).items()
-    places = [f"`{owner}.{attribute}{place}" for owner in (field[0], "Page")]
-
-    decoded = decode(cls, {})
-    for build in (
-        lambda: cls(**{**required(field[0]), attribute: value}),
-        lambda: cls(**{attribute: value}, local_vars_configuration=LENIENT),
-        lambda: setattr(decoded, attribute, value),
-    ):
-        with pytest.raises(ApiTypeError) as caught:
-            build()
-        assert any(each in str(caught.value) for each in places)
-    assert getattr(decoded, attribute) is None
+def refusals(error: type[Exception], schema: str, name: str, value: Any, *models: Any) -> set[str]:
+    """Expect that a value can be neither an argument nor set, and return what the errors say."""
+    fields = facts.SCHEMAS[schema].values()
+    others = {snake_case(each.name): "x" for each in fields if each.required}
+    attempts = [partial(getattr(libtes, schema), **{**others, name: value})]
+    if error is ApiTypeError:
+        off = {"local_vars_configuration": LENIENT}
+        attempts.append(partial(getattr(libtes, schema), **{name: value}, **off))
+    attempts += [partial(setattr, model, name, value) for model in models]
+    messages = set()
+    for attempt in attempts:
+        with pytest.raises(error) as caught:
+            attempt()
+        messages.add(str(caught.value))
+    return messages
 
 
-@many_examples
-@given(st.sampled_from(LIMITED), st.data())
-def test_a_value_outside_its_limits_is_refused_unless_limits_are_off(
-    field: Any, data: st.DataObject
-) -> None:
-    cls, fact = getattr(libtes, field[0]), field[1]
-    value = data.draw(outside(fact))
-    [(name, _)] = named(fact, value).items()
-    least, most = fact.length if fact.type == "str" else fact.between
-    limits = f"be {least} to {most}" if most < math.inf else f"be {least} or more"
-
-    model = cls(**{name: value}, local_vars_configuration=LENIENT)
-    assert getattr(model, name) == value
-    setattr(model, name, value)
-    decoded = decode(cls, encode(model))
-    assert decoded == model
-    model.local_vars_configuration = None
-    for build in (
-        lambda: cls(**{**required(field[0]), name: value}),
-        lambda: setattr(model, name, value),
-        lambda: setattr(decoded, name, value),
-    ):
-        with pytest.raises(ApiValueError) as caught:
-            build()
-        assert f"`{field[0]}.{name}`" in str(caught.value)
-        assert ("not be `None`" if value is None else limits) in str(caught.value)
+def test_a_value_of_a_wrong_type_is_refused_with_its_place() -> None:
+    for schema, field in FIELDS:
+        name, decoded = snake_case(field.name), decode(getattr(libtes, schema), {})
+        lenient = getattr(libtes, schema)(local_vars_configuration=LENIENT)
+        for value, place in wrong(field.type):
+            [said] = refusals(ApiTypeError, schema, name, value, decoded, lenient)
+            assert f".{name}{place}" in said
+        assert getattr(decoded, name) is getattr(lenient, name) is None
 
 
-@pytest.mark.parametrize("field", LIMITED, ids=lambda field: f"{field[0]}.{field[1].name}")
-def test_the_limits_themselves_are_valid(field: Any) -> None:
-    cls, fact = getattr(libtes, field[0]), field[1]
-    ends = (
-        fact.between if fact.type != "str" else ["x" * int(n) for n in fact.length if n < math.inf]
-    )
-    for value in ends:
-        given = named(fact, value)
-        model = cls(**{**required(field[0]), **given})
-        for name in given:
+def test_values_at_their_limits_are_valid_and_those_outside_only_without_limits() -> None:
+    for schema, field in FIELDS:
+        cls, name = getattr(libtes, schema), snake_case(field.name)
+        least, most = field.length if field.type == "str" else field.between
+        accepted = f"be {least} to {most}" if most < math.inf else f"be {least} or more"
+        valid, invalid = limits(field)
+        for value in valid:
+            model = decode(cls, {})
             setattr(model, name, value)
             assert getattr(model, name) == value
+        for value in invalid:
+            model = cls(**{name: value}, local_vars_configuration=LENIENT)
+            setattr(model, name, value)
+            decoded = decode(cls, encode(model))
+            assert decoded == model
+            model.local_vars_configuration = None
+            [said] = refusals(ApiValueError, schema, name, value, model, decoded)
+            assert f"`{schema}.{name}`" in said
+            assert ("not be `None`" if value is None else accepted) in said
 
 
 @pytest.mark.parametrize(
