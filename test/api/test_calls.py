@@ -206,18 +206,21 @@ def test_models_and_dicts_can_be_mixed(server: Server, client: libtes.ApiClient)
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=str)
-def test_filters_may_be_tuples_and_take_what_urls_and_other_scripts_have(
+def test_filters_take_tuples_numbers_and_any_characters_and_sizes_whole_floats(
     server: Server, client: libtes.ApiClient, operation: Operation
 ) -> None:
     for name in operation.filters:
         for value, sent in (
             ("a,b", "a,b"),
+            (5, "5"),
             (("a", "b c", "d&e=f"), "a,b c,d&e=f"),
             (["é", "中", "🧬"], "é,中,🧬"),
             ("?#/%25+ &=;:@", "?#/%25+ &=;:@"),
         ):
             operation.call(client, **{name: value})
             assert (server.last.path, server.last.query) == (operation.target, {name: sent})
+    operation.call(client, page_size=1e1)
+    assert server.last.query == {"pageSize": "10"}
 
 
 @pytest.mark.parametrize("base", ["/", "/tes", "/tes/", "/a%20b/c"])

@@ -25,7 +25,7 @@ GET_RUN = f"GET /v1/tasks/runs/{RUN}"
 CALLS = [(x.api, x.name, [*x.ids.values()], x.body, x.returns) for x in OPERATIONS]
 
 SCRIPTS: dict[str, tuple[str, list[str]]] = {  # the script, and the requests that it is to make
-    "the documentation's, for a get": (
+    "the documentation's example": (
         """
         import time
         import libica.openapi.libtes
@@ -52,34 +52,6 @@ SCRIPTS: dict[str, tuple[str, list[str]]] = {  # the script, and the requests th
         assert api_response.id == VERSION
         """,
         [f"GET {OF_VERSION}"],
-    ),
-    "the documentation's, for bodies and lists": (
-        """
-        import libica.openapi.libtes
-        configuration = libica.openapi.libtes.Configuration(host=HOST)
-        configuration.api_key['Authorization'] = 'Bearer ' + TOKEN
-        with libica.openapi.libtes.ApiClient(configuration) as api_client:
-            api_instance = libica.openapi.libtes.TaskVersionsApi(api_client)
-            body = libica.openapi.libtes.CreateTaskVersionRequest(version="1.0.0")
-            assert api_instance.create_task_version(TASK, body=body).id == VERSION
-            body = libica.openapi.libtes.UpdateTaskVersionRequest()
-            assert api_instance.update_task_version(TASK, VERSION, body=body).version == "1.0.0"
-            body = libica.openapi.libtes.LaunchTaskRequest(arguments={"sample": "1"})
-            assert api_instance.launch_task_run(TASK, VERSION, body=body).status == "Running"
-            sort = 'timeCreated desc'
-            page = api_instance.list_task_versions(TASK, sort=sort, versions='1.0.0', ids='a,b',
-                                                   acls='tid:x', page_size=10, page_token='next')
-            assert (page.item_count, page.total_item_count) == (1, 12)
-            assert page.next_page_token == "next"
-            assert page.items[0].id == VERSION
-        """,
-        [
-            f"POST /v1/tasks/{TASK}/versions",
-            f"PATCH {OF_VERSION}",
-            f"POST {OF_VERSION}:launch",
-            f"GET /v1/tasks/{TASK}/versions?sort=timeCreated%20desc&versions=1.0.0&ids=a%2Cb"
-            "&acls=tid%3Ax&pageSize=10&pageToken=next",
-        ],
     ),
     "the package, also under another name": (
         """
