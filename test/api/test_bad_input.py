@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from libica.openapi import libtes
+from libica.openapi.libtes import ApiClient
 
 from ..operations import IDS, LISTS, OPERATIONS, RUN, WITH_BODY, WITH_IDS
 from ..server import Server
@@ -45,7 +46,7 @@ def each_case(cases: list[Case]) -> Any:
 
 
 @pytest.fixture(params=[True, False], ids=["limits on", "limits off"])
-def any_client(request: Any, client: libtes.ApiClient) -> libtes.ApiClient:
+def any_client(request: Any, client: ApiClient) -> ApiClient:
     """A client that checks the limits of the contract, and one that does not."""
     client.configuration.client_side_validation = request.param
     return client
@@ -62,8 +63,8 @@ BAD_IDS: list[Case] = [
 
 
 @each_case(BAD_IDS)
-def test_an_invalid_id(
-    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
+def test_an_invalid_id_is_refused(
+    server: Server, any_client: ApiClient, value: Any, error: Any, says: str
 ) -> None:
     for operation, name in IDS:
         for suffix, options in WAYS:
@@ -73,8 +74,8 @@ def test_an_invalid_id(
         next(libtes.TaskVersionsApi(any_client).iter_task_versions(value))
 
 
-def test_an_id_that_is_missing_misspelt_or_given_twice(
-    server: Server, any_client: libtes.ApiClient
+def test_an_id_that_is_missing_misspelt_or_given_twice_is_refused(
+    server: Server, any_client: ApiClient
 ) -> None:
     for operation, name in IDS:
         others = {key: value for key, value in operation.ids.items() if key != name}
@@ -92,9 +93,7 @@ def test_an_id_that_is_missing_misspelt_or_given_twice(
         next(libtes.TaskVersionsApi(any_client).iter_task_versions())
 
 
-def test_unknown_keywords_and_too_many_positional_arguments(
-    server: Server, any_client: libtes.ApiClient
-) -> None:
+def test_unknown_and_too_many_arguments_are_refused(server: Server, any_client: ApiClient) -> None:
     for operation in OPERATIONS:
         for suffix, options in WAYS:
             with refused(server, TYPE, "'bogus'", operation.name):
@@ -110,8 +109,8 @@ BAD_SIZES: list[Case] = [
 
 
 @each_case(BAD_SIZES)
-def test_an_invalid_page_size(
-    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
+def test_an_invalid_page_size_is_refused(
+    server: Server, any_client: ApiClient, value: Any, error: Any, says: str
 ) -> None:
     for operation in LISTS:
         walk = operation.name.replace("list_", "iter_")
@@ -136,8 +135,8 @@ BAD_FILTERS: list[Case] = [
 
 
 @each_case(BAD_FILTERS)
-def test_an_invalid_filter(
-    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
+def test_an_invalid_filter_is_refused(
+    server: Server, any_client: ApiClient, value: Any, error: Any, says: str
 ) -> None:
     for operation in LISTS:
         for name in operation.filters:
@@ -146,8 +145,8 @@ def test_an_invalid_filter(
 
 
 @pytest.mark.parametrize("value", [5.5, True, [SECRET], {"a": SECRET}, SECRET.encode()], ids=repr)
-def test_a_sort_or_token_that_is_not_a_string(
-    server: Server, any_client: libtes.ApiClient, value: Any
+def test_a_sort_or_token_that_is_not_a_string_is_refused(
+    server: Server, any_client: ApiClient, value: Any
 ) -> None:
     for operation in LISTS:
         for name in ("sort", "page_token"):
@@ -156,7 +155,7 @@ def test_a_sort_or_token_that_is_not_a_string(
 
 
 def test_a_walk_refuses_the_options_that_it_does_not_take(
-    server: Server, client: libtes.ApiClient
+    server: Server, client: ApiClient
 ) -> None:
     for operation in LISTS:
         walk = getattr(getattr(libtes, operation.api)(client), f"iter{operation.name[4:]}")
@@ -177,8 +176,8 @@ def test_a_walk_refuses_the_options_that_it_does_not_take(
     ],
     ids=repr,
 )
-def test_an_invalid_timeout(
-    server: Server, any_client: libtes.ApiClient, timeout: Any, error: Any
+def test_an_invalid_timeout_is_refused(
+    server: Server, any_client: ApiClient, timeout: Any, error: Any
 ) -> None:
     for operation in OPERATIONS:
         for suffix, options in WAYS:
@@ -189,7 +188,7 @@ def test_an_invalid_timeout(
 @pytest.mark.parametrize(
     "timeout", [None, 5, 0.5e1, (None, None), (5, None), (2.5, 5), [5, 5]], ids=repr
 )
-def test_a_valid_timeout(server: Server, client: libtes.ApiClient, timeout: Any) -> None:
+def test_a_valid_timeout_is_accepted(server: Server, client: ApiClient, timeout: Any) -> None:
     for operation in OPERATIONS[::4]:  # of all verbs
         operation.call(client, _request_timeout=timeout)
         client.configuration.timeout = timeout
@@ -210,8 +209,8 @@ NOT_BODIES: list[Case] = [
 
 
 @each_case(NOT_BODIES)
-def test_a_body_of_a_wrong_type(
-    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
+def test_a_body_of_a_wrong_type_is_refused(
+    server: Server, any_client: ApiClient, value: Any, error: Any, says: str
 ) -> None:
     for operation in WITH_BODY:
         for suffix, options in WAYS:
@@ -219,8 +218,8 @@ def test_a_body_of_a_wrong_type(
                 operation.call(any_client, suffix, body=value, **options)
 
 
-def test_a_body_that_is_the_model_of_another_operation(
-    server: Server, client: libtes.ApiClient
+def test_the_model_of_another_operation_is_refused_as_a_body(
+    server: Server, client: ApiClient
 ) -> None:
     for operation in WITH_BODY:
         for other in WITH_BODY:
@@ -249,8 +248,8 @@ UNSENDABLE: list[Case] = [
 
 
 @each_case(UNSENDABLE)
-def test_a_dict_that_json_cannot_hold(
-    server: Server, any_client: libtes.ApiClient, value: Any, error: Any, says: str
+def test_a_dict_that_json_cannot_hold_is_refused(
+    server: Server, any_client: ApiClient, value: Any, error: Any, says: str
 ) -> None:
     for operation in WITH_BODY:
         with refused(server, error, says):
@@ -270,8 +269,8 @@ def test_a_dict_that_json_cannot_hold(
     ],
     ids=["acl", "args", "inputs", "variables"],
 )
-def test_a_wrong_type_that_was_added_to_a_list_or_dict_of_a_model_later(
-    server: Server, any_client: libtes.ApiClient, spoil: Callable[[Any], Any], place: str
+def test_a_wrong_type_that_was_added_to_a_model_later_is_refused(
+    server: Server, any_client: ApiClient, spoil: Callable[[Any], Any], place: str
 ) -> None:
     environment = libtes.Environment(variables={})
     execution = libtes.Execution(args=[], inputs=[], environment=environment)
@@ -284,7 +283,7 @@ def test_a_wrong_type_that_was_added_to_a_list_or_dict_of_a_model_later(
 # Settings
 
 
-def test_an_invalid_host_of_a_call(server: Server, any_client: libtes.ApiClient) -> None:
+def test_an_invalid_host_of_a_call_is_refused(server: Server, any_client: ApiClient) -> None:
     for host in ("127.0.0.1:80", f"https://user:{SECRET}@a", "https://a\r\nX: y", ""):
         with refused(server, VALUE, "host"):
             any_client.call_api("/v1/tasks", "GET", _host=host)
@@ -304,8 +303,8 @@ def test_an_invalid_host_of_a_call(server: Server, any_client: libtes.ApiClient)
     ],
     ids=ascii,
 )
-def test_a_token_or_prefix_that_cannot_be_in_a_header(
-    server: Server, any_client: libtes.ApiClient, token: Any, prefix: str, error: Any
+def test_a_token_or_prefix_that_cannot_be_in_a_header_is_refused(
+    server: Server, any_client: ApiClient, token: Any, prefix: str, error: Any
 ) -> None:
     any_client.configuration.api_key["Authorization"] = token
     any_client.configuration.api_key_prefix["Authorization"] = prefix
@@ -333,8 +332,8 @@ def test_a_token_or_prefix_that_cannot_be_in_a_header(
     ],
     ids=repr,
 )
-def test_a_setting_with_which_no_call_can_be_made(
-    server: Server, client: libtes.ApiClient, name: str, value: Any, error: type[Exception]
+def test_a_setting_with_which_no_call_can_be_made_is_refused(
+    server: Server, client: ApiClient, name: str, value: Any, error: type[Exception]
 ) -> None:
     if name.endswith(("cert", "file")):
         client.configuration.host = server.url.replace("http:", "https:")
@@ -356,8 +355,8 @@ def test_a_setting_with_which_no_call_can_be_made(
     ],
     ids=repr,
 )
-def test_an_invalid_header(
-    server: Server, client: libtes.ApiClient, name: str, value: Any, error: type[Exception]
+def test_an_invalid_header_is_refused(
+    server: Server, client: ApiClient, name: str, value: Any, error: type[Exception]
 ) -> None:
     place = name if name == "X-Mine" else "header_name"  # it may be a secret in the wrong place
     with refused(server, error, place):
@@ -366,11 +365,11 @@ def test_an_invalid_header(
         client.set_default_header(name, value)
     if value is not None:
         with refused(server, error, place):
-            libtes.ApiClient(client.configuration, header_name=name, header_value=value)
+            ApiClient(client.configuration, header_name=name, header_value=value)
 
 
-def test_invalid_cookies_forms_uploads_and_response_types(
-    server: Server, client: libtes.ApiClient
+def test_invalid_cookies_forms_uploads_and_response_types_are_refused(
+    server: Server, client: ApiClient
 ) -> None:
     for given, value in (
         ("post_params", [("password", SECRET)]),

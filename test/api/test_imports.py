@@ -162,7 +162,7 @@ SCRIPTS: dict[str, tuple[str, list[str]]] = {  # the script, and the requests th
 
 
 @pytest.mark.parametrize(("script", "requests"), SCRIPTS.values(), ids=SCRIPTS)
-def test_a_script_that_imports(server: Server, script: str, requests: list[str]) -> None:
+def test_a_script_can_import(server: Server, script: str, requests: list[str]) -> None:
     server.answer(service)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(script)],
