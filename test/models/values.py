@@ -1,4 +1,4 @@
-"""Values for any field of any schema of the contract: valid ones, and such as must be refused."""
+"""Values for any field of any schema of the contract, valid and invalid."""
 
 from __future__ import annotations
 
