@@ -34,7 +34,7 @@ def sent(server: Server) -> list[str]:
 # Errors
 
 
-def test_errors_of_the_service_and_errors_raised_by_hand(client: libtes.ApiClient) -> None:
+def test_errors_have_their_parts_also_if_raised_by_hand(client: libtes.ApiClient) -> None:
     with pytest.raises(libtes.rest.ApiException, match="no /v1/nowhere here") as caught:
         client.call_api("/v1/nowhere", "GET", auth_settings=["Bearer"])
     assert (caught.value.status, caught.value.reason) == (404, "Not Found")
@@ -53,7 +53,7 @@ def test_errors_of_the_service_and_errors_raised_by_hand(client: libtes.ApiClien
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_an_error_made_of_a_fake_response(encoded: bool) -> None:
+def test_an_error_can_be_made_of_a_fake_response(encoded: bool) -> None:
     data: Any = '{"code": "C", "message": "M"}'
 
     class FakeResponse:
@@ -81,7 +81,7 @@ def test_a_client_can_be_used_after_its_with_block(configuration: libtes.Configu
     api.api_client.close()
 
 
-def test_all_settings(server: Server) -> None:
+def test_all_settings_can_be_set(server: Server) -> None:
     configuration: Any = libtes.Configuration(
         server.url, {"Authorization": TOKEN}, {"Authorization": "Bearer"}, "me", "pw", True
     )
@@ -105,7 +105,7 @@ def test_all_settings(server: Server) -> None:
         assert libtes.TasksApi(client).list_tasks().item_count == 1
 
 
-def test_subclasses_of_clients_models_and_api_classes(
+def test_clients_models_and_api_classes_can_be_subclassed(
     configuration: libtes.Configuration, server: Server
 ) -> None:
     calls = []
@@ -139,7 +139,7 @@ def test_a_client_can_be_copied_but_not_deep_copied(client: libtes.ApiClient) ->
 # Calls
 
 
-def test_calls_in_the_background_and_in_threads(
+def test_calls_can_be_made_in_the_background_and_in_threads(
     configuration: libtes.Configuration, server: Server
 ) -> None:
     with libtes.ApiClient(configuration, pool_threads=4) as client:
@@ -156,7 +156,7 @@ def test_calls_in_the_background_and_in_threads(
     assert len(server.asked) == 3 + 1 + 8
 
 
-def test_raw_responses(client: libtes.ApiClient) -> None:
+def test_raw_responses_are_those_of_urllib3(client: libtes.ApiClient) -> None:
     api = libtes.TaskRunsApi(client)
     response = api.get_task_run(RUN, _preload_content=False)
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
@@ -166,7 +166,7 @@ def test_raw_responses(client: libtes.ApiClient) -> None:
     response.release_conn()
 
 
-def test_pages_by_hand(client: libtes.ApiClient, server: Server) -> None:
+def test_pages_can_be_followed_by_hand(client: libtes.ApiClient, server: Server) -> None:
     options: dict[str, Any] = {"page_size": 1, "sort": "name asc"}
     names: list[Any] = []
     while True:
@@ -180,7 +180,7 @@ def test_pages_by_hand(client: libtes.ApiClient, server: Server) -> None:
     assert sent(server) == [first, *[f"{first}&pageToken=next"] * 2]
 
 
-def test_calls_without_an_api_class(client: libtes.ApiClient, server: Server) -> None:
+def test_calls_can_be_made_without_an_api_class(client: libtes.ApiClient, server: Server) -> None:
     page, status, _ = client.call_api(
         "/v1/tasks",
         "GET",
@@ -213,7 +213,7 @@ def test_calls_without_an_api_class(client: libtes.ApiClient, server: Server) ->
     assert sent(server) == [f"{LIST}?pageSize=5", GET_RUN, LIST]
 
 
-def test_models_from_json_that_was_kept(client: libtes.ApiClient) -> None:
+def test_models_can_be_made_of_json_that_was_kept(client: libtes.ApiClient) -> None:
     class Kept:
         def __init__(self, data: Any) -> None:
             self.data = json.dumps(data)

@@ -16,7 +16,7 @@ from ..helpers import decode, each_model, snake_case
 from ..operations import ANSWERS, VERSION
 
 
-def test_models_as_data() -> None:
+def test_models_can_be_used_as_data() -> None:
     run = decode(libtes.TaskRun, ANSWERS["TaskRun"])
     data = run.to_dict()
     assert data["task_version_summary"]["id"] == VERSION
@@ -32,7 +32,7 @@ def test_models_as_data() -> None:
     assert "'status': 'Mine'" in run.to_str()
 
 
-def test_print_and_pprint() -> None:
+def test_print_and_pprint_show_the_data() -> None:
     image = libtes.Image(name="bwa", tag="1")
     text = "{'credentials': None, 'digest': None, 'name': 'bwa', 'tag': '1'}"
     assert "%s" % image == str(image) == image.to_str() == f"{image}" == text  # noqa: UP031
