@@ -208,21 +208,25 @@ def test_an_abort_ends_that_run_alone(desk: Desk) -> None:
     desk.running("a")
 
 
-@pytest.mark.parametrize("cpu", [1, 4])
-def test_a_run_aborted_while_it_is_pending_makes_way(desk: Desk, cpu: int) -> None:
-    desk.store.add("a")
-    desk.store.add("b", cpu=cpu)
-    desk.store.add("c")
-    scheduler = desk.start(cpu=cpu)
+def test_a_run_aborted_in_the_store_is_not_started(desk: Desk) -> None:
+    desk.store.add(*"abc")
+    desk.start(cpu=1)
     desk.running("a")
     desk.store.status["b"] = "Aborted"
-    scheduler.abort("b")
-    if cpu == 1:
-        desk.runner.end("a")
-        desk.running("c")
-    else:
-        desk.running("a", "c")
+    desk.runner.end("a")
+    desk.running("c")
     assert desk.runner.order == ["a", "c"]
+
+
+def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> None:
+    desk.store.add("a")
+    desk.store.add("large", cpu=4)
+    desk.store.add("c")
+    scheduler = desk.start(cpu=4)
+    desk.running("a")
+    desk.store.status["large"] = "Aborted"
+    scheduler.abort("large")
+    desk.running("a", "c")
 
 
 def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> None:
