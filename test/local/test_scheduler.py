@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,51 +12,41 @@ import pytest
 
 from libica.local.engine.scheduler import Scheduler
 from libica.local.node.job import Job, Outcome
+from libica.local.store import objects
+from libica.local.store.identity import Identity
+from libica.local.store.store import Store
 
 from .caller import PATIENCE, wait_until
 
+ME = Identity.named("main")
 
-class Store:
-    """Runs in memory."""
+
+class RecordingStore(Store):
+    """A store in memory that records how jobs ended, and fails as often as told."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.status: dict[str, str] = {}
-        self.executions: dict[str, dict[str, Any]] = {}
-        self.attempts: dict[str, int] = {}
+        super().__init__()
         self.outcomes: list[tuple[str, str, bool]] = []
-        self.broken = 0
+        self.failures = 0
 
     def add(self, *run_ids: str, cpu: float = 1, memory: float = 1, **more: Any) -> None:
         resources = {"cpuCores": cpu, "memoryGb": memory}
-        with self.lock:
-            for run_id in run_ids:
-                self.executions[run_id] = {"environment": {"resources": resources}, **more}
-                self.attempts[run_id] = 1
-                self.status[run_id] = "Pending"
+        execution = {"environment": {"resources": resources}, "retryCount": 0, **more}
+        for run_id in run_ids:
+            self.add_run({**objects.run({}, execution, ME), "id": run_id}, execution).result()
+
+    def status(self, run_id: str) -> str:
+        return str(json.loads(self.run(run_id, ME)[0])["status"])
 
     def pending(self) -> list[str]:
-        with self.lock:
-            if self.broken:
-                self.broken -= 1
-                raise OSError("disk")
-            return [run_id for run_id, status in self.status.items() if status == "Pending"]
-
-    def job(self, run_id: str) -> Job:
-        return Job(run_id, self.executions[run_id], self.attempts[run_id])
-
-    def started(self, job: Job) -> bool:
-        with self.lock:
-            if self.status[job.run_id] != "Pending":
-                return False
-            self.status[job.run_id] = "Running"
-            return True
+        if self.failures:
+            self.failures -= 1
+            raise OSError("disk")
+        return super().pending()
 
     def ended(self, job: Job, outcome: Outcome, again: bool) -> None:
-        with self.lock:
-            self.outcomes.append((job.run_id, outcome.status, again))
-            self.attempts[job.run_id] += again
-            self.status[job.run_id] = "Pending" if again else outcome.status
+        super().ended(job, outcome, again)
+        self.outcomes.append((job.run_id, outcome.status, again))
 
 
 class Runner:
@@ -92,7 +83,7 @@ class Desk:
     """A store, a runner and the schedulers that a test starts on them."""
 
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = RecordingStore()
         self.runner = Runner()
         self.schedulers: list[Scheduler] = []
 
@@ -122,6 +113,7 @@ def desk() -> Iterator[Desk]:
     yield desk
     for scheduler in desk.schedulers:
         assert scheduler.stop(PATIENCE)
+    desk.store.close()
 
 
 def test_pending_and_added_runs_are_started(desk: Desk) -> None:
@@ -208,21 +200,25 @@ def test_an_abort_ends_that_run_alone(desk: Desk) -> None:
     desk.running("a")
 
 
-@pytest.mark.parametrize("cpu", [1, 4])
-def test_a_run_aborted_while_it_is_pending_makes_way(desk: Desk, cpu: int) -> None:
-    desk.store.add("a")
-    desk.store.add("b", cpu=cpu)
-    desk.store.add("c")
-    scheduler = desk.start(cpu=cpu)
+def test_a_run_aborted_in_the_store_is_not_started(desk: Desk) -> None:
+    desk.store.add(*"abc")
+    desk.start(cpu=1)
     desk.running("a")
-    desk.store.status["b"] = "Aborted"
-    scheduler.abort("b")
-    if cpu == 1:
-        desk.runner.end("a")
-        desk.running("c")
-    else:
-        desk.running("a", "c")
+    desk.store.abort("b", ME).result()
+    desk.runner.end("a")
+    desk.running("c")
     assert desk.runner.order == ["a", "c"]
+
+
+def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> None:
+    desk.store.add("a")
+    desk.store.add("large", cpu=4)
+    desk.store.add("c")
+    scheduler = desk.start(cpu=4)
+    desk.running("a")
+    desk.store.abort("large", ME).result()
+    scheduler.abort("large")
+    desk.running("a", "c")
 
 
 def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> None:
@@ -232,7 +228,7 @@ def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> No
     scheduler = desk.start(cpu=2)
     desk.running("a", "b")
     assert scheduler.stop(PATIENCE)
-    assert desk.store.status == {"a": "Pending", "b": "Failed", "c": "Pending"}
+    assert [desk.store.status(each) for each in "abc"] == ["Pending", "Failed", "Pending"]
     desk.outcomes(("a", "Failed", True), ("b", "Failed", False))
     desk.start()
     desk.running("a", "c")
@@ -249,14 +245,14 @@ def test_a_stop_returns_false_if_a_run_does_not_end_in_time(desk: Desk) -> None:
 
     scheduler = Scheduler(desk.store, Stubborn())
     scheduler.start()
-    wait_until(lambda: desk.store.status["a"] == "Running")
+    wait_until(lambda: desk.store.status("a") == "Running")
     assert not scheduler.stop(0.05)
     release.set()
     assert scheduler.stop(PATIENCE)
 
 
-def test_a_scheduler_that_never_started_can_be_stopped() -> None:
-    assert Scheduler(Store(), Runner()).stop(PATIENCE)
+def test_a_scheduler_that_never_started_can_be_stopped(desk: Desk) -> None:
+    assert Scheduler(desk.store, desk.runner).stop(PATIENCE)
 
 
 def test_an_exception_of_the_runner_is_a_failed_run(
@@ -273,7 +269,7 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
-    desk.store.broken = 3
+    desk.store.failures = 3
     desk.store.add("a")
     desk.start()
     desk.running("a")
@@ -295,8 +291,7 @@ def test_an_outcome_that_cannot_be_stored_is_logged(
 
 
 def test_an_unknown_machine_is_left_to_the_runner(desk: Desk) -> None:
-    desk.store.add("a")
-    desk.store.executions["a"] = {"environment": {"resources": {"type": "none"}}}
+    desk.store.add("a", environment={"resources": {"type": "unknown"}})
     desk.start()
     desk.running("a")
 

@@ -30,18 +30,18 @@ def read(listing: Listing, scope: str, query: Mapping[str, str], key: bytes) -> 
     Raises:
         Refused: A parameter is invalid, or differs from the token's.
     """
-    asked = _asked(listing, scope, query)
+    given = _given(listing, scope, query)
     token = query.get("pagetoken")
     if not token:
-        return asked
+        return given
     cursor = _opened(token, key)
-    if cursor is None or (cursor.table, cursor.scope) != (asked.table, asked.scope):
+    if cursor is None or (cursor.table, cursor.scope) != (given.table, given.scope):
         raise _bad("pageToken", "be a token from a response of this list")
-    if "pagesize" in query and asked.size != cursor.size:
+    if "pagesize" in query and given.size != cursor.size:
         raise _bad("pageSize", f"stay {cursor.size} while following page tokens")
-    if query.get("sort") and (asked.sort, asked.descending) != (cursor.sort, cursor.descending):
+    if query.get("sort") and (given.sort, given.descending) != (cursor.sort, cursor.descending):
         raise _bad("sort", "stay the same while following page tokens")
-    for name, values in asked.filters.items():
+    for name, values in given.filters.items():
         if values != cursor.filters.get(name):
             raise _bad(name, "stay the same while following page tokens")
     return cursor
@@ -69,7 +69,7 @@ def envelope(page: Page, key: bytes) -> dict[str, Any]:
     return around
 
 
-def _asked(listing: Listing, scope: str, query: Mapping[str, str]) -> Cursor:
+def _given(listing: Listing, scope: str, query: Mapping[str, str]) -> Cursor:
     sort, descending = _sort(listing, query.get("sort") or DEFAULT_SORT)
     filters = {
         name: sorted(set(query[name.lower()].split(",")))

@@ -145,7 +145,7 @@ class LocalTes:
         return token
 
     def close(self) -> None:
-        """Stop the service and the runs that are under way."""
+        """Stop the service and the running runs."""
         self._parts.close()
 
     def __enter__(self) -> LocalTes:

@@ -291,7 +291,7 @@ class Store:
 
 
 class _Run:
-    """A run within a transaction: the one place where a run changes its status by attempts."""
+    """A run within a transaction, whose status changes as its attempts start and end."""
 
     def __init__(self, db: sqlite3.Connection, run_id: str) -> None:
         sql = f"SELECT {_PARTS['runs']} FROM runs WHERE id = ?"  # noqa: S608
