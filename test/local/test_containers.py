@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
@@ -177,16 +176,16 @@ def test_a_service_that_is_killed_leaves_a_container_that_the_next_one_removes(
 ) -> None:
     options = ("--data", tmp_path / "data", "--run-in", "podman")
     serving = serve(*options)
-    with contextlib.closing(serving.caller()) as caller:
+    with serving.caller() as caller:
         execution = {"image": {"name": IMAGE, "tag": "1"}, "command": "sleep", "args": ["600"]}
-        run = caller.made("POST", "/v1/tasks/runs", {"execution": {**execution, "retryLimit": 0}})
+        run = caller.ok("POST", "/v1/tasks/runs", {"execution": {**execution, "retryLimit": 0}})
         wait_until(lambda: containers(podman, tmp_path / "data"))
         (name,) = containers(podman, tmp_path / "data")
         serving.end(9)
-    with contextlib.closing(serve(*options).caller()) as caller:
+    with serve(*options).caller() as caller:
         listed = subprocess.run([podman, "ps", "--all"], check=True, capture_output=True, text=True)
         assert name not in listed.stdout
-        assert caller.made("GET", f"/v1/tasks/runs/{run['id']}")["status"] == "Failed"
+        assert caller.ok("GET", f"/v1/tasks/runs/{run['id']}")["status"] == "Failed"
 
 
 # -- Command lines of engines that were not run ----------------------------------------------------
