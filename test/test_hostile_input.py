@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient
 
-from .fuzz.answers import TOKEN, check, configuration_for, keep_home
+from .fuzz.responses import TOKEN, check, configuration_for, keep_home
 from .helpers import ROOT, each_model, few_examples, json_values, samples, texts
 from .operations import IDS, LISTS, OPERATIONS, TASK, WITH_BODY, Operation
 from .server import wait_until

@@ -1,7 +1,7 @@
-"""Answers fuzzed by the code that they reach, where atheris is installed.
+"""Fuzz responses, guided by the code that they reach; needs atheris.
 
-``python -m test.fuzz -max_total_time=180 FOLDER`` takes the options of libFuzzer; the folder keeps
-what was found to be of interest.
+``python -m test.fuzz -max_total_time=180 FOLDER`` takes the options of libFuzzer; inputs that
+reach new code are kept in the folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ with atheris.instrument_imports(include=["libica"]):
 
     from ..operations import OPERATIONS
     from ..wire import Wire
-    from .answers import answer_of, check, configuration_for, keep_home, seeds
+    from .responses import check, configuration_for, keep_home, response_of, seeds
 
     keep_home()
     wire = Wire(hang_up=True)
@@ -26,8 +26,8 @@ with atheris.instrument_imports(include=["libica"]):
 
 
 def one(data: bytes) -> None:
-    """Give one answer."""
-    operation, wire.reply = answer_of(data)
+    """Make one call and respond with the fuzzer's bytes."""
+    operation, wire.reply = response_of(data)
     check(client, operation)
     wire.received.clear()
 

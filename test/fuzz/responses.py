@@ -1,4 +1,4 @@
-"""What has to hold whatever is answered, and how the bytes of a fuzzer become an answer."""
+"""What holds for every response, and how the bytes of a fuzzer become one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def configuration_for(wire: Wire) -> libtes.Configuration:
 
 
 def keep_home(patch: Any = setattr) -> list[str]:
-    """Let no name or address be reached but 127.0.0.1; return those that were tried."""
+    """Let only 127.0.0.1 be reached; return the list of names that are looked up from now on."""
     tried: list[str] = []
     real = socket.getaddrinfo
 
@@ -48,7 +48,7 @@ def keep_home(patch: Any = setattr) -> list[str]:
 
 
 def check(client: libtes.ApiClient, operation: Operation) -> Any:
-    """Call, and see that a model comes, or an exception of ours that is fit to be shown."""
+    """Call, and check that the result is a model or an exception of ours that can be shown."""
     try:
         came = operation.call(client)
     except libtes.ApiException as error:
@@ -67,8 +67,8 @@ def check(client: libtes.ApiClient, operation: Operation) -> Any:
     return came
 
 
-def answer_of(data: bytes) -> tuple[Operation, bytes]:
-    """Read the fuzzer's bytes: two that choose, the rest the body of an answer, or all of it."""
+def response_of(data: bytes) -> tuple[Operation, bytes]:
+    """Read the fuzzer's bytes: two choose, the rest is the body of a response or all of it."""
     first, second = (data + b"\0\0")[:2]
     operation = OPERATIONS[first % len(OPERATIONS)]
     if second >= 128:
@@ -78,7 +78,7 @@ def answer_of(data: bytes) -> tuple[Operation, bytes]:
 
 
 def seeds() -> list[bytes]:
-    """Return bytes to start from: the sample of each operation, as a body and as an answer."""
+    """Return bytes to start from: the sample of each operation, as a body and as a response."""
     bodies = [json.dumps(each.answer, separators=(",", ":")).encode() for each in OPERATIONS]
     heads = [b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
     heads += [b"HTTP/1.1 302 Found\r\nLocation: /v1/tasks\r\nContent-Length: 0\r\n\r\n"]

@@ -1,0 +1,102 @@
+"""Fixtures: clients that are closed at the end, an authority, a port that refuses, a clock."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from libica.openapi import libtes
+
+from ..authority import Authority
+from ..server import Response, Server
+from .calls import AT_ONCE
+
+Connect = Callable[..., libtes.ApiClient]
+
+
+@pytest.fixture
+def connect(configuration: libtes.Configuration) -> Iterator[Connect]:
+    """Return a function that makes a client of a host, with a cookie and a header of its own."""
+    clients: list[libtes.ApiClient] = []
+
+    def make(host: str, **settings: Any) -> libtes.ApiClient:
+        configuration.host = host
+        configuration.retries = AT_ONCE
+        for name, value in settings.items():
+            setattr(configuration, name, value)
+        client = libtes.ApiClient(configuration, "X-Mine", "header-of-mine", "a=cookie-of-mine")
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Server]:
+    """A server with a certificate for 127.0.0.1 and localhost."""
+    with Server(authority.server("127.0.0.1", "localhost")) as secure:
+        secure.respond(Response(body={"id": "x"}))
+        yield secure
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    """A second server, which is another origin or a proxy that responds itself."""
+    with Server() as other:
+        other.respond(Response(body={"id": "x"}))
+        yield other
+
+
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    """A socket that has a port and does not listen yet."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
+
+
+@pytest.fixture
+def refusing(taken: socket.socket) -> str:
+    """The address of a port that refuses connections."""
+    return "127.0.0.1:{1}".format(*taken.getsockname())
+
+
+class Clock:
+    """The time, which the test's own thread passes without waiting and anybody may put forward.
+
+    Attributes:
+        waits: The seconds of each wait of the test's thread.
+        ahead: Seconds by which the clock is ahead of the real time.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.waits: list[float] = []
+        self.ahead = 0.0
+        waiting, sleep, monotonic = threading.get_ident(), time.sleep, time.monotonic
+
+        def wait(seconds: float) -> None:
+            if threading.get_ident() == waiting:
+                self.waits.append(seconds)
+                self.ahead += seconds
+            else:
+                sleep(seconds)
+
+        patch.setattr(time, "sleep", wait)
+        patch.setattr(time, "monotonic", lambda: monotonic() + self.ahead)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
