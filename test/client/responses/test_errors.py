@@ -9,10 +9,9 @@ import pytest
 
 from libica.openapi import libtes
 
-from ...operations import Operation
 from ...server import Talk, wait_until
 from ...wire import chunked, drip, flood, framed, head, hold, reset
-from ..calls import LAUNCH, PAGE, READ, failure, misbehaving, preloads, read_and_launch
+from ..calls import LAUNCH, PAGE, READ, failure, misbehaving
 from ..conftest import Connect
 from .test_limits import ENDLESS_GZIP
 from .test_unusable import HTML, encoded, typed
@@ -83,21 +82,26 @@ SPOILED: dict[str, Union[Talk, bytes]] = {
 }
 
 
-@preloads
-@read_and_launch
+SLOW = ("silent", "in drops", "a negative size of a chunk")
+
+
 @pytest.mark.parametrize("key", SPOILED)
-def test_an_error_whose_body_is_spoiled_keeps_its_status(
-    connect: Connect, key: str, operation: Operation, preload: bool
-) -> None:
-    seconds = 0.3 if key in ("silent", "in drops", "a negative size of a chunk") else 30
+def test_an_error_whose_body_is_spoiled_keeps_its_status(connect: Connect, key: str) -> None:
     with misbehaving(SPOILED[key]) as raw:
         client = connect(raw.url, max_response_bytes=1 << 20, retries=0)
-        options: dict[str, Any] = {"_request_timeout": (5, seconds), "_preload_content": preload}
-        exception = failure(client, operation, **options)
-        assert type(exception) is libtes.ServiceException
-        assert exception.status == 502
-        assert "502 Bad Gateway" in str(exception)
-        assert len(raw.received) == 1
+        seconds = 1 if key in SLOW else 30
+        calls = ((LAUNCH, False), (LAUNCH, True), (READ, False), (READ, True))
+        for operation, preload in calls[: 1 if key in SLOW else 4]:
+            raw.received.clear()
+            options: dict[str, Any] = {
+                "_preload_content": preload,
+                "_request_timeout": (5, seconds),
+            }
+            exception = failure(client, operation, **options)
+            assert type(exception) is libtes.ServiceException
+            assert exception.status == 502
+            assert "502 Bad Gateway" in str(exception)
+            assert len(raw.received) == 1
 
 
 def test_the_message_of_the_service_is_put_on_one_printable_line(connect: Connect) -> None:

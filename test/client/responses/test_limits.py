@@ -64,9 +64,7 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_limit_holds_to_the_byte_and_from_the_next_call_on(
-    connect: Connect, form: str
-) -> None:
+def test_the_limit_holds_to_the_byte_and_from_the_next_call_on(connect: Connect, form: str) -> None:
     exact = BODY.ljust(1000)
     talks = [say(FORMS[form](body)) for body in (exact, exact + b" ", exact + b" ")]
     with RawServer(*talks) as raw:
@@ -150,8 +148,8 @@ def test_an_endless_response_takes_little_memory_and_is_sent_once(
     assert len(raw.received) == 1
     if status == b"404 No":
         assert type(exception) is libtes.NotFoundException
-    elif key not in IN_SMALL_PIECES:
-        assert type(exception) is libtes.InvalidResponseException
+    elif key not in IN_SMALL_PIECES:  # so that its size ended it
+        assert not isinstance(exception, libtes.ReadTimeoutException)
 
 
 class Replacing:

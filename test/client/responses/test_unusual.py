@@ -13,16 +13,7 @@ from libica.openapi import libtes
 from ...operations import Operation
 from ...server import Response, Server, Talk, wait_until
 from ...wire import LAST_CHUNK, chunked, framed, head, hold
-from ..calls import (
-    BODY,
-    LAUNCH,
-    PAGE,
-    READ,
-    check_failure,
-    misbehaving,
-    preloads,
-    read_and_launch,
-)
+from ..calls import BODY, LAUNCH, PAGE, READ, check_failure, misbehaving, preloads, read_and_launch
 from ..conftest import Connect
 from .test_unusable import HTML, charset, encoded, typed
 
@@ -31,9 +22,7 @@ MORE = BODY[:-1]  # to be continued
 GOOD: dict[str, bytes] = {
     # JSON
     "a byte-order mark": framed(b"\xef\xbb\xbf" + BODY),
-    "a byte-order mark and a charset": framed(
-        b"\xef\xbb\xbf" + BODY, "200 OK", *charset("utf-8")
-    ),
+    "a byte-order mark and a charset": framed(b"\xef\xbb\xbf" + BODY, "200 OK", *charset("utf-8")),
     "another content type": framed(BODY, "200 OK", *typed("text/html")),
     "no content type": head("200 OK", f"Content-Length: {len(BODY)}") + BODY,
     "unknown fields": framed(MORE + b', "new": {"a": [1e999]}, "": null}'),

@@ -65,9 +65,7 @@ def test_a_lost_connection_is_one_exception_and_a_write_is_sent_once(
 
 @preloads
 @pytest.mark.parametrize("key", ["nothing", "half a header", "reset before the head"])
-def test_a_call_whose_retries_are_lost_too_fails(
-    connect: Connect, key: str, preload: bool
-) -> None:
+def test_a_call_whose_retries_are_lost_too_fails(connect: Connect, key: str, preload: bool) -> None:
     with misbehaving(BROKEN_OFF[key]) as raw:
         exception = failure(connect(raw.url), READ, _preload_content=preload)
         assert type(exception) is libtes.ConnectionLostException
