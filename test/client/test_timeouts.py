@@ -100,7 +100,7 @@ def test_a_pair_is_the_timeout_of_an_attempt_and_a_number_that_of_the_call(
 
 def test_the_deadline_ends_the_attempt_at_hand(connect: Connect) -> None:
     with RawServer(say(FULL[:-5]), say(b""), hold()) as raw:
-        exception = failure(connect(raw.url), READ, _request_timeout=1)
+        exception = failure(connect(raw.url), READ, _request_timeout=1.5)
         assert type(exception) is libtes.DeadlineException
         assert len(raw.received) <= 3
 
