@@ -5,6 +5,7 @@ A *talk* is a function that gets the server's socket once a request was read; se
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import socket
@@ -48,10 +49,16 @@ def reset(data: bytes = b"") -> Talk:
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(data)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(connection)
         connection.close()
 
     return talk
+
+
+def reset_when_closed(connection: socket.socket) -> None:
+    """Let a connection end with a reset once it is closed."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def hold(data: bytes = b"") -> Talk:

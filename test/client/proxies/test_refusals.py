@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import pytest
 import urllib3
@@ -11,17 +12,16 @@ import urllib3
 from libica.openapi import libtes
 from test.authority import Authority
 from test.real_parts import free_port, real_part, running
-from test.server import Answer, Server
+from test.server import Response, Server
 
-from .conftest import CLOSED, LOGIN, WITH_LOGIN, relay, squid, tinyproxy
+from .conftest import Start
 
-USER, PASSWORD = LOGIN
 QUOTED = "somebody:pass%3Aw%40rd%2Fof%20proxy@"
 REFUSALS = {
-    "squid that forbids": (squid, CLOSED, 403),
-    "squid with a login": (squid, WITH_LOGIN, 407),
-    "tinyproxy that forbids": (tinyproxy, "Deny 127.0.0.1", 403),
-    "tinyproxy with a login": (tinyproxy, "BasicAuth somebody plain", 407),
+    "squid that forbids": 403,
+    "squid with a login": 407,
+    "tinyproxy that forbids": 403,
+    "tinyproxy with a login": 407,
 }
 
 
@@ -33,7 +33,7 @@ def service(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Se
         yield service
 
 
-def through(proxy: str, service: Server, authority: Authority) -> libtes.ApiClient:
+def through(proxy: Optional[str], service: Server, authority: Authority) -> libtes.ApiClient:
     configuration = libtes.Configuration(service.url, {"Authorization": "token"})
     configuration.ssl_ca_cert = str(authority.file)
     configuration.retries = urllib3.Retry(total=2, backoff_factor=0.01)
@@ -47,52 +47,49 @@ def launch(client: libtes.ApiClient) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # older http.client leaves a socket open
-@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("name", REFUSALS)
 def test_a_proxy_that_refuses_is_a_proxy_exception_and_nothing_was_sent(
-    refusal: str, service: Server, authority: Authority, tmp_path: Path
+    name: str, service: Server, authority: Authority, proxies: Start
 ) -> None:
-    proxy, access, status = REFUSALS[refusal]
-    with proxy(tmp_path, access) as url, pytest.raises(libtes.ProxyException) as caught:
-        launch(through(url, service, authority))
-    assert str(status) in str(caught.value)
+    with pytest.raises(libtes.ProxyException) as caught:
+        launch(through(proxies(name), service, authority))
+    assert str(REFUSALS[name]) in str(caught.value)
     assert not caught.value.may_have_happened
     assert service.asked == []
 
 
 def test_a_login_opens_a_proxy_that_wants_one(
-    service: Server, authority: Authority, tmp_path: Path
+    service: Server, authority: Authority, proxies: Start
 ) -> None:
-    with squid(tmp_path, WITH_LOGIN) as url:
-        for login, opened in ((QUOTED, True), ("somebody:wrong@", False)):
-            with through(url.replace("//", f"//{login}"), service, authority) as client:
-                if opened:
-                    libtes.TaskRunsApi(client).create_task_run(body={})
-                    continue
-                with pytest.raises(libtes.ProxyException) as caught:
-                    libtes.TaskRunsApi(client).create_task_run(body={})
-                assert "wrong" not in str(caught.value)
+    url = proxies("squid with a login")
+    assert url is not None
+    launch(through(url.replace("//", f"//{QUOTED}"), service, authority))
+    with pytest.raises(libtes.ProxyException) as caught:
+        launch(through(url.replace("//", "//somebody:wr0ng-w0rd@"), service, authority))
+    assert "wr0ng-w0rd" not in str(caught.value)
     assert len(service.asked) == 1
 
 
 def test_a_wrong_login_at_tinyproxy_is_not_taken_for_a_401_of_the_service(
-    service: Server, authority: Authority, tmp_path: Path
+    service: Server, authority: Authority, proxies: Start
 ) -> None:
-    asked: list[libtes.Configuration] = []
+    refreshed: list[libtes.Configuration] = []
     # Version 1.11.1 responds with 401; later ones with 407.
-    with tinyproxy(tmp_path, "BasicAuth somebody plain") as url:
-        client = through(url.replace("//", "//somebody:wr0ng-w0rd@"), service, authority)
-        client.configuration.refresh_api_key_hook = asked.append
-        with pytest.raises(libtes.ProxyException, match=f"through {url}.*40[17]") as caught:
-            launch(client)
+    url = proxies("tinyproxy with a login")
+    assert url is not None
+    client = through(url.replace("//", "//somebody:wr0ng-w0rd@"), service, authority)
+    client.configuration.refresh_api_key_hook = refreshed.append
+    with pytest.raises(libtes.ProxyException, match=f"through {url}.*40[17]") as caught:
+        launch(client)
     assert not caught.value.may_have_happened
     assert "wr0ng-w0rd" not in str(caught.value)
-    assert (service.asked, asked) == ([], [])
+    assert (service.asked, refreshed) == ([], [])
 
 
-def test_a_refusal_is_not_tried_again_which_might_lock_an_account(authority: Authority) -> None:
+def test_a_refusal_is_not_retried_which_might_lock_an_account(authority: Authority) -> None:
     for scheme in ("http", "https"):
         with Server() as proxy, Server() as service:
-            proxy.answer(Answer(407, "who?", {"Connection": "close"}))
+            proxy.respond(Response(407, "who?", {"Connection": "close"}))
             url = service.url.replace("http", scheme, 1)
             configuration = libtes.Configuration(url)
             configuration.retries = urllib3.Retry(total=2, backoff_factor=0.01)
@@ -114,11 +111,11 @@ def test_a_proxy_that_is_down_is_a_proxy_exception_and_nothing_was_sent(
 
 
 def test_a_403_of_the_service_is_not_taken_for_the_proxys(
-    service: Server, authority: Authority
+    service: Server, authority: Authority, proxies: Start
 ) -> None:
-    service.answer(Answer(403, {"code": "no", "message": "not yours"}))
-    with relay() as url, pytest.raises(libtes.ForbiddenException):
-        launch(through(url, service, authority))
+    service.respond(Response(403, {"code": "no", "message": "not yours"}))
+    with pytest.raises(libtes.ForbiddenException):
+        launch(through(proxies("relay"), service, authority))
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
