@@ -13,7 +13,9 @@ import pytest
 from libica.openapi import libtes
 
 from ..authority import Authority
+from ..fuzz.responses import configuration_for, keep_home
 from ..server import Response, Server
+from ..wire import Wire
 from .calls import AT_ONCE
 
 Connect = Callable[..., libtes.ApiClient]
@@ -100,3 +102,23 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def looked_up() -> Iterator[list[str]]:
+    """The names that are looked up; none is found but 127.0.0.1."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield keep_home(patch.setattr)
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def wired(wire: Wire) -> Iterator[libtes.ApiClient]:
+    """A client of the wire."""
+    with libtes.ApiClient(configuration_for(wire)) as client:
+        yield client
