@@ -41,6 +41,13 @@ def test_a_hostile_id_fills_one_segment_of_the_path(wire: Wire, wired: libtes.Ap
         check_id(wire, wired, operation, name, value)
 
 
+def test_an_id_that_names_no_segment_is_refused(wire: Wire, wired: libtes.ApiClient) -> None:
+    for value in ("", ".", "..", "\ud800"):
+        for operation, name in IDS:
+            with nothing_sent(wire), pytest.raises(libtes.ApiValueError, match=name):
+                operation.call(wired, **{name: value})
+
+
 @fuzzed
 @given(place=st.sampled_from(IDS), value=hostile_texts)
 def test_any_text_as_an_id_fills_one_segment_or_is_refused(

@@ -102,6 +102,7 @@ def test_an_error_whose_body_is_spoiled_keeps_its_status(connect: Connect, key: 
             assert exception.status == 502
             assert "502 Bad Gateway" in str(exception)
             assert len(raw.received) == 1
+            wait_until(lambda: raw.closed == raw.connections)
 
 
 def test_the_message_of_the_service_is_put_on_one_printable_line(connect: Connect) -> None:
