@@ -18,7 +18,7 @@ from ..server import Asked, RawServer, Response, Server, Talk, say, wait_until
 from ..wire import chunked, drip, framed, head, hold
 from .calls import BODY, ENDLESS, LAUNCH, READ, each_call, failure, read_and_launch
 from .conftest import Clock, Connect
-from .responses.test_unusable import encoded
+from .responses.test_kinds import encoded
 
 FULL = framed(BODY)
 NO_HEAD: dict[str, Talk] = {
@@ -40,7 +40,7 @@ NO_BODY: dict[str, Talk] = {
     "the size of a chunk in drops": drip(chunked(), b"0"),
     "the trailer of chunks in drops": drip(chunked(BODY) + b"0\r\n", b"A: b\r\n"),
     "gzip in drops": drip(
-        head("200 OK", *encoded("gzip")) + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"
+        head("200 OK", encoded("gzip")) + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"
     ),
 }
 SLOW = {**NO_HEAD, **NO_BODY}

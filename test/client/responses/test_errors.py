@@ -13,8 +13,8 @@ from ...server import Talk, wait_until
 from ...wire import chunked, drip, flood, framed, head, hold, reset
 from ..calls import LAUNCH, PAGE, READ, failure, misbehaving
 from ..conftest import Connect
+from .test_kinds import HTML, encoded, typed
 from .test_limits import ENDLESS_GZIP
-from .test_unusable import HTML, encoded, typed
 
 JSON_TYPE = "application/json"
 ODD_BODIES: dict[str, tuple[bytes, str]] = {
@@ -45,7 +45,7 @@ def test_an_error_with_any_body_has_its_class_and_says_what_came(
     connect: Connect, body: str, status: str
 ) -> None:
     data, content_type = ODD_BODIES[body]
-    with misbehaving(framed(data, status, *typed(content_type))) as raw:
+    with misbehaving(framed(data, status, typed(content_type))) as raw:
         client = connect(raw.url, retries=0)
         for operation, preload in ((READ, True), (PAGE, False), (LAUNCH, True), (LAUNCH, False)):
             exception = failure(client, operation, _preload_content=preload)
@@ -69,10 +69,10 @@ SPOILED: dict[str, Union[Talk, bytes]] = {
     "beyond the limit": flood(head("502 Bad Gateway"), b" " * 65536),
     "of a length beyond the limit": hold(head("502 Bad Gateway", "Content-Length: 1000000000")),
     "endless gzip": flood(
-        head("502 Bad Gateway", *encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]
+        head("502 Bad Gateway", encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]
     ),
-    "invalid gzip": framed(ERROR_BODY, "502 Bad Gateway", *encoded("gzip")),
-    "an unknown compression": framed(ERROR_BODY, "502 Bad Gateway", *encoded("x-y")),
+    "invalid gzip": framed(ERROR_BODY, "502 Bad Gateway", encoded("gzip")),
+    "an unknown compression": framed(ERROR_BODY, "502 Bad Gateway", encoded("x-y")),
     "an invalid size of a chunk": (
         chunked().replace(b"200 OK", b"502 Bad Gateway") + b"zz\r\n" + ERROR_BODY
     ),

@@ -19,7 +19,7 @@ from ...server import RawServer, Talk, say, wait_until
 from ...wire import LAST_CHUNK, chunked, flood, framed, head
 from ..calls import BODY, LAUNCH, READ, failure
 from ..conftest import Connect
-from .test_unusable import encoded
+from .test_kinds import encoded
 
 ZEROS = bytes(1 << 20)
 
@@ -55,10 +55,10 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "with its length": framed,
     "until the end": lambda body: head() + body,
     "in chunks": lambda body: chunked(body[:500], body[500:]) + LAST_CHUNK,
-    "as gzip": lambda body: framed(gzip.compress(body), "200 OK", *encoded("gzip")),
-    "as deflate": lambda body: framed(zlib.compress(body), "200 OK", *encoded("deflate")),
+    "as gzip": lambda body: framed(gzip.compress(body), "200 OK", encoded("gzip")),
+    "as deflate": lambda body: framed(zlib.compress(body), "200 OK", encoded("deflate")),
     "as gzip in chunks": lambda body: (
-        chunked(gzip.compress(body), headers=encoded("gzip")) + LAST_CHUNK
+        chunked(gzip.compress(body), headers=(encoded("gzip"),)) + LAST_CHUNK
     ),
 }
 
@@ -104,9 +104,9 @@ GROWING: dict[str, Talk] = {
     "a body with a length": flood(head("200 OK", f"Content-Length: {10**12}"), b" " * 65536),
     "chunks": flood(chunked(), b"2000\r\n" + b" " * 8192 + b"\r\n"),
     "empty chunks": flood(chunked(), b"1\r\n \r\n" * 999),
-    "gzip": flood(head("200 OK", *encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]),
-    "gzip in one chunk": say(chunked(b"".join(ENDLESS_GZIP) * 20, headers=encoded("gzip"))),
-    "gzip in parts": flood(head("200 OK", *encoded("gzip")), gzip.compress(ZEROS) * 20),
+    "gzip": flood(head("200 OK", encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]),
+    "gzip in one chunk": say(chunked(b"".join(ENDLESS_GZIP) * 20, headers=(encoded("gzip"),))),
+    "gzip in parts": flood(head("200 OK", encoded("gzip")), gzip.compress(ZEROS) * 20),
     "a chunk": flood(chunked() + b"fffffffffff\r\n", b" " * 65536),
     "a chunk of a negative size": flood(chunked() + b"-1\r\n", b" " * 65536),
     "the size of a chunk": flood(chunked(), b"0" * 65536),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 import urllib3
@@ -42,11 +42,6 @@ def test_a_write_is_retried_after_a_connection_error_only_if_nothing_was_sent() 
         assert retry_delay(POLICY, 0, method, libtes.TlsException()) is None
 
 
-def test_a_wait_that_the_service_asks_for_makes_nothing_retried() -> None:
-    assert retry_delay(POLICY, 0, "POST", 503, retry_after=0.0) is None
-    assert retry_delay(POLICY, 0, "GET", 404, retry_after=0.0) is None
-
-
 @many_examples
 @given(tried=st.integers(0, 2000), fraction=st.floats(0, 1))
 def test_waits_double_up_to_the_longest(tried: int, fraction: float) -> None:
@@ -58,33 +53,31 @@ def test_waits_double_up_to_the_longest(tried: int, fraction: float) -> None:
     assert retry_delay(endless, tried, "GET", 503) == 1e-18 * 2.0 ** min(tried, 60)
 
 
-@pytest.mark.parametrize(("total", "tried"), [(0, 0), (0, 1), (1, 1), (3, 3), (3, 4)])
-def test_retries_end_when_they_are_used_up(total: int, tried: int) -> None:
-    policy = POLICY._replace(total=total)
-    for outcome in (503, 429, UNSENT[0], LOST):
-        assert retry_delay(policy, tried, "GET", outcome) is None
-        assert retry_delay(policy, tried, "GET", outcome, retry_after=0.0) is None
+def test_retries_end_when_they_are_used_up() -> None:
+    for total, tried in ((0, 0), (0, 1), (1, 1), (3, 3), (3, 4)):
+        policy = POLICY._replace(total=total)
+        for outcome in (503, 429, UNSENT[0], LOST):
+            assert retry_delay(policy, tried, "GET", outcome) is None
+            assert retry_delay(policy, tried, "GET", outcome, retry_after=0.0) is None
     assert retry_delay(POLICY, 2, "GET", 503) == 2.0
 
 
-@pytest.mark.parametrize(
-    ("asked_for", "wait"),
-    [(0, 0), (0.5, 0.5), (119.9, 119.9), (120, 120), (120.1, None), (3600, None), (math.inf, None)],
-)
-def test_the_service_may_say_how_long_to_wait(asked_for: float, wait: Optional[float]) -> None:
-    for tried, fraction in ((0, 0.0), (0, 1.0), (2, 0.5)):
-        assert retry_delay(POLICY, tried, "GET", 503, asked_for, fraction) == wait
-        assert retry_delay(POLICY, tried, "POST", 429, asked_for, fraction) == wait
+def test_a_wait_that_the_service_asks_for_replaces_the_backoff_up_to_120_seconds() -> None:
+    for asked_for in (0, 0.5, 119.9, 120, 120.1, 3600, math.inf):
+        wait = asked_for if asked_for <= 120 else None
+        for tried, fraction in ((0, 0.0), (0, 1.0), (2, 0.5)):
+            assert retry_delay(POLICY, tried, "GET", 503, asked_for, fraction) == wait
+            assert retry_delay(POLICY, tried, "POST", 429, asked_for, fraction) == wait
+    # It makes nothing retried.
+    assert retry_delay(POLICY, 0, "POST", 503, retry_after=0.0) is None
+    assert retry_delay(POLICY, 0, "GET", 404, retry_after=0.0) is None
 
 
-@pytest.mark.parametrize(
-    ("left", "wait"), [(math.inf, 0.5), (0.6, 0.5), (0.5, None), (0.4, None), (0, None), (-1, None)]
-)
-def test_a_wait_that_ends_after_the_deadline_is_not_begun(
-    left: float, wait: Optional[float]
-) -> None:
-    assert retry_delay(POLICY, 0, "GET", 503, left=left) == wait
-    assert retry_delay(POLICY, 2, "POST", 429, retry_after=0.5, left=left) == wait
+def test_a_wait_that_ends_after_the_deadline_is_not_begun() -> None:
+    for left in (math.inf, 0.6, 0.5, 0.4, 0, -1):
+        wait = 0.5 if left > 0.5 else None
+        assert retry_delay(POLICY, 0, "GET", 503, left=left) == wait
+        assert retry_delay(POLICY, 2, "POST", 429, retry_after=0.5, left=left) == wait
 
 
 # -- Retry-After -----------------------------------------------------------------------------------
@@ -129,27 +122,19 @@ def test_retry_after_that_is_past_invalid_or_missing() -> None:
 # -- Configuration.retries -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("retries", "policy"),
-    [
+def test_retries_are_a_number_or_urllib3s_retry() -> None:
+    limited: Any = urllib3.Retry(total=2, backoff_factor=3)
+    limited.backoff_max = 7  # urllib3 1.26 has it on the class alone
+    for retries, policy in [
         (libtes.Configuration().retries, RetryPolicy(3, 0.5, 8.0)),
         (None, RetryPolicy(3, 0.5, 8.0)),
         (0, RetryPolicy(0, 0.5, 8.0)),
         (5, RetryPolicy(5, 0.5, 8.0)),
         (urllib3.Retry(total=2, backoff_factor=0.01), RetryPolicy(2, 0.01, 120)),
-        (urllib3.Retry(0), RetryPolicy(0, 0, 120)),
         (urllib3.Retry(total=False), RetryPolicy(0, 0, 120)),
-    ],
-    ids=repr,
-)
-def test_retries_are_a_number_or_urllib3s_retry(retries: Any, policy: Any) -> None:
-    assert RetryPolicy.of(retries) == policy
-
-
-def test_the_longest_wait_is_that_of_urllib3s_retry_if_it_has_one() -> None:
-    retry: Any = urllib3.Retry(total=2, backoff_factor=3)
-    retry.backoff_max = 7  # urllib3 1.26 has it on the class alone
-    assert RetryPolicy.of(retry) == RetryPolicy(2, 3, 7)
+        (limited, RetryPolicy(2, 3, 7)),
+    ]:
+        assert RetryPolicy.of(retries) == policy
 
 
 def test_invalid_retries_are_refused() -> None:
