@@ -15,10 +15,10 @@ from typing import Callable, Optional
 
 import pytest
 
-from test.authority import Authority
-from test.real_parts import free_port, real_part, running
-from test.server import Listener, read_request
-from test.wire import reset_when_closed
+from ...authority import Authority
+from ...real_parts import free_port, real_part, running
+from ...server import Listener, read_request
+from ...wire import reset_when_closed
 
 LOGIN = ("somebody", "pass:w@rd/of proxy")
 

@@ -11,7 +11,8 @@ import pytest
 from libica.openapi import libtes
 from libica.openapi.libtes import _proxies
 from libica.openapi.libtes._proxies import is_exempt
-from test.server import Response, Server
+
+from ...server import Response, Server
 
 EXEMPT = [  # host, NO_PROXY, whether it is exempt
     ("tes.example", "*", True),

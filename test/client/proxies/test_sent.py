@@ -10,10 +10,10 @@ import pytest
 import urllib3
 
 from libica.openapi import libtes
-from test.authority import Authority
-from test.server import Listener, Talk, read_request, wait_until
-from test.wire import framed, hold, reset
 
+from ...authority import Authority
+from ...server import Listener, Talk, read_request, wait_until
+from ...wire import framed, hold, reset
 from .conftest import WAYS, Start
 
 COMPLETE = framed(b'{"id":"trn.0"}')
@@ -67,6 +67,11 @@ def test_a_launch_whose_response_is_lost_is_sent_once_and_may_have_happened(
                 assert api.create_task_run(body={}).id == "trn.0"
             with pytest.raises(libtes.ApiException) as caught:
                 api.create_task_run(body={})
+            lost = isinstance(caught.value, libtes.ConnectionLostException)
+            if way == "tinyproxy" and lost and len(service.received) == kept:
+                # It closed the kept connection just as it was used, and forwarded nothing.
+                with pytest.raises(libtes.ApiException) as caught:
+                    api.create_task_run(body={})
         wait_until(lambda: len(service.received) > kept)
     assert len(service.received) == kept + 1, service.received
     assert caught.value.may_have_happened
