@@ -14,6 +14,7 @@ from libica.openapi import libtes
 from ..conftest import TOKEN
 from ..operations import OPERATIONS, Operation
 from ..server import RawServer, Talk, say
+from ..wire import Wire
 
 _named = {each.name: each for each in OPERATIONS}
 READ, PAGE, LAUNCH, UPDATE, ABORT = (
@@ -37,6 +38,14 @@ SECRETS = (TOKEN, "Bearer", "cookie-of-mine", "header-of-mine", *PROXY_SECRETS)
 
 BODY = b'{"id": "x", "items": [{"id": "x"}]}'
 """A run, and a page with one item: unknown fields are ignored."""
+
+
+def configuration_for(wire: Wire) -> libtes.Configuration:
+    """Return settings by which nothing is retried."""
+    configuration = libtes.Configuration(host=wire.url, api_key={"Authorization": TOKEN})
+    configuration.retries = 0
+    configuration.timeout = (30, 30)
+    return configuration
 
 
 def misbehaving(talk: Union[Talk, bytes], **options: Any) -> RawServer:

@@ -13,10 +13,9 @@ import pytest
 from libica.openapi import libtes
 
 from ..authority import Authority
-from ..fuzz.responses import configuration_for, keep_home
 from ..server import Response, Server
 from ..wire import Wire
-from .calls import AT_ONCE
+from .calls import AT_ONCE, configuration_for
 
 Connect = Callable[..., libtes.ApiClient]
 
@@ -107,8 +106,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(scope="module")
 def looked_up() -> Iterator[list[str]]:
     """The names that are looked up; none is found but 127.0.0.1."""
+    names: list[str] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        names.append(host.decode() if isinstance(host, bytes) else host)
+        if names[-1] != "127.0.0.1":
+            raise socket.gaierror(socket.EAI_NONAME, "not known here")
+        return real(host, *args, **kwargs)
+
     with pytest.MonkeyPatch.context() as patch:
-        yield keep_home(patch.setattr)
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield names
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -21,6 +20,7 @@ from ..authority import Authority
 from ..conftest import TOKEN
 from ..operations import Operation
 from ..server import RawServer, Response, Server
+from ..wire import head
 from .calls import LAUNCH, READ, each_call, failure
 from .conftest import Clock, Connect
 
@@ -71,21 +71,14 @@ def in_days(count: int) -> datetime:
     return datetime.now(timezone.utc) + timedelta(days=count)
 
 
-@pytest.mark.parametrize(
-    ("reason", "validity"),
-    [
-        ("has expired", {"not_before": in_days(-20), "not_after": in_days(-10)}),
-        ("not yet valid", {"not_before": in_days(10), "not_after": in_days(20)}),
-    ],
-)
-def test_a_certificate_out_of_its_time(
-    connect: Connect, authority: Authority, reason: str, validity: dict[str, Any]
-) -> None:
-    with Server(authority.server("127.0.0.1", **validity)) as server:
-        exception = failure(connect(server.url, ssl_ca_cert=str(authority.file)), LAUNCH)
-        assert type(exception) is libtes.TlsException
-        assert reason in str(exception)
-        assert server.asked == []
+def test_a_certificate_out_of_its_time(connect: Connect, authority: Authority) -> None:
+    for reason, first, last in (("has expired", -20, -10), ("not yet valid", 10, 20)):
+        context = authority.server("127.0.0.1", not_before=in_days(first), not_after=in_days(last))
+        with Server(context) as server:
+            exception = failure(connect(server.url, ssl_ca_cert=str(authority.file)), LAUNCH)
+            assert type(exception) is libtes.TlsException
+            assert reason in str(exception)
+            assert server.asked == []
 
 
 def test_a_certificate_that_vouches_for_itself(connect: Connect, tmp_path: Path) -> None:
@@ -98,21 +91,19 @@ def test_a_certificate_that_vouches_for_itself(connect: Connect, tmp_path: Path)
         assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    ("name", "accepted"),
-    [(None, False), ("tes.example", True), (False, True), ("other.example", False)],
-)
 def test_the_name_in_the_certificate_is_checked_or_given(
-    connect: Connect, misnamed: Server, authority: Authority, name: Any, accepted: bool
+    connect: Connect, misnamed: Server, authority: Authority
 ) -> None:
-    client = connect(misnamed.url, ssl_ca_cert=str(authority.file), assert_hostname=name)
-    if accepted:
-        assert READ.call(client).id == "x"
-    else:
+    client = connect(misnamed.url, ssl_ca_cert=str(authority.file))
+    for name in (None, "other.example"):
+        client.configuration.assert_hostname = name
         exception = failure(client, READ)
         assert type(exception) is libtes.TlsException
         assert "127.0.0.1" in str(exception)
-        assert misnamed.asked == []
+    assert misnamed.asked == []
+    for accepted in ("tes.example", False):
+        client.configuration.assert_hostname = accepted
+        assert READ.call(client).id == "x"
 
 
 def test_without_verification_any_certificate_is_accepted(
@@ -179,32 +170,30 @@ def test_a_certificate_of_the_client_is_one_file_or_two(
     assert demanding.connections == 2
 
 
-@pytest.mark.parametrize("form", ["none", "of another authority"])
 def test_without_the_right_certificate_of_the_client(
-    connect: Connect, demanding: Server, authority: Authority, tmp_path: Path, form: str
+    connect: Connect, demanding: Server, authority: Authority, tmp_path: Path
 ) -> None:
     client = connect(demanding.url, ssl_ca_cert=str(authority.file))
-    if form != "none":
-        client.configuration.cert_file = ClientCertificate(trustme.CA(), tmp_path).both
-    assert type(failure(client, READ)) is libtes.TlsException
+    for certificate in (None, ClientCertificate(trustme.CA(), tmp_path).both):
+        client.configuration.cert_file = certificate
+        assert type(failure(client, READ)) is libtes.TlsException
     assert demanding.asked == []
 
 
 # -- What speaks no TLS ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "said",
-    [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"\x15\x03\x01\x00\x02\x02\x28"],
-)
-def test_what_speaks_no_tls_is_never_sent_the_call(connect: Connect, said: bytes) -> None:
+def test_what_speaks_no_tls_is_never_sent_the_call(connect: Connect) -> None:
     seen: list[bytes] = []
+    said = [b"", head("400 Bad Request"), b"SSH-2.0-x\r\n", b"\x15\x03\x01\x00\x02\x02\x28"]
 
     def talk(connection: socket.socket) -> None:
         seen.append(connection.recv(65536))
-        connection.sendall(said)
+        connection.sendall(said[len(seen) - 1])
 
     with RawServer(talk, read=False) as plain:
-        client = connect(plain.url.replace("http:", "https:"), retries=0)
-        assert isinstance(failure(client, LAUNCH), libtes.ConnectException)
+        for _ in said:
+            client = connect(plain.url.replace("http:", "https:"), retries=0)
+            assert isinstance(failure(client, LAUNCH), libtes.ConnectException)
+    assert len(seen) == 4
     assert TOKEN.encode() not in b"".join(seen)

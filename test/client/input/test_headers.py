@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient
 
-from ...fuzz.responses import TOKEN, configuration_for
+from ...conftest import TOKEN
 from ...server import wait_until
 from ...wire import Wire
+from ..calls import configuration_for
 from .requests import CREATE, Asked, ask, fuzzed, hostile_texts, nothing_sent
 
 pytestmark = pytest.mark.usefixtures("looked_up")

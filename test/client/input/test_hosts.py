@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient
 
-from ...fuzz.responses import configuration_for
 from ...wire import Wire
+from ..calls import configuration_for
 from .requests import CREATE, Asked, ask, fuzzed, hostile_texts
 
 # Addresses that two readers may take for different hosts.
