@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 import pytest
@@ -20,21 +19,6 @@ from .requests import HOSTILE, Asked, ask, fuzzed, has_surrogates, hostile_texts
 pytestmark = pytest.mark.usefixtures("looked_up")
 
 
-def check_id(
-    wire: Wire, client: libtes.ApiClient, operation: Operation, name: str, value: str
-) -> None:
-    """Check that a text as an id fills its place in the path and changes nothing else."""
-    harmless = ask(wire, client, operation)
-    ids = {**operation.ids, name: value}
-    asked = ask(wire, client, operation, **ids)
-    assert asked.target == operation.path.format(**{k: quote(v, safe="") for k, v in ids.items()})
-    template, segments = operation.path.split("/"), asked.target.split("/")
-    assert len(segments) == len(template)
-    place = next(at for at, segment in enumerate(template) if f"{{{name}}}" in segment)
-    assert unquote(segments[place]) == template[place].replace(f"{{{name}}}", value)
-    assert (asked.lines, asked.body) == (harmless.lines, harmless.body)
-
-
 def test_an_id_that_names_no_segment_is_refused(wire: Wire, wired: libtes.ApiClient) -> None:
     for value in ("", ".", "..", "\ud800"):
         for operation, name in IDS:
@@ -43,16 +27,24 @@ def test_an_id_that_names_no_segment_is_refused(wire: Wire, wired: libtes.ApiCli
 
 
 @fuzzed
-@given(place=st.sampled_from(IDS), value=hostile_texts)
+@given(where=st.sampled_from(IDS), value=hostile_texts)
 def test_any_text_as_an_id_fills_one_segment_or_is_refused(
-    wire: Wire, wired: libtes.ApiClient, place: tuple[Operation, str], value: str
+    wire: Wire, wired: libtes.ApiClient, where: tuple[Operation, str], value: str
 ) -> None:
-    operation, name = place
+    operation, name = where
     if value in ("", ".", "..") or has_surrogates(value):
         with nothing_sent(wire), pytest.raises(libtes.ApiValueError, match=name):
             operation.call(wired, **{name: value})
-    else:
-        check_id(wire, wired, operation, name, value)
+        return
+    harmless = ask(wire, wired, operation)
+    ids = {**operation.ids, name: value}
+    asked = ask(wire, wired, operation, **ids)
+    assert asked.target == operation.path.format(**{k: quote(v, safe="") for k, v in ids.items()})
+    template, segments = operation.path.split("/"), asked.target.split("/")
+    assert len(segments) == len(template)
+    place = next(at for at, segment in enumerate(template) if f"{{{name}}}" in segment)
+    assert unquote(segments[place]) == template[place].replace(f"{{{name}}}", value)
+    assert (asked.lines, asked.body) == (harmless.lines, harmless.body)
 
 
 @pytest.mark.parametrize(
@@ -98,30 +90,23 @@ QUERIED = [
 ]
 
 
-def check_query(
-    wire: Wire, client: libtes.ApiClient, place: tuple[Operation, str, str], value: Any, sent: str
-) -> None:
-    """Check that a value in the query is the whole query and changes nothing else."""
-    operation, name, parameter = place
-    harmless = ask(wire, client, operation)
-    asked = ask(wire, client, operation, **{name: value})
-    assert asked.path == harmless.path
-    assert parse_qsl(asked.query, keep_blank_values=True) == [(parameter, sent)]
-    assert (asked.lines, asked.body) == (harmless.lines, harmless.body)
-
-
 @fuzzed
 @given(place=st.sampled_from(QUERIED), value=hostile_texts)
 def test_any_text_in_the_query_is_one_parameter_or_is_refused(
     wire: Wire, wired: libtes.ApiClient, place: tuple[Operation, str, str], value: str
 ) -> None:
+    operation, name, parameter = place
     if has_surrogates(value):
         with nothing_sent(wire), pytest.raises(libtes.ApiValueError, match="surrogates"):
-            place[0].call(wired, **{place[1]: value})
-    else:
-        check_query(wire, wired, place, value, value)
-        if place[1] in place[0].filters:
-            check_query(wire, wired, place, [value, "x"], f"{value},x")
+            operation.call(wired, **{name: value})
+        return
+    harmless = ask(wire, wired, operation)
+    lists = [(f"{value},x", [value, "x"])] if name in operation.filters else []
+    for sent, values in [(value, value), *lists]:
+        asked = ask(wire, wired, operation, **{name: values})
+        assert asked.path == harmless.path
+        assert parse_qsl(asked.query, keep_blank_values=True) == [(parameter, sent)]
+        assert (asked.lines, asked.body) == (harmless.lines, harmless.body)
 
 
 def test_a_hostile_page_token_is_handed_back() -> None:

@@ -15,7 +15,7 @@ from ...conftest import TOKEN
 from ...operations import RUN, Operation
 from ...server import RawServer, Response, Server, Talk
 from ...wire import drip, framed, head, hold
-from ..calls import BASIC, BODY, LAUNCH, PROXY_LOGIN, READ, failure, misbehaving, read_and_launch
+from ..calls import BASIC, LAUNCH, PROXY_LOGIN, READ, failure, misbehaving, read_and_launch
 from ..conftest import Connect
 from .conftest import Relay
 
@@ -175,20 +175,6 @@ def test_a_proxy_that_talks_nonsense(connect: Connect, said: bytes) -> None:
         client = connect("https://tes.example", proxy=with_login(proxy.url), retries=0)
         assert isinstance(failure(client, LAUNCH), libtes.ConnectException)
     assert len(proxy.received) == 1
-
-
-@pytest.mark.parametrize("timeout", [(5, 0.1), 0.1], ids=["pair", "deadline"])
-@pytest.mark.parametrize("talk", [hold(), drip(b"", framed(BODY))], ids=["silence", "drops"])
-def test_a_proxy_that_forwards_a_call_and_no_response_may_have_forwarded_it(
-    connect: Connect, talk: Talk, timeout: Any
-) -> None:
-    with RawServer(talk) as proxy:
-        client = connect(FAR, proxy=with_login(proxy.url))
-        exception = failure(client, LAUNCH, _request_timeout=timeout)
-        assert isinstance(exception, libtes.ReadTimeoutException)
-        assert exception.may_have_happened
-        assert "tes.example" in str(exception)
-    assert len(proxy.received) <= 1
 
 
 # -- Proxies that cannot be used -------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any, Union
 
 import pytest
@@ -97,7 +98,13 @@ def test_an_error_whose_body_is_spoiled_keeps_its_status(connect: Connect, key: 
                 "_preload_content": preload,
                 "_request_timeout": (5, seconds),
             }
-            exception = failure(client, operation, **options)
+            tracemalloc.start()
+            try:
+                exception = failure(client, operation, **options)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert peak < 64 << 20
             assert type(exception) is libtes.ServiceException
             assert exception.status == 502
             assert "502 Bad Gateway" in str(exception)

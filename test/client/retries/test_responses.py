@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -12,7 +13,7 @@ import urllib3
 
 from libica.openapi import libtes
 
-from ...operations import OPERATIONS, RUN, Operation
+from ...operations import OPERATIONS, Operation
 from ...server import Asked, Response, Server
 from ..calls import LAUNCH, READ, WRITES, each_call, failure, read_and_launch
 from ..conftest import Clock, Connect
@@ -128,23 +129,18 @@ def test_retry_after_beyond_its_limit_raises_the_error_at_once(
 
 
 def test_a_thread_does_not_wait_for_the_retries_of_another(
-    server: Server, connect: Connect
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = threading.Event()
-
-    def respond(asked: Asked) -> Response:
-        if asked.path.endswith("slow") and not waiting.is_set():
-            waiting.set()
-            return Response(503, headers={"Retry-After": "2"})
-        return FOUND
-
-    server.respond(respond)
-    runs = libtes.TaskRunsApi(connect(server.url))
-    slow = runs.get_task_run("slow", async_req=True)
-    assert waiting.wait(30)
-    assert runs.get_task_run(RUN).id == "x"
-    assert not slow.ready()
+    asleep, awake = threading.Event(), threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda _: asleep.set() or awake.wait(30))
+    server.respond(Response(503), FOUND)
+    client = connect(server.url)
+    slow = READ.call(client, async_req=True)
+    assert asleep.wait(30)
+    assert READ.call(client).id == "x"
+    awake.set()
     assert slow.get(30).id == "x"
+    assert len(server.asked) == 3
 
 
 def test_a_read_is_retried_where_a_redirect_led(server: Server, connect: Connect) -> None:
