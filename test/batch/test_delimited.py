@@ -97,35 +97,35 @@ def test_what_a_file_says_of_numbers_is_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ('b,"3,4', "line 3 ('b'): the quote that opens cell 2 is not closed on its line"),
-        ('"b,3,4', "line 3: the quote that opens cell 1 is not closed on its line"),
-        ('b,3,4"', "line 3 ('b'): a quote within cell 3, which does not begin with one"),
-        ('b,3"x,4', "line 3 ('b'): a quote within cell 2"),
-        ('b, "3",4', "line 3 ('b'): a quote within cell 2"),
-        ('b,"3"x,4', "line 3 ('b'): text follows the quote that closes cell 2"),
-        ('b,"3","4""', "line 3 ('b'): the quote that opens cell 3 is not closed"),
-        ("b,3", "line 3 ('b'): has 2 cells for 3 columns"),
-        ("b", "line 3 ('b'): has 1 cell for 3 columns"),
-        ("b,3,4,5", "line 3 ('b'): has 4 cells for 3 columns"),
-        ("b,3,4,", "line 3 ('b'): has 4 cells for 3 columns"),
-        ("b,3,4,,5,", "line 3 ('b'): has 6 cells for 3 columns"),
+        ('b,"3,4', "line 3 ('b'): the opening quote of cell 2 is not closed on its line"),
+        ('"b,3,4', "line 3: the opening quote of cell 1 is not closed on its line"),
+        ('b,3,4"', "line 3 ('b'): cell 3 contains a quote but does not start with one"),
+        ('b,3"x,4', "line 3 ('b'): cell 2 contains a quote but"),
+        ('b, "3",4', "line 3 ('b'): cell 2 contains a quote but"),
+        ('b,"3"x,4', "line 3 ('b'): text follows the closing quote of cell 2"),
+        ('b,"3","4""', "line 3 ('b'): the opening quote of cell 3 is not closed"),
+        ("b,3", "line 3 ('b'): has 2 cells, but the table has 3 columns"),
+        ("b", "line 3 ('b'): has 1 cell, but the table has 3 columns"),
+        ("b,3,4,5", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
+        ("b,3,4,", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
+        ("b,3,4,,5,", "line 3 ('b'): has 6 cells, but the table has 3 columns"),
         ("b,,4", "line 3 ('b'): x is empty"),
         ('b,"",4', "line 3 ('b'): x is empty"),
-        ('b," ",4', "line 3 ('b'): x holds nothing but blanks"),
-        ("b,3, ", "line 3 ('b'): y holds nothing but blanks"),
+        ('b," ",4', "line 3 ('b'): x has only white space"),
+        ("b,3, ", "line 3 ('b'): y has only white space"),
         (",3,4", "line 3: has no name"),
-        ("b, 3,4", "line 3 ('b'): x has blanks around it"),
-        ("b ,3,4", "line 3: the name has blanks around it"),
+        ("b, 3,4", "line 3 ('b'): x has surrounding spaces"),
+        ("b ,3,4", "line 3: the name has surrounding spaces"),
         ("b,'3',4", "line 3 ('b'): x is quoted with ''"),
         ("b,\u201c3\u201d,4", "line 3 ('b'): x is quoted with \u201c\u201d"),
-        ("b,3,nan", "line 3 ('b'): y is the text 'nan', which stands for a missing value"),
+        ("b,3,nan", "line 3 ('b'): y is the text 'nan', which represents a missing value"),
         ("b,None,<NA>", "line 3 ('b'): x is the text 'None'"),
         ("NaT,3,4", "line 3: the name is the text 'NaT'"),
         ("b,#N/A,4", "line 3 ('b'): x is the text '#N/A'"),
-        ("b,\ufeff3,4", "line 3 ('b'): x holds the invisible U+FEFF"),
-        ("b,3\0,4", "line 3 ('b'): x holds the invisible U+0000"),
-        ("a,3,4", "line 3 ('a'): line 2 has the same name"),
-        ("b\x0bc,3,4", "line 3 ('b\\x0bc'): the name holds a line break"),
+        ("b,\ufeff3,4", "line 3 ('b'): x contains the invisible character U+FEFF"),
+        ("b,3\0,4", "line 3 ('b'): x contains the invisible character U+0000"),
+        ("a,3,4", "line 3 ('a'): has the same name as line 2"),
+        ("b\x0bc,3,4", "line 3 ('b\\x0bc'): the name contains a line break"),
     ],
 )
 def test_a_row_that_is_not_beyond_doubt_is_refused(row: str, problem: str, tmp_path: Path) -> None:
@@ -151,22 +151,22 @@ def test_a_cell_that_spans_lines_is_refused_though_its_quotes_are_balanced(tmp_p
 def test_a_row_has_all_of_the_empty_columns_or_none(tmp_path: Path) -> None:
     path = write(tmp_path, "name,x,y,,\na,1,2,\nb,1,2,,,\nc,1,2,,3\n")
     assert [each.partition(": ")[2] for each in problems(path)] == [
-        "has 4 cells for 3 columns",
-        "has 6 cells for 3 columns",
-        "has 5 cells for 3 columns",
+        "has 4 cells, but the table has 3 columns",
+        "has 6 cells, but the table has 3 columns",
+        "has 5 cells, but the table has 3 columns",
     ]
 
 
 def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     text = "\ufeffsep=,\r\n\r\nname,x,y\r\n\r\n,,\r\na,1\r\n"
-    assert problems(write(tmp_path, text)) == ["line 6 ('a'): has 2 cells for 3 columns"]
+    assert problems(write(tmp_path, text)) == ["line 6 ('a'): has 2 cells, but the table has 3 columns"]
 
 
 def test_an_empty_cell_is_an_argument_where_that_is_wanted(tmp_path: Path) -> None:
     path = write(tmp_path, 'name,x,y\na,,""\n')
     assert read(path, allow_empty=True) == [("a", "", "")]
     blank = write(tmp_path, "name,x,y\na, ,1\n")
-    assert problems(blank, allow_empty=True) == ["line 2 ('a'): x holds nothing but blanks"]
+    assert problems(blank, allow_empty=True) == ["line 2 ('a'): x has only white space"]
     no_name = write(tmp_path, "name,x,y\n,1,2\n")
     assert problems(no_name, allow_empty=True) == ["line 2: has no name"]
 
@@ -176,13 +176,13 @@ def test_an_empty_cell_is_an_argument_where_that_is_wanted(tmp_path: Path) -> No
     [
         ("name,x,y\nä,1,2\n".encode("latin-1"), "cohort.csv, line 2 is not UTF-8: save it as"),
         (codecs.BOM_UTF16_LE + b"n\0a", "is not UTF-16"),
-        (b'name,"x,y\na,1,2', "cohort.csv, line 1: the quote that opens cell 2 is not closed"),
-        (b"sep=|\nname|x|y\na|1|2", "cells must be separated by a comma, a tab or a semicolon"),
+        (b'name,"x,y\na,1,2', "cohort.csv, line 1: the opening quote of cell 2 is not closed"),
+        (b"sep=|\nname|x|y\na|1|2", "cells must be separated by commas, tabs or semicolons"),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
             "is an old or encrypted Excel file: save it as .xlsx or CSV",
         ),
-        (b"", "no column 'name' for the names of the runs; the table has no columns"),
+        (b"", "no column 'name' with the names of the runs; the table has no columns"),
         (b"\n \n", "the table has no columns"),
     ],
 )

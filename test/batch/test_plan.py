@@ -60,7 +60,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(name=5), "row 1: name must be a string, not int"),
         (changed(name=5.5), "row 1: Invalid type for `LaunchTaskRequest.name`, must be str"),
         (changed(description=5), "row 1 ('a'): description must be a string, not int"),
-        (changed(name="\ud800"), "row 1 ('\\ud800'): the name holds half a surrogate pair"),
+        (changed(name="\ud800"), "row 1 ('\\ud800'): the name contains half a surrogate pair"),
         (changed(arguments={"x": "1"}), "row 1 ('a'): no argument for y"),
         (changed(arguments=None), "row 1 ('a'): no argument for x, y"),
         (changed(arguments=["x"]), "row 1 ('a'): arguments must be a dict, not list"),
@@ -72,11 +72,11 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
         (
             changed(name="a\nb"),
-            "row 1 ('a\\nb'): the name holds a line break or a control character",
+            "row 1 ('a\\nb'): the name contains a line break or a control character",
         ),
-        (changed(Name="b"), "row 1 ('a'): name is given twice, in two spellings"),
-        (changed(more=float("nan")), "row 1 ('a'): cannot be sent as JSON: Out of range float"),
-        (changed(more=object()), "row 1 ('a'): cannot be sent as JSON: Invalid type for"),
+        (changed(Name="b"), "row 1 ('a'): name is given twice, with different casing"),
+        (changed(more=float("nan")), "row 1 ('a'): cannot be converted to JSON: Out of range float"),
+        (changed(more=object()), "row 1 ('a'): cannot be converted to JSON: Invalid type for"),
         ("a", "row 1: must be a LaunchTaskRequest or a dict, not str"),
         (None, "row 1: must be a LaunchTaskRequest or a dict, not None"),
     ],
@@ -110,8 +110,8 @@ def test_all_problems_are_told_together_by_row_and_name() -> None:
     launches = [GOOD, changed(name="b", arguments={}), GOOD, changed(name="c"), changed(name="b")]
     assert problems(launches) == [
         "row 2 ('b'): no argument for x, y",
-        "row 3 ('a'): row 1 has the same name",
-        "row 5 ('b'): row 2 has the same name",
+        "row 3 ('a'): has the same name as row 1",
+        "row 5 ('b'): has the same name as row 2",
     ]
 
 
@@ -135,7 +135,7 @@ def test_the_text_of_the_error_names_some_problems_and_counts_the_others() -> No
 @pytest.mark.parametrize("name", ["a\nb", "a\r", "\x00", "a\u2028b", "\ufeffa"])
 def test_a_name_holds_no_line_break_or_control_character(name: str) -> None:
     (problem,) = problems([changed(name=name)])
-    assert problem.endswith("the name holds a line break or a control character")
+    assert problem.endswith("the name contains a line break or a control character")
 
 
 @pytest.mark.parametrize("launches", [None, 5, b"cohort.csv", GOOD])

@@ -248,7 +248,7 @@ def test_one_run_that_went_wrong_among_thousands_is_seen(status: str) -> None:
 def test_many_runs_that_have_not_ended_are_drawn_up_to_now() -> None:
     runs = [launch(f"s{each}", "Running" if each % 2 else "Frozen") for each in range(1000)]
     ax = Report(runs).plot()
-    assert legend(ax) == ["Running (500)", "Frozen (500)", "Under way at that time"]
+    assert legend(ax) == ["Running (500)", "Frozen (500)", "In progress at that time"]
     picture = pixels(ax)
     for colour in (COLOURS["Running"], OTHER):
         assert 0.45 < dots(picture, colour) / picture[..., 0].size < 0.5

@@ -161,27 +161,27 @@ def test_each_kind_of_missing_value_is_refused_as_it_is_and_as_text(value: Any) 
     (problem,) = problems(frame)
     assert problem.startswith("row 1 ('a'): y has no value")
     (problem,) = problems([{"name": "a", "x": "1", "y": str(value)}])
-    assert problem.startswith(f"row 1 ('a'): y is the text {str(value)!r}, which stands for a")
+    assert problem.startswith(f"row 1 ('a'): y is the text {str(value)!r}, which represents a")
 
 
 @each_frame
 def test_integers_that_became_floats_are_one_problem(frame: Any) -> None:
     columns = {"name": [f"s{each}" for each in range(300)], "x": [5.0] * 300, "y": ["-"] * 300}
     (problem,) = problems(frame(columns))
-    assert problem.startswith("row 1 ('s0'): x holds integers stored as floats, such as 1431.0")
+    assert problem.startswith("row 1 ('s0'): x has integers stored as floats, such as 1431.0")
 
 
 @each_typed_frame
 def test_integers_that_became_floats_and_then_texts_are_refused(frame: Any) -> None:
     (problem,) = problems(frame({"name": ["a", "b"], "x": ["7", "1431.0"], "y": ["1.0", "1.1"]}))
-    assert problem.startswith("row 2 ('b'): x holds integers stored as floats")
+    assert problem.startswith("row 2 ('b'): x has integers stored as floats")
 
 
 def test_a_frame_of_integers_with_a_gap_cannot_be_smuggled_in_as_text() -> None:
     frame = pandas.DataFrame({"name": ["a", "b", "c"], "x": [1, None, 3], "y": "z"})
     assert len(problems(frame)) == 2
     found = problems(pandas.DataFrame({each: list(map(str, frame[each])) for each in frame}))
-    assert found[0].startswith("row 1 ('a'): x holds integers stored as floats")
+    assert found[0].startswith("row 1 ('a'): x has integers stored as floats")
     assert found[1].startswith("row 2 ('b'): x is the text 'nan'")
 
 
@@ -195,7 +195,7 @@ def test_what_has_more_than_one_text_is_refused(frame: Any, value: Any) -> None:
 @each_frame
 def test_an_empty_cell_is_refused_unless_wanted(frame: Any) -> None:
     made = {"name": ["a"], "x": ["1"], "y": [""]}
-    assert problems(frame(made)) == ["row 1 ('a'): y is empty (allow_empty=True permits that)"]
+    assert problems(frame(made)) == ["row 1 ('a'): y is empty (to allow that, pass allow_empty=True)"]
     assert read(frame(made), allow_empty=True) == [("a", "1", "")]
 
 
@@ -206,7 +206,7 @@ def test_a_column_that_fits_no_placeholder_is_one_problem(frame: Any) -> None:
     columns = {**columns, "batch": ["-"] * count, "Notes": [""] * count}
     assert problems(frame(columns)) == [
         "table: no placeholder for the columns 'batch', 'Notes' (the version has 'x', 'y'); to "
-        "leave them out, pass ignore_columns=['batch', 'Notes']"
+        "ignore them, pass ignore_columns=['batch', 'Notes']"
     ]
     assert len(read(frame(columns), ignore_columns=["batch", "Notes"])) == count
 
@@ -216,10 +216,10 @@ def test_a_placeholder_without_a_column_is_one_problem(frame: Any) -> None:
     columns = {"name": ["a", "b"], "x": ["1", ""]}
     assert problems(frame(columns)) == [
         "table: no column for the placeholders 'y'",
-        "row 2 ('b'): x is empty (allow_empty=True permits that)",
+        "row 2 ('b'): x is empty (to allow that, pass allow_empty=True)",
     ]
     (problem,) = problems(frame(COLUMNS), ignore_columns=["y"])
-    assert problem == "table: no column for the placeholders 'y'; ignore_columns leaves out 'y'"
+    assert problem == "table: no column for the placeholders 'y'; ignore_columns excludes 'y'"
 
 
 def test_a_key_that_a_row_lacks_is_a_problem_of_that_row() -> None:
@@ -230,27 +230,27 @@ def test_a_key_that_a_row_lacks_is_a_problem_of_that_row() -> None:
 @each_frame
 def test_a_name_of_two_lines_is_refused(frame: Any) -> None:
     (problem,) = problems(frame({"name": ["a\nb"], "x": ["1"], "y": ["2"]}))
-    assert problem.startswith("row 1 ('a\\nb'): the name holds a line break")
+    assert problem.startswith("row 1 ('a\\nb'): the name contains a line break")
 
 
 @each_typed_frame
 def test_a_table_without_names_says_what_it_has(frame: Any) -> None:
     columns = {"sample": ["a"], "x": ["1"], "y": ["2"]}
     found = "the table has 'sample', 'x', 'y'; choose one with name_column=..."
-    assert refusal(frame(columns)) == f"no column 'name' for the names of the runs; {found}"
+    assert refusal(frame(columns)) == f"no column 'name' with the names of the runs; {found}"
     assert found in refusal(frame(columns), name_column="Sample")
 
 
 @each_frame
 def test_headings_that_are_the_same_are_refused(frame: Any) -> None:
-    assert "two columns are called 'x'" in refusal(frame({"name": ["a"], "x": ["1"], "x ": ["2"]}))
+    assert "two columns are named 'x'" in refusal(frame({"name": ["a"], "x": ["1"], "x ": ["2"]}))
     found = refusal(frame({"name": ["a"], "Name": ["b"], "x": ["1"], "y": ["2"]}))
-    assert found.startswith("several columns could be the names of the runs: 'name', 'Name';")
+    assert found.startswith("several columns may have the names of the runs: 'name', 'Name';")
 
 
 def test_a_frame_with_the_same_column_twice_is_refused() -> None:
     frame = pandas.DataFrame([["a", "1", "2"]], columns=["name", "x", "x"])
-    assert "two columns are called 'x'; the table has 'name', 'x', 'x'" in refusal(frame)
+    assert "two columns are named 'x'; the table has 'name', 'x', 'x'" in refusal(frame)
 
 
 def test_a_string_is_no_list_of_columns() -> None:
@@ -261,9 +261,9 @@ def test_a_string_is_no_list_of_columns() -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("b,3", "line 3 ('b'): has 2 cells for 3 columns"),
-        ("b,3,4,5", "line 3 ('b'): has 4 cells for 3 columns"),
-        ('b,"3,4', "line 3 ('b'): a quoted cell spans several lines: is a quote"),
+        ("b,3", "line 3 ('b'): has 2 cells, but the table has 3 columns"),
+        ("b,3,4,5", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
+        ('b,"3,4', "line 3 ('b'): a quoted cell spans several lines; look for"),
         ("b,,4", "line 3 ('b'): x is empty"),
     ],
 )
@@ -285,7 +285,7 @@ def test_an_error_of_a_csv_reader_has_its_line() -> None:
 def test_a_csv_reader_that_was_begun_goes_on_with_its_lines() -> None:
     reader = csv.DictReader(["name,x,y", "a,1,2", "b,3,4", "c,5"])
     next(reader)
-    assert problems(reader) == ["line 4 ('c'): has 2 cells for 3 columns"]
+    assert problems(reader) == ["line 4 ('c'): has 2 cells, but the table has 3 columns"]
 
 
 @pytest.mark.parametrize("launches", [None, 5, b"cohort.csv", COLUMNS, io.StringIO("name,x")])
