@@ -343,4 +343,3 @@ def _of_reader(reader: Any) -> Iterator[Line]:
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
-

@@ -152,9 +152,7 @@ launch_all(client, task, version, cohort(300), journal=path, concurrency=4, prog
 
 @pytest.mark.parametrize("mark", [True, False])
 @pytest.mark.parametrize("at", [1, 6])
-def test_two_kills_leave_nothing_unsure(
-    service: Service, path: Path, at: int, mark: bool
-) -> None:
+def test_two_kills_leave_nothing_unsure(service: Service, path: Path, at: int, mark: bool) -> None:
     for _ in range(2):
         left: list[bytes] = []
 

@@ -65,7 +65,9 @@ def check(service: UnrulyService, report: Report) -> None:
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("mark", [True, False], ids=["marks", "names"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_launch_makes_one_run_or_is_reported_as_unsure(fault: str, mark: bool, seed: int) -> None:
+def test_each_launch_makes_one_run_or_is_reported_as_unsure(
+    fault: str, mark: bool, seed: int
+) -> None:
     with UnrulyService(seed, **FAULTS[fault]) as service, another_cohort(service):
         report = launch_all(service.client, *service.ids, cohort(LAUNCHES), mark=mark)
         check(service, report)

@@ -44,8 +44,6 @@ def test_a_request_is_a_model_or_a_dict_in_any_casing(request_: Any) -> None:
     assert read([more]) == [more]
 
 
-
-
 def changed(**changes: Any) -> dict[str, Any]:
     return {**GOOD, **changes}
 
@@ -76,7 +74,10 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(name="a\u2028b"), "row 1 ('a\\u2028b'): the name contains a line break or"),
         (changed(name="\ufeffa"), "row 1 ('\\ufeffa'): the name contains a line break or"),
         (changed(Name="b"), "row 1 ('a'): name is given twice, with different casing"),
-        (changed(more=float("nan")), "row 1 ('a'): cannot be converted to JSON: Out of range float"),
+        (
+            changed(more=float("nan")),
+            "row 1 ('a'): cannot be converted to JSON: Out of range float",
+        ),
         (changed(more=object()), "row 1 ('a'): cannot be converted to JSON: Invalid type for"),
         ("a", "row 1: must be a LaunchTaskRequest or a dict, not str"),
         (None, "row 1: must be a LaunchTaskRequest or a dict, not None"),
@@ -101,8 +102,6 @@ def test_a_modified_model_is_checked_too() -> None:
     assert problems([request]) == ["row 1 ('a'): argument y must be a string, not int"]
 
 
-
-
 def test_all_problems_are_listed_by_row_and_name() -> None:
     launches = [GOOD, changed(name="b", arguments={}), GOOD, changed(name="c"), changed(name="b")]
     assert problems(launches) == [
@@ -110,8 +109,6 @@ def test_all_problems_are_listed_by_row_and_name() -> None:
         "row 3 ('a'): has the same name as row 1",
         "row 5 ('b'): has the same name as row 2",
     ]
-
-
 
 
 def test_the_message_groups_equal_problems_shows_20_and_hides_arguments() -> None:
@@ -128,10 +125,6 @@ def test_the_message_groups_equal_problems_shows_20_and_hides_arguments() -> Non
     assert len(caught.value.problems) == 1500
     (problem,) = problems([changed(arguments=dict.fromkeys("xz", "s3cret"), name=["s3cret"])])
     assert "s3cret" not in problem
-
-
-
-
 
 
 def test_nothing_is_sent_unless_all_launches_are_valid(service: Service) -> None:

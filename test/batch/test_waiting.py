@@ -155,9 +155,7 @@ def test_an_expired_page_token_restarts_the_round(service: Service, status: int)
     assert wait_all(service.client, ids, poll=SOON).summary() == {"Completed": 2500}
 
 
-def test_a_run_on_two_pages_is_no_error(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_on_two_pages_is_no_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = service.add_runs(["s"] * 1500)
     service.add_runs(["other"] * 10, age=-60, version="tvn.other")
     listed = service.listed
