@@ -19,7 +19,6 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionsApi,
 )
-
 from libica.openapi.libtes.placeholders import find as placeholders
 
 from . import calling
@@ -402,7 +401,7 @@ class _Batch:
         self._watch_at = monotonic() + max(self._interval, self._watch_pace.wait())
 
     def _take_stock(self, runs: TaskRunsApi, finder: Finder) -> None:
-        """Adopt runs by their marks when a batch resumes, even if the journal does not know them."""
+        """When a batch resumes, adopt runs by their marks even if the journal lacks them."""
         stock = Audit(runs, self._ledger.rows, self._ledger.batch)
         with suppress(ApiException):
             stock.once()

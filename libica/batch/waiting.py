@@ -27,7 +27,6 @@ from libica.openapi.libtes import (
     TaskRunsApi,
     TaskRunSummary,
 )
-
 from libica.openapi.libtes.exceptions import kind
 from libica.openapi.libtes.rest import retry_after
 

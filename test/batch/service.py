@@ -19,7 +19,7 @@ from libica.openapi import libtes
 from ..server import Answer, Asked, Server
 
 Json = dict[str, Any]
-Hook = Callable[[Asked], Optional[Answer]]
+Hook = Callable[[Asked], Any]
 EXECUTION = {"image": {"name": "none"}, "command": "{{sample}}", "args": ["{{url}}"]}
 TASK = "tdn.1"
 
@@ -140,7 +140,7 @@ class Service(Server):
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
         before, self.clock = self.clock, lambda: begun
         ids = []
-        for number, name in enumerate(names):
+        for name in names:
             begun += timedelta(microseconds=1)
             run = self.runs[self.make({"name": name}, version or self.ids[1])["id"]]
             run.update(status="Running", description=None)

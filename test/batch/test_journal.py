@@ -354,7 +354,7 @@ def test_two_calls_whose_locks_do_not_see_each_other_stop_each_other(
     service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "_lock", lambda *_: None)
-    service.before = lambda asked: time.sleep(0.002)  # type: ignore[func-returns-value]
+    service.before = lambda asked: time.sleep(0.002)
 
     def work() -> str:
         try:

@@ -83,7 +83,7 @@ def test_no_more_requests_are_in_progress_than_allowed(service: Service, concurr
             full.set()
         full.wait(10)
 
-    service.before = on(EVER, is_launch, before)  # type: ignore[arg-type]
+    service.before = on(EVER, is_launch, before)
     launch(service, 12, concurrency=concurrency)
     assert service.most_under_way == concurrency
 
@@ -110,7 +110,7 @@ def test_max_in_flight_limits_the_runs_that_have_not_finished(
         else:
             service.set_status(open_runs()[:2])
 
-    service.before = before  # type: ignore[assignment]
+    service.before = before
     check(service, launch(service, 30, max_in_flight=4))
     assert max(under_way) == 4
 
@@ -131,7 +131,7 @@ def test_runs_of_an_earlier_call_count_for_max_in_flight(
         else:
             service.set_status(service.names)
 
-    service.before = before  # type: ignore[assignment]
+    service.before = before
     launch(service, 5, journal=journal, max_in_flight=1, concurrency=4)
     assert seen == [{"Completed"}] * 2
 
@@ -415,7 +415,7 @@ def test_ctrl_c_stops_the_batch_with_the_report(service: Service) -> None:
         if done >= 20:
             raise KeyboardInterrupt
 
-    service.before = on(EVER, is_launch, lambda _: time.sleep(0.002))  # type: ignore[func-returns-value]
+    service.before = on(EVER, is_launch, lambda _: time.sleep(0.002))
     with pytest.raises(BatchInterrupt) as caught:
         launch(service, 2000, progress=interrupt)
     assert isinstance(caught.value, KeyboardInterrupt)

@@ -1,4 +1,4 @@
-"""Through a real proxy a batch makes as many runs as launches, even if every response is lost."""
+"""A batch behind a real proxy that loses the first response to each launch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNT = 20
 
 
 class Front(Listener):
-    """Passes calls on to a service, and drops the first response to the launch of each name."""
+    """Forwards requests to a service, and drops the first response to each launch."""
 
     def __init__(self, port: int, context: Optional[ssl.SSLContext]) -> None:
         self.launched: list[bytes] = []
@@ -48,8 +48,9 @@ class Front(Listener):
         super().__init__(Handler, context)
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_batch_whose_first_responses_are_lost_behind_squid_makes_a_run_for_each_launch(
+def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
     scheme: str, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)

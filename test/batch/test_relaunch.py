@@ -156,7 +156,7 @@ def test_an_unsure_launch_can_be_launched_again(service: Service, path: Path) ->
         if is_launch(asked):
             service.hidden.clear()
 
-    service.before = show  # type: ignore[assignment]
+    service.before = show
     with pytest.warns(UserWarning, match="more than one run"):
         report = relaunch(service.client, path, status="Unsure")
     (launched,) = report.doubled

@@ -442,7 +442,7 @@ def test_failed_runs_are_requested_concurrently(service: Service) -> None:
             many.set()
         many.wait(10)
 
-    service.before = on(EVER, lambda asked: not is_list(asked), before)  # type: ignore[arg-type]
+    service.before = on(EVER, lambda asked: not is_list(asked), before)
     wait_all(service.client, ids, poll=SOON)
     assert service.most_under_way > 4
 
