@@ -22,8 +22,8 @@ from ..helpers import ROOT
 from ..server import wait_until
 from .faults import SHARES, FaultyProxy
 
-RUNS = 700
-KILLS = (150, 350, 550)
+RUNS = 400
+KILLS = (90, 200, 310)
 LAUNCH = """
 import sys
 from libica.batch import calling, launch_all

@@ -25,7 +25,7 @@ def launch(count, journal):
     assert report.summary() == {{"Pending": count}}
     return report, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-with server.running(cases.ANSWERS) as host:
+with server.running(cases.RESPONSES) as host:
     client = libtes.ApiClient(libtes.Configuration(host))
     _, before = launch(300, {journal!r} + ".small")
     report, after = launch({count}, {journal!r})
