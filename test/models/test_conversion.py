@@ -83,7 +83,7 @@ def test_a_float_for_an_integer_is_taken_if_that_is_exact(number: float) -> None
         assert TaskRunSummaryPagedItems(total_item_count=number) == page
         assert encode(page) == {"totalItemCount": int(number)}
     else:
-        with pytest.raises(ApiTypeError, match=r"total_item_count`, must be int, or a float"):
+        with pytest.raises(ApiTypeError, match=r"total_item_count`, must be int, or a whole float"):
             page.total_item_count = number
 
 
@@ -113,7 +113,7 @@ def test_a_float_or_bool_for_a_string_is_refused_with_what_to_write(
     with pytest.raises(ApiTypeError) as caught:
         build(value)
     assert f"Invalid type for `{place}" in str(caught.value)
-    assert f"must be str (the text to send in quotes, such as {example})" in str(caught.value)
+    assert f"must be str (quote the text to send, such as {example})" in str(caught.value)
 
 
 def test_a_number_that_is_refused_is_not_shown() -> None:
