@@ -295,25 +295,27 @@ class Finder:
             return
         why = ledger.rows[row].error or NO_OUTCOME
         lost_at = ledger.lost_at(row)
-        if found := self._may_be(row, shown):
-            ledger.give_up(row, f"its run may be {' or '.join(found)}, without a mark; {why}")
-        elif proven > lost_at:
-            self._send_again(row, why)
-        elif ledger.can_prove <= lost_at and ledger.may_prove(lost_at):
-            doubt.due = now + waits.looks[0]
-        elif ledger.can_prove <= lost_at and not ledger.can_send:
-            ledger.give_up(
-                row, f"no later launch exists to prove that the list of runs is fresh; {why}"
-            )
-        elif ledger.can_prove <= lost_at:
-            ledger.want_witness()
-            doubt.due = now + waits.looks[0]
-        elif doubt.more < MORE_LOOKS:
-            doubt.more += 1
-            doubt.due = now + waits.again
-        else:
-            problem = "is incomplete" if shown.complete else "does not end"
-            ledger.give_up(row, f"the list of runs {problem}; {why}")
+        found = self._may_be(row, shown)
+        with ledger.changed:  # a witness may be sent at any time
+            if found:
+                ledger.give_up(row, f"its run may be {' or '.join(found)}, without a mark; {why}")
+            elif proven > lost_at:
+                self._send_again(row, why)
+            elif ledger.can_prove <= lost_at and ledger.may_prove(lost_at):
+                doubt.due = now + waits.looks[0]
+            elif ledger.can_prove <= lost_at and not ledger.can_send:
+                ledger.give_up(
+                    row, f"no later launch exists to prove that the list of runs is fresh; {why}"
+                )
+            elif ledger.can_prove <= lost_at:
+                ledger.want_witness()
+                doubt.due = now + waits.looks[0]
+            elif doubt.more < MORE_LOOKS:
+                doubt.more += 1
+                doubt.due = now + waits.again
+            else:
+                problem = "is incomplete" if shown.complete else "does not end"
+                ledger.give_up(row, f"the list of runs {problem}; {why}")
 
     def _send_again(self, row: int, why: str) -> None:
         self._misses[row] = self._misses.get(row, 0) + 1

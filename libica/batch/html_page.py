@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from libica.openapi.libtes._redaction import redact
+from libica.openapi.libtes import redact
 
 MOST = 100
 """Maximum number of rows in a notebook."""

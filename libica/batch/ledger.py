@@ -195,8 +195,8 @@ class Ledger:
     @property
     def can_send(self) -> bool:
         """Whether there is a launch left to send."""
-        with self.changed:
-            return bool(self._ready or self._fresh)
+        with self.changed:  # those that are being written are in neither queue
+            return self._counts[State.NEW] + self._counts[State.WRITTEN] > 0
 
     def lost_at(self, row: int) -> int:
         """Return the tick at which a launch entered its current state."""

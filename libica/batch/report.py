@@ -174,7 +174,7 @@ class Report(Sequence[Launch]):
         return f"<Report: {launches}{counts}{f', {doubled} with several runs' * bool(doubled)}>"
 
     def __str__(self) -> str:
-        from libica.openapi.libtes._redaction import redact
+        from libica.openapi.libtes import redact
 
         told = [each for each in self if each.why is not None and each.error != NOT_SENT]
         told_of = [redact(_line(each)) for each in told[:SHOWN]]

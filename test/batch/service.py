@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
+from libica.batch import Report, launch_all
 from libica.openapi import libtes
 
 from ..server import Answer, Asked, Server
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 Hook = Callable[[Asked], Any]
 EXECUTION = {"image": {"name": "none"}, "command": "{{sample}}", "args": ["{{url}}"]}
 TASK = "tdn.1"
+WHOLE_SECOND = datetime.now(timezone.utc).replace(microsecond=0)
 
 
 class LostError(Exception):
@@ -149,6 +151,17 @@ class Service(Server):
         self.clock = before
         return ids
 
+    def launch(self, launches: Any = 5, **options: Any) -> Report:
+        """Launch so many, or these."""
+        given = cohort(launches) if isinstance(launches, int) else launches
+        return launch_all(self.client, *self.ids, given, **options)
+
+    def check(self, report: Report) -> None:
+        """Check that each run is that of its launch, and that the report has all of them."""
+        told = {run_id: each.name for each in report for run_id in (each.run_id, *each.doubles)}
+        assert told == self.names
+        assert [each.error for each in report] == [None] * len(report)
+
     def set_status(self, run_ids: Iterable[str], status: str = "Completed") -> None:
         for each in list(run_ids):
             self.runs[each]["status"] = status
@@ -162,7 +175,6 @@ class UnrulyService(Service):
         lost: Share of the launches whose response is lost, most of them after they were acted on.
         doubled: Share of the launches that make two runs.
         lag: Seconds until a list shows a run.
-        whole_seconds: Whether times of creation are in whole seconds.
         skew: Seconds by which the clocks of its two machines differ.
         unsorted: Whether lists ignore the sort that is asked for.
         without: Fields that lists lack.
@@ -178,7 +190,6 @@ class UnrulyService(Service):
         lost: float = 1 / 3,
         doubled: float = 0,
         lag: float = 0,
-        whole_seconds: bool = False,
         skew: float = 0,
         unsorted: bool = False,
         without: Optional[str] = None,
@@ -187,17 +198,12 @@ class UnrulyService(Service):
         super().__init__()
         self._random = random.Random(seed)
         self._lost, self._doubled, self._lag = lost, doubled, lag
-        self._whole_seconds, self._skew = whole_seconds, skew
         self._unsorted, self._without = unsorted, without
         self._most_described = most_described
         self._made: dict[str, float] = {}
-        self.clock = self._time
+        self.clock = lambda: WHOLE_SECOND + timedelta(seconds=skew * (len(self.runs) % 2))
         self.old: set[str] = set()
         self.before, self.after = self._forget, self._lose
-
-    def _time(self) -> datetime:
-        time = datetime.now(timezone.utc) + timedelta(seconds=self._skew * (len(self.runs) % 2))
-        return time.replace(microsecond=0) if self._whole_seconds else time
 
     def make(self, body: Json, version_id: str) -> Json:
         if self._most_described is not None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from libica.batch import BatchWarning, Launch, Report, launch_all, wait_all
+from libica.batch import BatchWarning, Launch, Report, wait_all
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
-from .service import EVER, Service, UnrulyService, cohort, is_launch, is_list, lose, on, refuse
+from .service import EVER, Service, UnrulyService, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
 doubled = pytest.warns(BatchWarning, match="launches with more than one run: ")
@@ -24,22 +24,13 @@ def twice(service: Service) -> Any:
     return lambda asked: service.act(asked) and None
 
 
-def launch(service: Service, count: int = 5, **options: Any) -> Report:
-    return launch_all(service.client, *service.ids, cohort(count), **options)
-
-
-def check(service: Service, report: Report) -> None:
-    told = {run_id: each.name for each in report for run_id in (each.run_id, *each.doubles)}
-    assert told == service.names
-
-
 def test_launches_that_made_two_runs_are_reported_and_the_second_can_be_aborted(
     service: Service,
 ) -> None:
     service.before = on(range(1, 3), is_launch, twice(service))
     with doubled:
-        report = launch(service)
-    check(service, report)
+        report = service.launch()
+    service.check(report)
     assert len(report.doubled) == 2
     assert repr(report) == "<Report: 5 launches, 5 Pending, 2 with several runs>"
     for each in report.doubled:
@@ -55,8 +46,8 @@ def test_the_oldest_run_is_that_of_the_launch(service: Service, lost: int) -> No
     service.before = on(range(1), is_launch, twice(service))
     service.after = on(range(lost), is_launch, lose)
     with doubled:
-        report = launch(service, concurrency=1)
-    check(service, report)
+        report = service.launch(concurrency=1)
+    service.check(report)
     assert report[0].run_id == next(iter(service.runs))
 
 
@@ -64,7 +55,7 @@ def test_without_a_client_nothing_can_be_aborted(service: Service) -> None:
     assert len(Report([Launch("a", "trn.1")]).abort_doubles()) == 0
     service.before = on(range(1), is_launch, twice(service))
     with doubled:
-        report = pickle.loads(pickle.dumps(launch(service)))
+        report = pickle.loads(pickle.dumps(service.launch()))
     with pytest.raises(libtes.ApiValueError, match="needs an api_client"):
         report.abort_doubles()
     assert report.abort_doubles(service.client).summary() == {"Aborted": 1}
@@ -73,16 +64,16 @@ def test_without_a_client_nothing_can_be_aborted(service: Service) -> None:
 def test_the_journal_has_all_runs_of_a_launch(service: Service, tmp_path: Path) -> None:
     service.before = on(range(1), is_launch, twice(service))
     with doubled:
-        report = launch(service, journal=tmp_path / "journal")
+        report = service.launch(journal=tmp_path / "journal")
     told = Report.from_journal(tmp_path / "journal")
     assert [each.doubles for each in told] == [each.doubles for each in report]
     with doubled:
-        again = launch(service, journal=tmp_path / "journal")
+        again = service.launch(journal=tmp_path / "journal")
     assert len(again.doubled) == 1
 
 
 def test_waiting_finds_second_runs_that_were_listed_later(service: Service) -> None:
-    report = launch(service)
+    report = service.launch()
     first = service.runs[report.run_ids[0]]
     second = service.make({"name": "s0", "description": first["description"]}, service.ids[1])
     service.set_status(service.runs)
@@ -96,7 +87,7 @@ def test_waiting_finds_second_runs_that_were_listed_later(service: Service) -> N
 def test_waiting_finds_the_run_of_an_unsure_launch(service: Service) -> None:
     service.before = on(EVER, is_list, refuse(403))
     service.after = on(range(1), is_launch, lose)
-    report = launch(service)
+    report = service.launch()
     assert report.summary() == {"Pending": 4, "Unsure": 1}
     service.before = service.after = None
     service.set_status(service.runs)
@@ -118,20 +109,20 @@ def test_a_lost_run_is_told_from_one_that_cannot_be_requested(
     service.before = forget
     if failure is None:
         with pytest.warns(BatchWarning, match="launches whose runs the service lost: 1 "):
-            report = launch(service, concurrency=1)
+            report = service.launch(concurrency=1)
         assert report.summary() == {"Pending": 4, "Lost": 1}
         assert report.lost[0].name == "s0"
         assert str(report.lost[0].error).startswith("lost: ")
         assert report.unfinished.run_ids == list(service.runs)
     else:
-        report = launch(service, concurrency=1)
+        report = service.launch(concurrency=1)
         assert report.summary() == {"Pending": 5}
         assert report.notes[0].startswith(f"run {report[0].run_id} is missing from the list of")
 
 
 def test_runs_missing_from_lists_are_not_lost(service: Service) -> None:
     service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
-    report = launch(service)
+    report = service.launch()
     assert report.summary() == {"Pending": 5}
     assert report.notes == [
         "5 of 5 runs are missing from the list of runs: launches with several runs may not have "
@@ -142,7 +133,7 @@ def test_runs_missing_from_lists_are_not_lost(service: Service) -> None:
 
 def test_a_second_run_that_may_be_an_old_one_is_noted(service: Service) -> None:
     service.before = on(range(1), is_launch, twice(service))
-    report = launch(service, mark=False)
+    report = service.launch(mark=False)
     (second,) = set(service.runs) - set(report.run_ids)
     assert report.notes == [
         "other runs with names of this batch, either older or second runs of a launch: "
@@ -156,24 +147,24 @@ def test_a_list_without_an_end_is_given_up(service: Service, items: list[Any]) -
     service.before = on(
         EVER, is_list, lambda _: Answer(200, {"items": items, "nextPageToken": next(tokens)})
     )
-    assert launch(service).summary() == {"Pending": 5}
+    assert service.launch().summary() == {"Pending": 5}
 
 
 def test_a_closing_audit_that_fails_is_noted(service: Service) -> None:
     service.before = on(EVER, is_list, refuse(403))
-    report = launch(service)
+    report = service.launch()
     assert report.summary() == {"Pending": 5}
     assert report.notes[0].startswith("the closing audit failed: GET")
 
 
 def test_the_run_of_a_refused_launch_is_found(service: Service) -> None:
     service.after = on(range(1), is_launch, refuse(400))
-    check(service, launch(service))
+    service.check(service.launch())
 
 
 def test_an_audit_takes_one_request_for_1000_runs(service: Service) -> None:
     service.add_runs(["old"] * 5000, age=60)
-    launch(service, 1200)
+    service.launch(1200)
     assert sum(map(is_list, service.asked)) == 2
 
 
@@ -181,7 +172,7 @@ def test_an_audit_takes_one_request_for_1000_runs(service: Service) -> None:
 def test_the_report_has_each_additional_and_each_lost_run(seed: int) -> None:
     with UnrulyService(seed, doubled=0.1, lag=0.01) as service:
         with doubled:
-            report = launch(service, 40)
+            report = service.launch(40)
         for each in report:
             made = set(service.runs_of(each.name))
             assert {each.run_id, *each.doubles} - {None} == made or each.outcome == "Unsure"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libica.batch import BatchError, JournalError, Report, calling, journal, launch_all, wait_all
+from libica.batch import BatchError, JournalError, Report, calling, journal, wait_all
 from libica.batch.journal import Journal, report_of
 from libica.batch.plan import Plan
 
@@ -33,13 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def launch(service: Service, path: Path, launches: Any = 5, **options: Any) -> Report:
-    given = cohort(launches) if isinstance(launches, int) else launches
-    return launch_all(service.client, *service.ids, given, journal=path, **options)
-
-
-def check(service: Service, report: Report) -> None:
-    assert {each.run_id: each.name for each in report} == service.names
-    assert len(report) == len(service.runs)
+    return service.launch(launches, journal=path, **options)
 
 
 def stop(service: Service, path: Path, at: int, launches: int = 5) -> None:
@@ -57,7 +51,7 @@ def test_launches_that_have_a_run_are_not_launched_again(service: Service, path:
     reports = [launch(service, path) for _ in range(3)]
     assert len(service.launches) == 5
     assert list(reports[0]) == list(reports[1]) == list(reports[2])
-    check(service, reports[2])
+    service.check(reports[2])
 
 
 @pytest.mark.parametrize("step", [1, -1])
@@ -66,7 +60,7 @@ def test_a_stopped_batch_resumes_in_any_order(service: Service, path: Path, step
     before = path.read_bytes()
     service.asked.clear()
     report = launch(service, path, cohort(5)[::step])
-    check(service, report)
+    service.check(report)
     assert sorted(service.launches) == ["s3", "s4"]
     names = [f"s{number}" for number in range(5)][::step]
     assert [each.name for each in report] == names
@@ -79,7 +73,7 @@ def test_a_stopped_batch_resumes_in_any_order(service: Service, path: Path, step
 def test_refused_launches_are_sent_again(service: Service, path: Path) -> None:
     service.before = on(range(2), is_launch, refuse(400))
     assert launch(service, path, concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
-    check(service, launch(service, path))
+    service.check(launch(service, path))
 
 
 def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(
@@ -91,7 +85,7 @@ def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(
         report = launch(service, path, concurrency=1)
         assert report.summary() == {"Pending": 3, "Unsure": 2}
     service.before = None
-    check(service, launch(service, path))
+    service.check(launch(service, path))
     assert len(service.launches) == 5
 
 
@@ -101,8 +95,8 @@ def test_an_incomplete_last_line_is_ignored(service: Service, path: Path, cut: i
     whole = path.read_bytes()
     last = whole.splitlines(keepends=True)[-1]
     path.write_bytes(whole[: -min(cut, len(last) - 1)])
-    check(service, launch(service, path))
-    check(service, launch(service, path))
+    service.check(launch(service, path))
+    service.check(launch(service, path))
     for line in path.read_bytes().splitlines():
         json.loads(line)
 
@@ -115,7 +109,7 @@ def test_a_journal_that_lost_its_last_lines_leads_to_each_run_once(
     begun = next(number for number, line in enumerate(lines) if b'"planned"' in line)
     for count in range(begun + 1, len(lines), 2):  # the marks tell what the journal has lost
         path.write_bytes(b"".join(lines[:count]))
-        check(service, launch(service, path))
+        service.check(launch(service, path))
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.9])
@@ -128,7 +122,7 @@ def test_a_journal_that_ends_before_anything_was_sent_starts_again(
     lines = path.read_bytes().splitlines(keepends=True)
     planned = b"".join(line for line in lines if b'"plan' in line or b'"journal"' in line)
     path.write_bytes(planned[: int(share * len(planned))])
-    check(service, launch(service, path))
+    service.check(launch(service, path))
     assert len(service.launches) == 5
 
 
@@ -147,7 +141,7 @@ launch_all(client, task, version, cohort(300), journal=path, concurrency=4, prog
     command = [sys.executable, "-c", code, service.url, *service.ids, str(path)]
     assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == -9
     assert service.runs
-    check(service, launch(service, path, 300))
+    service.check(launch(service, path, 300))
 
 
 @pytest.mark.parametrize("mark", [True, False])
@@ -165,19 +159,7 @@ def test_two_kills_leave_nothing_unsure(service: Service, path: Path, at: int, m
             launch(service, path, 20, mark=mark, concurrency=4)
         path.write_bytes(left[0])
     service.before = None
-    check(service, launch(service, path, 20, mark=mark))
-
-
-def test_ctrl_c_loses_nothing(service: Service, path: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
-        if done >= 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        launch(service, path, 300, progress=interrupt)
-    assert len(service.runs) < 300
-    check(service, launch(service, path, 300))
-    assert len(service.launches) == 300
+    service.check(launch(service, path, 20, mark=mark))
 
 
 # The file
@@ -326,7 +308,7 @@ def test_a_journal_in_use_is_refused(service: Service, path: Path) -> None:
                 launch(service, path)
             refused.append(str(caught.value))
 
-    check(service, launch(service, path, progress=meanwhile))
+    service.check(launch(service, path, progress=meanwhile))
     assert refused
 
 
@@ -411,7 +393,7 @@ def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(
     assert 20 <= len(report.run_ids) < 300
     monkeypatch.undo()
     monkeypatch.setattr(calling, "WAITS", HASTY)
-    check(service, launch(service, path, 300))
+    service.check(launch(service, path, 300))
 
 
 # Journals of format 1, which had no marks

@@ -7,7 +7,7 @@ import itertools
 import pickle
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,16 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.batch import (
-    BatchError,
-    BatchInterrupt,
-    Report,
-    calling,
-    finding,
-    launch_all,
-    launching,
-    sending,
-)
+from libica.batch import BatchError, BatchInterrupt, calling, finding, launching, sending
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
@@ -34,24 +25,13 @@ from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 hasty = pytest.mark.usefixtures("hasty")
 
 
-def launch(service: Service, launches: Any = 5, **options: Any) -> Report:
-    given = cohort(launches) if isinstance(launches, int) else launches
-    return launch_all(service.client, *service.ids, given, **options)
-
-
-def check(service: Service, report: Report) -> None:
-    """Check that each launch has one run, and that the report knows which."""
-    assert {each.run_id: each.name for each in report} == service.names
-    assert [each.error for each in report] == [None] * len(report)
-
-
 # Requests
 
 
 def test_each_launch_becomes_a_run_in_the_order_given(service: Service, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    report = launch(service, 40, progress=lambda done, total: told.append((done, total)))
-    check(service, report)
+    report = service.launch(40, progress=lambda done, total: told.append((done, total)))
+    service.check(report)
     assert [each.name for each in report] == [each["name"] for each in cohort(40)]
     assert report.summary() == {"Pending": 40}
     assert {each.attempts for each in report} == {1}
@@ -62,14 +42,14 @@ def test_each_launch_becomes_a_run_in_the_order_given(service: Service, tmp_path
         assert each.time_modified is None
     assert told[-1] == (40, 40)
     assert told == sorted(told)
-    assert len(launch(service, [], journal=tmp_path / "journal")) == 0
+    assert len(service.launch([], journal=tmp_path / "journal")) == 0
 
 
 def test_the_requests_are_sent_as_given(service: Service) -> None:
     request = libtes.LaunchTaskRequest(
         name="n", description="d", acl=["wid:1"], arguments=cohort(1)[0]["arguments"]
     )
-    launch(service, [request], mark=False)
+    service.launch([request], mark=False)
     (sent,) = [each.json for each in service.asked if is_launch(each)]
     assert sent == service.client.sanitize_for_serialization(request)
 
@@ -84,14 +64,14 @@ def test_no_more_requests_are_in_progress_than_allowed(service: Service, concurr
         full.wait(10)
 
     service.before = on(EVER, is_launch, before)
-    launch(service, 12, concurrency=concurrency)
+    service.launch(12, concurrency=concurrency)
     assert service.most_under_way == concurrency
 
 
 @pytest.mark.parametrize("option", ["concurrency", "max_in_flight"])
 def test_a_number_below_1_is_an_error(service: Service, option: str) -> None:
     with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
-        launch(service, 1, **{option: 0})
+        service.launch(1, **{option: 0})
 
 
 @hasty
@@ -111,7 +91,7 @@ def test_max_in_flight_limits_the_runs_that_have_not_finished(
             service.set_status(open_runs()[:2])
 
     service.before = before
-    check(service, launch(service, 30, max_in_flight=4))
+    service.check(service.launch(30, max_in_flight=4))
     assert max(under_way) == 4
 
 
@@ -122,7 +102,7 @@ def test_runs_of_an_earlier_call_count_for_max_in_flight(
     journal = tmp_path / "journal"
     service.before = on(range(3, 4), is_launch, refuse(401))
     with pytest.raises(BatchError):
-        launch(service, 5, concurrency=1, journal=journal)
+        service.launch(5, concurrency=1, journal=journal)
     seen: list[set[str]] = []
 
     def before(asked: Asked) -> None:
@@ -132,7 +112,7 @@ def test_runs_of_an_earlier_call_count_for_max_in_flight(
             service.set_status(service.names)
 
     service.before = before
-    launch(service, 5, journal=journal, max_in_flight=1, concurrency=4)
+    service.launch(5, journal=journal, max_in_flight=1, concurrency=4)
     assert seen == [{"Completed"}] * 2
 
 
@@ -140,7 +120,7 @@ def test_requests_are_made_as_the_given_client_would(service: Service) -> None:
     service.client.set_default_header("X-Trace", "cohort")
     service.client.cookie = "a=b"
     service.client.configuration.retries = 7
-    launch(service, 2)
+    service.launch(2)
     assert service.last.headers["X-Trace"] == "cohort"
     assert service.last.headers["Cookie"] == "a=b"
     assert service.client.configuration.retries == 7
@@ -151,7 +131,7 @@ def test_a_refused_launch_is_reported_and_the_others_continue(
     service: Service, status: int
 ) -> None:
     service.before = on(range(1), lambda asked: "s2" in str(asked.body), refuse(status))
-    report = launch(service)
+    report = service.launch()
     assert report.summary() == {"Pending": 4, "Not launched": 1}
     assert (report[2].run_id, report[2].attempts) == (None, 1)
     assert f":launch: {status} " in str(report[2].error)
@@ -165,7 +145,7 @@ def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
     service.version["execution"] = {"args": ["{{SECURE_K}} {{url}}"]}
     service.before = on(EVER, is_launch, echo)
     arguments = {"SECURE_K": "hush-hush", "url": "https://x/y?signature"}
-    (row,) = launch(service, [{"name": "a", "arguments": arguments}])
+    (row,) = service.launch([{"name": "a", "arguments": arguments}])
     assert "bad: {'SECURE_K': '***', 'url': 'https://x/y?***" in str(row.error)
 
 
@@ -180,65 +160,13 @@ def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
 def test_a_launch_without_a_response_makes_one_run(
     service: Service, moment: str, failure: Any
 ) -> None:
-    setattr(service, moment, on(range(3), is_launch, failure))
-    report = launch(service)
-    check(service, report)
-    assert len(service.launches) == {"before": 8, "after": 5}[moment]
-    assert sum(each.attempts for each in report) == len(service.launches)
-
-
-@hasty
-def test_a_run_that_lists_show_late_is_found(service: Service) -> None:
-    service.before = on(range(1, 2), is_list, lambda _: Answer(200, {"items": []}))
-    service.after = on(range(1), is_launch, lose)
-    check(service, launch(service, 1))
-    assert len(service.launches) == 1
-
-
-@hasty
-def test_older_runs_with_the_same_names_are_not_adopted(service: Service) -> None:
-    old = service.add_runs(["s0", "s1"])
-    service.before = on(range(2), is_launch, lose)
-    report = launch(service, 4, concurrency=1)
-    assert len(report.run_ids) == 4
-    assert not set(old) & set(report.run_ids)
-    assert len(service.launches) == 6
-
-
-@hasty
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("hours", [-3, 3])
-def test_the_clock_of_this_machine_does_not_matter(
-    service: Service, hours: int, moment: str
-) -> None:
-    service.clock = lambda: datetime.now(timezone.utc) + timedelta(hours=hours)
-    (old,) = service.add_runs(["s0"], age=-3600 * hours)
-    setattr(service, moment, on(range(1), is_launch, lose))
-    launched = launch(service, 2).run_ids
-    assert set(service.names) == {old, *launched}
-    assert len(service.launches) == {"before": 3, "after": 2}[moment]
-
-
-@hasty
-def test_a_run_of_another_version_with_the_same_name_is_not_adopted(service: Service) -> None:
-    def elsewhere(asked: Asked) -> Answer:
-        service.add_runs(["s0"], version="tvn.other")
-        return lose(asked)
-
-    service.before = on(range(1), is_launch, elsewhere)
-    report = launch(service, 2, concurrency=1)
-    assert report[0].attempts == 2
-    assert report.run_ids == list(service.names)[:0:-1]
-
-
-@hasty
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_runs_with_any_name_are_found(service: Service, moment: str) -> None:
     names = ["a,b", "ä ö/?&=#%+", "a", "x" * 255, "日本" * 100, '"quoted"', "b"]
     launches = [{**each, "name": name} for each, name in zip(cohort(7), names)]
-    setattr(service, moment, on(range(6), is_launch, lose))
-    check(service, launch(service, launches))
-    assert len(service.launches) == {"before": 13, "after": 7}[moment]
+    setattr(service, moment, on(range(5), is_launch, failure))
+    report = service.launch(launches)
+    service.check(report)
+    assert len(service.launches) == {"before": 12, "after": 7}[moment]
+    assert sum(each.attempts for each in report) == len(service.launches)
 
 
 def test_many_runs_are_searched_for_at_once(
@@ -246,7 +174,7 @@ def test_many_runs_are_searched_for_at_once(
 ) -> None:
     monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.3, 0.3)))
     service.after = on(EVER, lambda asked: is_launch(asked) and len(service.runs) % 3 == 0, lose)
-    check(service, launch(service, 150))
+    service.check(service.launch(150))
     assert sum(map(is_list, service.asked)) < 30
 
 
@@ -256,7 +184,7 @@ def test_a_launch_that_always_fails_is_given_up(
 ) -> None:
     monkeypatch.setattr(finding, "SENDS", 2)
     service.before = on(EVER, lambda asked: "s1" in str(asked.body), refuse(500))
-    report = launch(service, 8)
+    report = service.launch(8)
     assert report.summary() == {"Pending": 7, "Not launched": 1}
     assert report[1].attempts == 2
     assert str(report[1].error).startswith("sent 2 times without making a run: POST")
@@ -269,7 +197,7 @@ def test_a_launch_is_unsure_and_not_sent_again_if_runs_cannot_be_listed(
 ) -> None:
     service.before = on(EVER, is_list, refuse(status))
     service.after = on(range(1), is_launch, lose)
-    report = launch(service, 3)
+    report = service.launch(3)
     assert report.summary() == {"Pending": 2, "Unsure": 1}
     assert len(service.launches) == 3
     why = f"unsure: the runs could not be listed: GET /v1/tasks/runs: {status}"
@@ -280,7 +208,7 @@ def test_a_launch_is_unsure_and_not_sent_again_if_runs_cannot_be_listed(
 def test_a_search_that_fails_is_repeated(service: Service) -> None:
     service.before = on(range(1, 4), is_list, lose)
     service.after = on(range(1), is_launch, lose)
-    check(service, launch(service, 2))
+    service.check(service.launch(2))
 
 
 # What delays a batch, and what stops it
@@ -298,7 +226,7 @@ def test_after_429_no_launch_is_sent_before_the_service_allows_it(service: Servi
         return refuse(429, Retry_After="1")(asked)
 
     service.before = on(EVER, is_launch, before)
-    check(service, launch(service, 20, concurrency=1))
+    service.check(service.launch(20, concurrency=1))
     assert min(late) >= 1
     assert len(late) == 20
 
@@ -335,15 +263,15 @@ def test_delays_without_a_time_from_the_service_grow_up_to_the_longest(
 def test_429_without_a_valid_retry_after_is_waited_out(service: Service, failure: Any) -> None:
     service.client.configuration.retries = 3  # has no effect in a batch
     service.before = on(range(20), is_launch, failure)
-    report = launch(service, 30)
-    check(service, report)
+    report = service.launch(30)
+    service.check(report)
     assert sum(each.attempts for each in report) == len(service.launches) == 50
 
 
 def test_a_refused_token_stops_the_batch(service: Service) -> None:
     service.before = on(range(5, 6), is_launch, refuse(401))
     with pytest.raises(BatchError, match=r"stopped: POST .* 401") as caught:
-        launch(service, 100, concurrency=1)
+        service.launch(100, concurrency=1)
     report = caught.value.report
     assert isinstance(caught.value.__cause__, libtes.ApiException)
     assert report.summary() == {"Pending": 5, "Not launched": 95}
@@ -365,7 +293,7 @@ def test_a_token_is_renewed_on_the_way(service: Service) -> None:
 
     service.before = before
     service.client.configuration.refresh_api_key_hook = renew
-    check(service, launch(service, 40))
+    service.check(service.launch(40))
     assert renewed == [1]
     assert service.client.configuration.api_key["Authorization"] == "new"
 
@@ -378,7 +306,7 @@ def test_with_stop_on_error_a_refusal_stops_the_batch_after_a_search_for_lost_ru
     service.after = on(range(lost), is_launch, lose)
     service.before = on(range(1), lambda asked: "s3" in str(asked.body), refuse(400))
     with pytest.raises(BatchError) as caught:
-        launch(service, 50, concurrency=1, stop_on_error=True)
+        service.launch(50, concurrency=1, stop_on_error=True)
     assert caught.value.report.summary() == {"Pending": 3, "Not launched": 47}
     assert isinstance(caught.value.__cause__, libtes.BadRequestException)
 
@@ -390,14 +318,14 @@ def test_a_service_that_does_not_respond_for_long_stops_the_batch(
     monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     service.before = on(EVER, is_launch, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
-        launch(service, 50)
+        service.launch(50)
     assert caught.value.report.summary().keys() <= {"Not launched", "Unsure"}
 
 
 def test_20_consecutive_forbidden_launches_stop_the_batch(service: Service) -> None:
     service.before = on(range(5, 100), is_launch, refuse(403))
     with pytest.raises(BatchError, match=r"stopped: POST .* 403") as caught:
-        launch(service, 100, concurrency=1)
+        service.launch(100, concurrency=1)
     assert caught.value.report.summary() == {"Pending": 5, "Not launched": 95}
     assert len(service.launches) == 25
 
@@ -406,7 +334,7 @@ def test_occasional_forbidden_launches_do_not_stop_the_batch(service: Service) -
     service.before = on(
         EVER, lambda asked: is_launch(asked) and len(service.launches) % 10 != 0, refuse(403)
     )
-    report = launch(service, 100, concurrency=1)
+    report = service.launch(100, concurrency=1)
     assert report.summary() == {"Pending": 10, "Not launched": 90}
 
 
@@ -417,7 +345,7 @@ def test_ctrl_c_stops_the_batch_with_the_report(service: Service) -> None:
 
     service.before = on(EVER, is_launch, lambda _: time.sleep(0.002))
     with pytest.raises(BatchInterrupt) as caught:
-        launch(service, 2000, progress=interrupt)
+        service.launch(2000, progress=interrupt)
     assert isinstance(caught.value, KeyboardInterrupt)
     assert str(caught.value).startswith("interrupted: <Report: 2000 launches")
     assert len(caught.value.report) == 2000
@@ -439,7 +367,7 @@ def test_ctrl_c_while_threads_start_has_the_report(
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(BatchInterrupt) as caught:
-        launch(service)
+        service.launch()
     assert set(caught.value.report.run_ids) == set(service.names)
 
 
@@ -451,5 +379,5 @@ def test_a_second_ctrl_c_has_the_report_too(
 
     monkeypatch.setattr(sending.Sender, "join", interrupt)
     with pytest.raises(BatchInterrupt) as caught:
-        launch(service, progress=interrupt)
+        service.launch(progress=interrupt)
     assert len(caught.value.report) == 5

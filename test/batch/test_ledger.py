@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Optional
@@ -265,3 +266,39 @@ def test_a_missing_mark_in_a_response_is_noticed(ledger: Ledger) -> None:
 
 def test_the_delays_before_a_proof_add_up_to_35_seconds() -> None:
     assert 35 < sum(calling.Waits().looks) < 40
+
+
+def test_a_launch_in_doubt_is_not_given_up_while_its_witness_is_written_or_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.0,)))
+    model: Any = Model(keeps=True)
+    finder = Finder(ledger, model, VERSION, lambda _: "text", lambda: model.now)
+
+    def look() -> None:
+        finder.look()
+        model.now += 1
+        assert 0 in ledger.doubts
+
+    ledger.written(ledger.write(1))
+    ledger.take()
+    ledger.lose(0, "lost")
+    ledger.want_witness()
+    rows = ledger.write(1)
+    while ledger.write(100):
+        pass
+    look()  # the journal is waiting for the disk
+    ledger.written(rows)
+    look()
+    may_prove, taken = ledger.may_prove, threading.Thread(target=ledger.take)
+
+    def then_send(tick: int) -> bool:
+        proves = may_prove(tick)
+        taken.start()
+        taken.join(0.2)
+        return proves
+
+    monkeypatch.setattr(ledger, "may_prove", then_send)
+    look()
+    taken.join()
+    assert ledger.state(1) is State.SENT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.batch import BatchWarning, LaunchesError, Report, launch_all
+from libica.batch import BatchWarning, LaunchesError
 from libica.batch.mark import LONGEST_MARK, Mark, has_room, mark_in, marked, may_be_cut, new_batch
 
 from .service import Service, UnrulyService, cohort, is_launch, is_list, lose, on
@@ -42,11 +42,6 @@ def test_a_text_without_a_mark_has_none(text: Any) -> None:
     assert mark_in(text) is None
 
 
-def launch(service: Service, launches: Any = 5, **options: Any) -> Report:
-    given = cohort(launches) if isinstance(launches, int) else launches
-    return launch_all(service.client, *service.ids, given, **options)
-
-
 def sent(service: Service) -> list[tuple[str, str]]:
     found = [each.json for each in service.asked if is_launch(each)]
     return [(each["name"], each.get("description")) for each in found]
@@ -55,7 +50,7 @@ def sent(service: Service) -> list[tuple[str, str]]:
 def test_it_follows_the_text_of_the_launch_or_else_of_the_version(service: Service) -> None:
     service.version["description"] = "The version's."
     launches = [{**cohort(2)[0], "description": "My own."}, *cohort(2)[1:]]
-    report = launch(service, launches)
+    report = service.launch(launches)
     assert dict(sent(service)) == {
         "s0": f"My own. [batch {report.batch}-1]",
         "s1": f"The version's. [batch {report.batch}-2]",
@@ -66,11 +61,11 @@ def test_each_launch_keeps_its_own_when_it_is_sent_again(service: Service, tmp_p
     journal = tmp_path / "journal"
     service.before = on(range(1), is_launch, lose)
     service.after = on(range(4, 5), is_launch, lose)
-    first = launch(service, journal=journal)
+    first = service.launch(journal=journal)
     assert len(sent(service)) == 6
     assert len(set(sent(service))) == 5
-    assert launch(service, journal=journal).run_ids == first.run_ids
-    launch(service)
+    assert service.launch(journal=journal).run_ids == first.run_ids
+    service.launch()
     assert len({description for _, description in sent(service)}) == 10
 
 
@@ -87,10 +82,10 @@ def test_a_description_without_room_for_it_is_refused_before_anything_is_sent(
     else:
         service.version["description"] = text
     with pytest.raises(LaunchesError, match=r"4,049 characters.*mark=False") as caught:
-        launch(service, launches)
+        service.launch(launches)
     assert len(caught.value.problems) == {"launch": 1, "version": 2}[whose]
     assert not service.launches
-    assert launch(service, launches, mark=False).summary() == {"Pending": 2}
+    assert service.launch(launches, mark=False).summary() == {"Pending": 2}
 
 
 @pytest.mark.parametrize("kept", [0, 10, 60])
@@ -98,7 +93,7 @@ def test_a_service_that_cuts_descriptions_is_noticed(kept: int) -> None:
     for seed in range(2):
         with UnrulyService(seed, most_described=kept) as service:
             service.version["description"] = "A text that is longer than that. " * 2
-            report = launch(service, 30)
+            report = service.launch(30)
             for each in report:
                 made = service.runs_of(each.name)
                 assert len(made) <= 1
@@ -113,7 +108,7 @@ def test_a_service_that_cuts_descriptions_is_noticed(kept: int) -> None:
 def test_without_marks_descriptions_are_kept_and_the_first_run_must_be_listed_before_others(
     service: Service,
 ) -> None:
-    report = launch(service, mark=False)
+    report = service.launch(mark=False)
     assert {description for _, description in sent(service)} == {None}
     assert report.batch is None
     assert not report.notes
@@ -127,7 +122,7 @@ def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:
         return lose(asked)
 
     service.before = on(range(1), is_launch, by_another)
-    report = launch(service, concurrency=1)
+    report = service.launch(concurrency=1)
     assert report[0].attempts == 2
     assert report[0].run_id != next(iter(service.runs))
 
@@ -139,7 +134,7 @@ def test_without_marks_no_run_is_adopted_for_a_launch_that_was_never_sent(servic
 
     service.before = on(range(1, 2), is_launch, by_another)
     with pytest.warns(BatchWarning, match="more than one run"):  # as far as names tell
-        report = launch(service, 10, mark=False, concurrency=1)
+        report = service.launch(10, mark=False, concurrency=1)
     assert report.summary() == {"Pending": 10}
     assert service.launches.count("s9") == 1
 
@@ -154,14 +149,14 @@ def test_a_run_whose_mark_may_have_been_cut_off_leaves_its_launch_unsure(service
         return lose(asked)
 
     service.before = on(range(1), is_launch, cut)
-    report = launch(service, concurrency=1)
+    report = service.launch(concurrency=1)
     assert report.summary() == {"Pending": 4, "Unsure": 1}
     assert f"its run may be {next(iter(service.runs))}" in str(report[0].error)
 
 
 def test_a_launch_without_a_witness_is_unsure_and_not_sent_again(service: Service) -> None:
     service.before = on(range(1), is_launch, lose)
-    report = launch(service, 1)
+    report = service.launch(1)
     assert report.summary() == {"Unsure": 1}
     assert "no later launch exists to prove" in str(report[0].error)
     assert len(service.launches) == 1
@@ -174,7 +169,7 @@ def test_an_incomplete_list_proves_nothing(
         service, "listed", lambda runs: [run for run in runs if run["name"] != "s1"]
     )
     service.before = on(range(1), is_launch, lose)
-    report = launch(service, concurrency=1)
+    report = service.launch(concurrency=1)
     assert report.summary() == {"Pending": 4, "Unsure": 1}
     assert str(report[0].error).startswith("unsure: the list of runs is incomplete; POST")
 
@@ -182,5 +177,5 @@ def test_an_incomplete_list_proves_nothing(
 def test_whole_lists_are_read_only_for_runs_that_are_not_found(service: Service) -> None:
     service.after = on(range(1), is_launch, lose)
     service.add_runs(["old"] * 5000, age=60)
-    launch(service, 3, concurrency=1)
+    service.launch(3, concurrency=1)
     assert sum(map(is_list, service.asked)) <= 4

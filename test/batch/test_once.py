@@ -17,8 +17,8 @@ SCALE = 50
 """How many times shorter than usual all delays are."""
 
 FAULTS: dict[str, dict[str, Any]] = {
-    "whole seconds": {"whole_seconds": True},
-    "clocks 2 s apart": {"skew": 2},
+    "equal times": {},
+    "clocks 3 h apart": {"skew": 10_800},
     "a sort that is ignored": {"unsorted": True},
     "no times": {"without": "timeCreated"},
     "no versions": {"without": "taskVersionSummary"},
