@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from libica.batch import BatchWarning, LaunchesError
 from libica.batch.mark import LONGEST_MARK, Mark, has_room, mark_in, marked, may_be_cut, new_batch
 
-from .service import Service, UnrulyService, cohort, is_launch, is_list, lose, on
+from ..server import Answer
+from .service import EVER, Service, UnrulyService, cohort, is_launch, is_list, lose, on
 
 pytestmark = pytest.mark.usefixtures("hasty")
 MARK = Mark("0123456789abcdef", 17)
@@ -114,6 +115,11 @@ def test_without_marks_descriptions_are_kept_and_the_first_run_must_be_listed_be
     assert not report.notes
     kinds = ["launch" if is_launch(each) else "list" for each in service.asked[1:]]
     assert kinds[:2] == ["launch", "list"]
+
+
+def test_without_marks_a_batch_goes_on_if_no_list_has_its_first_run(service: Service) -> None:
+    service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
+    assert service.launch(mark=False).summary() == {"Pending": 5}
 
 
 def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:

@@ -220,7 +220,7 @@ def test_many_unfinished_runs_are_drawn_until_now() -> None:
 # Looks
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, None), (40, (5, 4)), (1000, (10, 4))])
+@pytest.mark.parametrize(("count", "size"), [(1, (5, 4)), (40, None), (1000, (10, 4))])
 def test_the_legend_is_not_clipped(count: int, size: Any) -> None:
     runs = [launch("n" * 30 + str(each), STATUSES[each % 6], each) for each in range(count)]
     runs += [launch("a", "Finalizing"), launch("b", "FailedRestartable"), launch("c", "CheckedOut")]
