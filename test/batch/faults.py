@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import ssl
 import struct
 from collections import Counter
 from socketserver import StreamRequestHandler
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 from ..server import Listener
 
@@ -21,12 +22,26 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class FaultyProxy(Listener):
-    """Forwards HTTP to a local port, except for a share of the requests."""
+    """Forwards HTTP to a local port, except for a share of the requests.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: The port.
+        context: Makes it serve TLS.
+        first_only: Whether it loses the first response to each launch, and nothing else.
+
+    Attributes:
+        faults: How often it failed, by the kind of failure.
+        launches: Number of launch requests.
+    """
+
+    def __init__(
+        self, port: int, context: Optional[ssl.SSLContext] = None, first_only: bool = False
+    ) -> None:
         self.faults: Counter[str] = Counter()
         self.launches = 0
         self._random = random.Random(5)
+        self._first_only = first_only
+        self._bodies: set[bytes] = set()
         owner = self
 
         class Handler(StreamRequestHandler):
@@ -45,11 +60,11 @@ class FaultyProxy(Listener):
                                 break
                             self.request.sendall(response)
 
-        super().__init__(Handler)
+        super().__init__(Handler, context)
 
     def _respond(self, call: bytes, inner: socket.socket, responses: BinaryIO) -> bytes:
         """Return the response; an empty one stands for a reset."""
-        fault = self._fault()
+        fault = self._first(call) if self._first_only else self._fault()
         response = b""
         if fault in ("", "reset after") or (fault == "503" and self._random.random() < 0.5):
             inner.sendall(call)
@@ -57,6 +72,12 @@ class FaultyProxy(Listener):
         # A delay of a whole second is requested only once, to keep the test short.
         excuse = EXCUSES.get(fault, "").format(int(self.faults["429"] == 1)).encode()
         return b"" if fault.startswith("reset") else excuse or response
+
+    def _first(self, call: bytes) -> str:
+        head, _, body = call.partition(b"\r\n\r\n")
+        first = b":launch " in head and body not in self._bodies
+        self._bodies.add(body)
+        return "reset after" if first else ""
 
     def _fault(self) -> str:
         drawn = self._random.random()

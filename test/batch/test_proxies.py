@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import ssl
 from pathlib import Path
-from socketserver import StreamRequestHandler
-from typing import Optional
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,34 +14,9 @@ from libica.openapi import libtes
 
 from ..authority import Authority
 from ..client.proxies.conftest import squid
-from ..server import Listener
-from .faults import message
+from .faults import FaultyProxy
 
 COUNT = 20
-
-
-class Front(Listener):
-    """Forwards requests to a service, and drops the first response to each launch."""
-
-    def __init__(self, port: int, context: Optional[ssl.SSLContext]) -> None:
-        self.launched: list[bytes] = []
-        owner = self
-
-        class Handler(StreamRequestHandler):
-            def handle(self) -> None:
-                inner = socket.create_connection(("127.0.0.1", port))
-                with contextlib.suppress(OSError), inner, inner.makefile("rb") as responses:
-                    while call := message(self.rfile):
-                        inner.sendall(call)
-                        response = message(responses)
-                        if b":launch " in call.partition(b"\r\n")[0]:
-                            body = call.partition(b"\r\n\r\n")[2]
-                            owner.launched.append(body)
-                            if owner.launched.count(body) == 1:
-                                return
-                        self.wfile.write(response)
-
-        super().__init__(Handler, context)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -57,7 +28,9 @@ def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
     context = authority.server("127.0.0.1") if scheme == "https" else None
     with contextlib.ExitStack() as stack:
         tes = stack.enter_context(LocalTes())
-        front = stack.enter_context(Front(urlsplit(tes.url).port or 0, context))
+        front = stack.enter_context(
+            FaultyProxy(urlsplit(tes.url).port or 0, context, first_only=True)
+        )
         configuration = tes.configuration()
         configuration.host = front.url
         configuration.ssl_ca_cert = str(authority.file)
@@ -74,4 +47,4 @@ def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
         names = [run.name for run in libtes.TaskRunsApi(client).iter_task_runs()]
     assert sorted(names) == sorted(str(launch["name"]) for launch in launches)
     assert len(report.run_ids) == len(set(report.run_ids)) == COUNT
-    assert len(front.launched) == COUNT
+    assert front.launches == COUNT
