@@ -1,18 +1,18 @@
 """Client for the Task Execution Service (TES) of Illumina Connected Analytics v1.
 
-Everything that this package offers is named here and loaded on first use, so that importing it
-costs next to nothing.
+The public names are loaded on first use, so that importing this package takes next to no time.
 """
 
 from ._lazy import lazy
 
 __version__ = "1.0.0"
 
-TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
+TYPE_CHECKING = False  # true for type checkers; importing typing would take most of the time
 
 if TYPE_CHECKING:
     from . import placeholders as placeholders
     from . import rest as rest
+    from ._redaction import redact as redact
     from .api import *
     from .api_client import ApiClient as ApiClient
     from .async_result import AsyncResult as AsyncResult
@@ -36,6 +36,7 @@ else:
         "ApiKeyExchange": "tokens",
         "AsyncResult": "async_result",
         "Configuration": "configuration",
+        "redact": "_redaction",
         **dict.fromkeys(api.__all__, "api"),
         **dict.fromkeys(_EXCEPTIONS, "exceptions"),
         **dict.fromkeys(models.__all__, "models"),
