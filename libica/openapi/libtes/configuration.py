@@ -173,12 +173,11 @@ class Configuration(Boundary):
         key = self.api_key.get(identifier)
         if not key:
             return None
-        prefix = self.api_key_prefix.get(identifier)
+        prefix = self.api_key_prefix.get(identifier) or ""
         value = f"{prefix} {key}" if prefix else key
         if not isinstance(key, str) or not (value.isascii() and value.isprintable()):
             check_header(identifier, key, f"api_key[{identifier!r}]")
-            check_header(identifier, prefix or "", f"api_key_prefix[{identifier!r}]")
-            check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
+            check_header(identifier, prefix, f"api_key_prefix[{identifier!r}]")
         return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:

@@ -129,7 +129,13 @@ class ModelType(type):
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
         cls.attribute_map = {key: field.json for key, field in fields.items()}
         if fields and "__init__" not in namespace:
-            cls.__init__ = _first_constructor(cls)
+
+            @confidential
+            def construct(self: Model, *args: Any, **kwargs: Any) -> None:
+                cls.__init__ = _constructor(cls)  # generated when first needed
+                cls.__init__(self, *args, **kwargs)
+
+            cls.__init__ = construct
         return cls
 
     @property
@@ -217,17 +223,6 @@ class Model(Boundary, metaclass=ModelType):
 _store = object.__setattr__
 
 
-def _first_constructor(cls: Any) -> Callable[..., None]:
-    """Return an ``__init__`` that, when first called, replaces itself by the generated one."""
-
-    @confidential
-    def construct(self: Model, *args: Any, **kwargs: Any) -> None:
-        cls.__init__ = _constructor(cls)
-        cls.__init__(self, *args, **kwargs)
-
-    return construct
-
-
 def _constructor(cls: type[Model]) -> Callable[..., None]:
     """Generate ``__init__``; for speed it calls nothing to set a value that is valid as it is."""
     parameters = (*cls._fields, "local_vars_configuration")
@@ -269,7 +264,7 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "        raise",
     ]
     constructor: Callable[..., None] = compile_function(cls, "__init__", lines, names)
-    constructor.__qualname__ = f"{cls.__name__}.__init__"  # which Python's own errors name
+    constructor.__qualname__ = f"{cls.__name__}.__init__"  # for Python's own errors
     return constructor
 
 

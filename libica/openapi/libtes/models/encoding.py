@@ -44,12 +44,11 @@ def _encode_model(model: Model) -> dict[str, Any]:
     data = {}
     for name, field in type(model)._fields.items():
         value = getattr(model, name)
-        if value is None:
-            continue
-        if value.__class__ not in _PLAIN:
-            if isinstance(value, Model):
-                value = _encode_model(value)
-            else:  # lists and dicts may have changed since they were set
-                value = encode(convert(field.type, value, field.where), field.where)
-        data[field.json] = value
+        if value.__class__ in _PLAIN:
+            if value is not None:
+                data[field.json] = value
+        elif isinstance(value, Model):
+            data[field.json] = _encode_model(value)
+        else:  # lists and dicts may have changed since they were set
+            data[field.json] = encode(convert(field.type, value, field.where), field.where)
     return data
