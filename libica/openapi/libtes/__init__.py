@@ -8,7 +8,8 @@ from ._lazy import lazy
 
 __version__ = "1.0.0"
 
-TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
+# Type checkers take it for true. Without `bool`, Jedi would skip what stands below it.
+TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from . import placeholders as placeholders

@@ -1,11 +1,8 @@
 """TaskRunsApi: the operations on task runs."""
 
-# Bodies are `...`: the signature and the docstring are the declaration.
-# mypy: disable-error-code="empty-body"
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Optional
+from typing import Optional
 
 from ..models.create_task_run_request import CreateTaskRunRequest
 from ..models.heartbeat_task_run_request import HeartbeatTaskRunRequest
@@ -13,19 +10,14 @@ from ..models.task_run import TaskRun
 from ..models.task_run_heartbeat import TaskRunHeartbeat
 from ..models.task_run_summary import TaskRunSummary
 from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
-from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint, iterate, with_http_info
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .endpoint import Options
+from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint
 
 
 class TaskRunsApi(Api):
     """Runs: launch one without a task, look at them, stop them."""
 
     @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
-    def abort_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRunSummary:
+    def abort_task_run(self, run_id: Id) -> TaskRunSummary:
         """Stop a run.
 
         The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
@@ -34,12 +26,9 @@ class TaskRunsApi(Api):
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
-    def create_task_run(
-        self, *, body: Body[CreateTaskRunRequest] = None, **options: Unpack[Options]
-    ) -> TaskRun:
+    def create_task_run(self, *, body: Body[CreateTaskRunRequest] = None) -> TaskRun:
         """Launch a run without a task.
 
         The run is returned as it starts, with its id and the status `Pending`.
@@ -49,20 +38,18 @@ class TaskRunsApi(Api):
         Args:
             body: Name, access list and execution of the run.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
-    def get_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRun:
+    def get_task_run(self, run_id: Id) -> TaskRun:
         """Get a run, with its status, execution and logs.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
-        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None, **options: Unpack[Options]
+        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None
     ) -> TaskRunHeartbeat:
         """Report that a run goes on.
 
@@ -72,7 +59,6 @@ class TaskRunsApi(Api):
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
             body: What the agent reports.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
     def list_task_runs(
@@ -85,7 +71,6 @@ class TaskRunsApi(Api):
         acls: Filter = None,
         page_size: Optional[int] = None,
         page_token: Optional[str] = None,
-        **options: Unpack[Options],
     ) -> TaskRunSummaryPagedItems:
         """Get one page of the runs that you can see.
 
@@ -100,11 +85,3 @@ class TaskRunsApi(Api):
             page_token: Token of another page, from a page got before. Keep page size, sort and
                 filters.
         """
-        ...
-
-    abort_task_run_with_http_info: Final = with_http_info(abort_task_run)
-    create_task_run_with_http_info: Final = with_http_info(create_task_run)
-    get_task_run_with_http_info: Final = with_http_info(get_task_run)
-    heartbeat_task_run_with_http_info: Final = with_http_info(heartbeat_task_run)
-    list_task_runs_with_http_info: Final = with_http_info(list_task_runs)
-    iter_task_runs: Final = iterate(list_task_runs, TaskRunSummary)
