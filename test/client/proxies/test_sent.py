@@ -69,14 +69,24 @@ class Service(Listener):
         return len(self.received)
 
 
+# tinyproxy closes a connection after each response without announcing it, so a second request over
+# that connection may reach nobody.
+CONNECTIONS = [
+    (scheme, way, kept)
+    for scheme in ("http", "https")
+    for way in WAYS
+    for kept in ("fresh", "kept")
+    if (scheme, way, kept) != ("http", "tinyproxy", "kept")
+]
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of half a TLS connection
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept"])
+@pytest.mark.parametrize(("scheme", "way", "connection"), CONNECTIONS)
 @pytest.mark.parametrize("end", ENDS)
 def test_a_launch_whose_response_is_lost_is_sent_once_and_may_have_happened(
-    end: str, kept: bool, scheme: str, way: str, ways: Any, authority: Authority
+    end: str, connection: str, scheme: str, way: str, ways: Any, authority: Authority
 ) -> None:
+    kept = connection == "kept"
     context = authority.server("127.0.0.1") if scheme == "https" else None
     proxy = ways(way, authority)
     with Service(end, int(kept), context) as service:
