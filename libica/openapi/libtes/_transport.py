@@ -243,16 +243,13 @@ class Rest:
 
     def _connections(self, origin: str) -> _Connected:
         """Return the pool for an origin and its proxy; the least recently used pool is dropped."""
-        made_with = (
-            origin,
-            str(self._configuration.proxy_headers),
-            *_MADE_WITH(self._configuration),
-        )
+        configuration = self._configuration
+        made_with = (origin, str(configuration.proxy_headers), *_MADE_WITH(configuration))
         latest, pool, proxy = self._latest
         if latest == made_with:
             return pool, proxy
         with self._lock:
-            found = self._pools.pop(made_with, None) or _connect(self._configuration, origin)
+            found = self._pools.pop(made_with, None) or _connect(configuration, origin)
             self._pools[made_with] = found
             self._latest = (made_with, *found)
             unused = self._pools.popitem(last=False)[1] if len(self._pools) > MAX_POOLS else None

@@ -246,10 +246,9 @@ class ApiClient(Boundary):
         except (ValueError, LookupError, RecursionError, Mismatch) as error:
             name = response_type if isinstance(response_type, str) else type_name(response_type)
             came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
+            reason = f"expected {name} as JSON, got {came}: {error}"
             scrub(error)
-            raise InvalidResponseException(
-                reason=f"expected JSON of {name}, got {came}: {error}"
-            ) from error
+            raise InvalidResponseException(reason=reason) from error
 
     def _json(self, body: Any) -> bytes:
         try:
@@ -444,7 +443,9 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
     try:
         convert = converter(declared)
     except KeyError:
-        raise wrong_value("response_type", f"be a type of TES, not {declared!r}") from None
+        raise wrong_value(
+            "response_type", f"be a TES model or a plain type, not {declared!r}"
+        ) from None
     quick: Optional[Callable[[Any], Any]] = None
     if not _is_free_form(declared):
         with contextlib.suppress(ImportError):
@@ -475,7 +476,7 @@ def _named(name: str) -> Any:
     for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
         if known and known.__name__ == name:
             return known
-    raise wrong_value("response_type", f"be a type of TES, not {name!r}")
+    raise wrong_value("response_type", f"be a TES model or a plain type, not {name!r}")
 
 
 def _is_free_form(declared: Any) -> bool:

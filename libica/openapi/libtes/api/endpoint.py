@@ -40,11 +40,7 @@ ERRORS_OF_RUNS = (400, 401, 403, 500)
 
 OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
     "async_req": (bool, False, "Whether to return an `AsyncResult` at once, to `get()` later."),
-    "_preload_content": (
-        bool,
-        True,
-        "Whether to read the response; otherwise urllib3's is returned.",
-    ),
+    "_preload_content": (bool, True, "Whether to read the response, or return urllib3's."),
     "_request_timeout": (
         RequestTimeout,
         DEFAULT,
@@ -210,7 +206,9 @@ class Api(Boundary):
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
         if not (api_client is None or hasattr(api_client, "call_api")):
-            raise ApiTypeError("`api_client` must be an ApiClient, as of ApiClient(configuration)")
+            raise ApiTypeError(
+                "`api_client` must be an ApiClient, such as ApiClient(configuration)"
+            )
         self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 

@@ -14,13 +14,13 @@ from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint
 
 
 class TaskRunsApi(Api):
-    """Runs: launch one without a task, look at them, stop them."""
+    """Task runs: launch one without a task, read, list and abort them."""
 
     @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
     def abort_task_run(self, run_id: Id) -> TaskRunSummary:
-        """Stop a run.
+        """Abort a run.
 
-        The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
+        The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
         with `get_task_run`.
 
         Args:
@@ -31,9 +31,8 @@ class TaskRunsApi(Api):
     def create_task_run(self, *, body: Body[CreateTaskRunRequest] = None) -> TaskRun:
         """Launch a run without a task.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             body: Name, access list and execution of the run.
@@ -51,9 +50,9 @@ class TaskRunsApi(Api):
     def heartbeat_task_run(
         self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None
     ) -> TaskRunHeartbeat:
-        """Report that a run goes on.
+        """Report that a run is still active.
 
-        For the agents that execute runs; users of the service have no need of it.
+        For the agents that execute runs; users do not need it.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
@@ -80,8 +79,8 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """

@@ -18,7 +18,7 @@ from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
 from .endpoint import Api, Body, Filter, Id
 
 class TaskRunsApi(Api):
-    """Runs: launch one without a task, look at them, stop them."""
+    """Task runs: launch one without a task, read, list and abort them."""
     @overload
     def abort_task_run(
         self,
@@ -29,9 +29,9 @@ class TaskRunsApi(Api):
         _return_http_data_only: Optional[bool] = ...,
         _request_timeout: RequestTimeout = ...,
     ) -> TaskRunSummary:
-        """Stop a run.
+        """Abort a run.
 
-        The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
+        The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
         with `get_task_run`.
 
         Args:
@@ -39,7 +39,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -88,16 +88,15 @@ class TaskRunsApi(Api):
     ) -> TaskRun:
         """Launch a run without a task.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             body: Name, access list and execution of the run.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -151,7 +150,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -199,9 +198,9 @@ class TaskRunsApi(Api):
         _return_http_data_only: Optional[bool] = ...,
         _request_timeout: RequestTimeout = ...,
     ) -> TaskRunHeartbeat:
-        """Report that a run goes on.
+        """Report that a run is still active.
 
-        For the agents that execute runs; users of the service have no need of it.
+        For the agents that execute runs; users do not need it.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
@@ -209,7 +208,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -273,14 +272,14 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -345,11 +344,11 @@ class TaskRunsApi(Api):
         _return_http_data_only: Literal[False] = ...,
         _request_timeout: RequestTimeout = ...,
     ) -> tuple[TaskRunSummary, int, HTTPHeaderDict]:
-        """Stop a run.
+        """Abort a run.
 
         Returns a tuple of data, status and headers; `abort_task_run` returns the data alone.
 
-        The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
+        The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
         with `get_task_run`.
 
         Args:
@@ -357,7 +356,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -418,16 +417,15 @@ class TaskRunsApi(Api):
 
         Returns a tuple of data, status and headers; `create_task_run` returns the data alone.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             body: Name, access list and execution of the run.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -493,7 +491,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -551,11 +549,11 @@ class TaskRunsApi(Api):
         _return_http_data_only: Literal[False] = ...,
         _request_timeout: RequestTimeout = ...,
     ) -> tuple[TaskRunHeartbeat, int, HTTPHeaderDict]:
-        """Report that a run goes on.
+        """Report that a run is still active.
 
         Returns a tuple of data, status and headers; `heartbeat_task_run` returns the data alone.
 
-        For the agents that execute runs; users of the service have no need of it.
+        For the agents that execute runs; users do not need it.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
@@ -563,7 +561,7 @@ class TaskRunsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -640,14 +638,14 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -741,10 +739,10 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,

@@ -14,7 +14,7 @@ from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
 class TaskVersionsApi(Api):
-    """Versions of a task: create, look at, change and launch them."""
+    """Versions of a task: create, read, change and launch them."""
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions", success=201, errors=ERRORS_OF_NAMES)
     def create_task_version(
@@ -44,9 +44,8 @@ class TaskVersionsApi(Api):
     ) -> TaskRun:
         """Launch a run of a version.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -74,10 +73,10 @@ class TaskVersionsApi(Api):
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
@@ -86,8 +85,7 @@ class TaskVersionsApi(Api):
     ) -> TaskVersion:
         """Change a version.
 
-        What is set in the body replaces what was there; the rest stays. The execution is replaced
-        as a whole.
+        Fields that are set in the body are replaced, the execution as a whole; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.

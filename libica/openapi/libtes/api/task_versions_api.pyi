@@ -19,7 +19,7 @@ from ..models.update_task_version_request import UpdateTaskVersionRequest
 from .endpoint import Api, Body, Filter, Id
 
 class TaskVersionsApi(Api):
-    """Versions of a task: create, look at, change and launch them."""
+    """Versions of a task: create, read, change and launch them."""
     @overload
     def create_task_version(
         self,
@@ -41,7 +41,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -100,7 +100,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -154,9 +154,8 @@ class TaskVersionsApi(Api):
     ) -> TaskRun:
         """Launch a run of a version.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -165,7 +164,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -232,14 +231,14 @@ class TaskVersionsApi(Api):
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -308,8 +307,7 @@ class TaskVersionsApi(Api):
     ) -> TaskVersion:
         """Change a version.
 
-        What is set in the body replaces what was there; the rest stays. The execution is replaced
-        as a whole.
+        Fields that are set in the body are replaced, the execution as a whole; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -318,7 +316,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -384,7 +382,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -456,7 +454,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -523,9 +521,8 @@ class TaskVersionsApi(Api):
 
         Returns a tuple of data, status and headers; `launch_task_run` returns the data alone.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -534,7 +531,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -615,14 +612,14 @@ class TaskVersionsApi(Api):
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -716,10 +713,10 @@ class TaskVersionsApi(Api):
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
@@ -741,8 +738,7 @@ class TaskVersionsApi(Api):
 
         Returns a tuple of data, status and headers; `update_task_version` returns the data alone.
 
-        What is set in the body replaces what was there; the rest stays. The execution is replaced
-        as a whole.
+        Fields that are set in the body are replaced, the execution as a whole; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -751,7 +747,7 @@ class TaskVersionsApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;

@@ -13,7 +13,7 @@ from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
 class TasksApi(Api):
-    """Tasks: create, look at and change them."""
+    """Tasks: create, read and change them."""
 
     @endpoint("POST", "/v1/tasks", success=201, errors=ERRORS_OF_NAMES)
     def create_task(self, *, body: Body[CreateTaskRequest] = None) -> Task:
@@ -48,19 +48,19 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
-                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+                `timeCreated` and `timeModified`. Default: `timeCreated asc`.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
     def update_task(self, task_id: Id, *, body: Body[UpdateTaskRequest] = None) -> Task:
         """Change the name, description or access list of a task.
 
-        What is set in the body replaces what was there; the rest stays.
+        Fields that are set in the body are replaced; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.

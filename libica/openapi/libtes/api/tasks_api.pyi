@@ -17,7 +17,7 @@ from ..models.update_task_request import UpdateTaskRequest
 from .endpoint import Api, Body, Filter, Id
 
 class TasksApi(Api):
-    """Tasks: create, look at and change them."""
+    """Tasks: create, read and change them."""
     @overload
     def create_task(
         self,
@@ -38,7 +38,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -92,7 +92,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -147,16 +147,16 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
-                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+                `timeCreated` and `timeModified`. Default: `timeCreated asc`.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -218,7 +218,7 @@ class TasksApi(Api):
     ) -> Task:
         """Change the name, description or access list of a task.
 
-        What is set in the body replaces what was there; the rest stays.
+        Fields that are set in the body are replaced; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -226,7 +226,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -288,7 +288,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -354,7 +354,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -421,16 +421,16 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
-                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+                `timeCreated` and `timeModified`. Default: `timeCreated asc`.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
@@ -510,12 +510,12 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
-                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+                `timeCreated` and `timeModified`. Default: `timeCreated asc`.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
 
         Options:
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
@@ -536,7 +536,7 @@ class TasksApi(Api):
 
         Returns a tuple of data, status and headers; `update_task` returns the data alone.
 
-        What is set in the body replaces what was there; the rest stays.
+        Fields that are set in the body are replaced; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
@@ -544,7 +544,7 @@ class TasksApi(Api):
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
-            _preload_content: Whether to read the response; otherwise urllib3's is returned.
+            _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
             _return_http_data_only: Whether to return the data alone, without status and headers;
