@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -139,10 +140,16 @@ def of_model(model: type[Model]) -> str:
         shown = f'print({variable})\nprint({variable}.to_dict()["{next(iter(SAMPLES[name]))}"])'
         return _with_imports(f"{_make(name, variable)}\n{shown}")
     if name == "ErrorResponse":
-        return _script(libtes.TasksApi.list_tasks.endpoint, ERROR_RESPONSE)
-    owner, _, method = READING[name][0].partition(".")
-    endpoint: Endpoint = getattr(getattr(libtes, owner), method).endpoint
+        return _script(_endpoint("TasksApi.list_tasks"), ERROR_RESPONSE)
+    endpoint = _endpoint(READING[name][0])
+    method = READING[name][0].partition(".")[2]
     return _script(endpoint, _use(endpoint, method != endpoint.name, READING[name][1]))
+
+
+def _endpoint(method: str) -> Endpoint:
+    """Return the declaration of a method, as of ``TasksApi.get_task``."""
+    found: Endpoint = operator.attrgetter(f"{method}.endpoint")(libtes)
+    return found
 
 
 def item_of(page: type[Model]) -> Optional[type[Model]]:

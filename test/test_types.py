@@ -1,4 +1,8 @@
-"""Type checkers see what users get: the files of ``typing/`` are read by mypy and pyright."""
+"""Type checkers and editors see what users get.
+
+mypy and pyright read the files of ``typing/``; Pylance's language server, which is pyright's, is
+asked what it shows over and inside a call.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .helpers import ROOT
+from .language_server import LanguageServer, serving
 
 FILES = sorted((Path(__file__).parent / "typing").glob("*.py"))
 
@@ -67,3 +73,85 @@ def test_pyright_sees_what_users_get(tmp_path: Path) -> None:
         if each["severity"] in ("error", "warning")
     ]
     assert found == [], "\n".join(found)
+
+
+def test_the_stubs_are_what_the_declarations_say() -> None:
+    command = [sys.executable, "build-tools/stubs.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+USE = """\
+from libica.openapi import libtes
+
+api = libtes.TaskRunsApi()
+api.list_task_runs()
+api.list_task_runs_with_http_info()
+api.iter_task_runs()
+api.list_task_runs(pa)
+api.list_task_runs_with_http_info(pa)
+api.iter_task_runs(pa)
+"""
+METHODS = ["list_task_runs", "list_task_runs_with_http_info", "iter_task_runs"]
+OPTIONS = ("", "async_req=True", "_preload_content=False", "_return_http_data_only=True")
+CALLS = [f"api.{method}({{}}, {option})" for method in METHODS[:2] for option in OPTIONS]
+CALLS.append(f"api.{METHODS[2]}({{}})")
+MISSPELLED = [each.format("page_sise=10") for each in CALLS]
+MISTYPED = [each.format('page_size="10"') for each in CALLS]
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]:
+    if importlib.util.find_spec("pyright") is None:
+        pytest.skip("pyright, whose language server Pylance is made of, is not installed")
+    folder = tmp_path_factory.mktemp("editor")
+    settings = {"extraPaths": [str(ROOT)], "pythonVersion": "3.9"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    text = USE + "\n".join([*MISSPELLED, *MISTYPED]) + "\n"
+    (folder / "use.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "pyright.langserver", "--stdio"]
+    with serving(command, folder, text) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "summary"),
+    [
+        (METHODS[0], "TaskRunSummaryPagedItems", "Get one page of the runs that you can see."),
+        (METHODS[1], "tuple[TaskRunSummaryPagedItems, int", "Returns a tuple of data, status and"),
+        (METHODS[2], "Iterator[TaskRunSummary]", "Iterate over all pages of `list_task_runs`"),
+    ],
+)
+def test_an_editor_shows_a_method_with_its_own_text_parameters_and_result(
+    editor: LanguageServer, method: str, result: str, summary: str
+) -> None:
+    shown = editor.hover(f"api.{method}()")
+    assert shown.startswith(f"(method) def {method}(")
+    assert f"-> {result}" in shown
+    first, *others = editor.signatures(f"api.{method}(pa)")
+    assert f"-> {result}" in first["label"]
+    for text in (shown, first["documentation"]["value"]):
+        assert summary in text
+        assert "status: Show only runs of these statuses, such as `Running`." in text
+        assert "_request_timeout: Seconds for the whole call" in text
+    for each in (first, *others):
+        assert "page_size: int | None = None" in each["label"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_editor_completes_the_names_of_arguments(editor: LanguageServer, method: str) -> None:
+    assert editor.keywords(f"api.{method}(pa)") == {"page_size=", "page_token="}
+
+
+@pytest.mark.parametrize("line", MISSPELLED)
+def test_an_editor_names_a_misspelled_argument(editor: LanguageServer, line: str) -> None:
+    assert '"page_sise"' in editor.messages()[line]
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_an_editor_names_the_method_and_the_argument_of_a_wrong_type(
+    editor: LanguageServer, line: str
+) -> None:
+    message = editor.messages()[line]
+    assert 'parameter "page_size" of type "int | None" in function "' in message
+    assert line.partition("(")[0].removeprefix("api.") in message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Optional
+from typing import Any, Optional
 
 from typing_extensions import assert_type
 from urllib3 import HTTPHeaderDict
@@ -100,6 +100,14 @@ assert_type(tasks.get_task("t", _preload_content=False), BaseHTTPResponse)
 assert_type(runs.create_task_run(body={}, _preload_content=False).status, int)
 assert_type(runs.create_task_run(body={}, _preload_content=False).data, bytes)
 assert_type(runs.get_task_run("r", _preload_content=False).headers, HTTPHeaderDict)
+
+# Both, and options that are not known before
+
+assert_type(tasks.get_task("t", async_req=True, _preload_content=False), Any)
+assert_type(tasks.get_task("t", async_req=bool(client.cookie), _preload_content=False), Any)
+options: dict[str, Any] = {"_request_timeout": 5}
+assert_type(tasks.get_task("t", **options), Any)
+assert_type(tasks.iter_tasks(page_size=5, **options), Iterator[TaskSummary])
 
 # Data, status and headers
 

@@ -28,6 +28,17 @@ tasks.list_tasks(status="Running")  # type: ignore
 versions.get_task_version("t")  # type: ignore
 versions.launch_task_run("t", "v", body=libtes.CreateTaskRunRequest())  # type: ignore
 runs.get_task_run_with_http_info()  # type: ignore
+tasks.list_tasks(page_sise=10, async_req=True)  # type: ignore
+tasks.list_tasks(page_size="10", async_req=True)  # type: ignore
+tasks.list_tasks(page_sise=10, _preload_content=False)  # type: ignore
+tasks.get_task(5, _preload_content=False)  # type: ignore
+tasks.get_task(async_req=True)  # type: ignore
+tasks.get_task("t", "v", async_req=True)  # type: ignore
+tasks.get_task("t", async_req="yes")  # type: ignore
+versions.launch_task_run("t", "v", body=[], async_req=True)  # type: ignore
+runs.list_task_runs_with_http_info(page_sise=10)  # type: ignore
+runs.list_task_runs_with_http_info(page_sise=10, async_req=True)  # type: ignore
+runs.list_task_runs_with_http_info(page_sise=10, _return_http_data_only=True)  # type: ignore
 print(runs.get_task_run("r").no_such_field)  # type: ignore
 tasks.iter_tasks(bogus=1)  # type: ignore
 tasks.iter_tasks(async_req=True)  # type: ignore

@@ -7,7 +7,9 @@ from ._lazy import lazy
 
 __version__ = "1.0.0"
 
-TYPE_CHECKING = False  # true for type checkers; importing typing would take most of the time
+# True for type checkers; importing typing would take most of the time. Without `: bool`, Jedi
+# would skip what is below.
+TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from . import placeholders as placeholders

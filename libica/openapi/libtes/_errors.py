@@ -1,4 +1,4 @@
-"""urllib3's errors as ours: the class follows from what was sent and what went wrong."""
+"""Maps urllib3's errors to ours: the class follows from whether the request was sent, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES: dict[type[ours.ApiException], str] = {
     ours.TlsException: "could not make a secure connection to",
     ours.ConnectTimeoutException: "timed out connecting to",
     ours.UnknownHostException: "could not find the address of",
-    ours.ProxyException: "the proxy made no connection to",
+    ours.ProxyException: "could not connect to",
     ours.ConnectException: "could not connect to",
     ours.ReadTimeoutException: "timed out waiting for a complete response from",
     ours.DeadlineException: "timed out waiting for a complete response from",
@@ -29,7 +29,7 @@ _CLASSES: dict[type[ours.ApiException], str] = {
 _TIMEOUTS = (wire.ReadTimeoutError, wire.ConnectTimeoutError)  # not their subclasses
 _LATE = (socket.timeout, TimeoutError)  # one class from Python 3.10 on
 _NO_HTTP = (http.HTTPException, http.BadStatusLine, http.LineTooLong, http.UnknownProtocol)
-# A wrong password, tried again, may lock the account.
+# Retrying a wrong password may lock the account.
 _REFUSED = re.compile(r"Tunnel connection failed: 4\d\d|SOCKS5AuthError").search
 
 
@@ -44,17 +44,11 @@ def connection_exception(
     secrets: list[str],
     status: Optional[int] = None,
 ) -> ours.ApiException:
-    """Make the exception for a call without a complete response; urllib3's is its cause.
+    """Make the exception for a call without a complete response; ``error`` is its cause.
 
-    Args:
-        error: What urllib3 raised.
-        method: HTTP method of the call.
-        url: URL of the call.
-        sent: Whether a byte of the request may have left.
-        proxy: URL of the proxy in use, without its login.
-        timeout: Timeout of the call.
-        secrets: What the message must not show.
-        status: Status of the response, if its head came.
+    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy in
+    use, ``secrets`` are what the message must not show, ``status`` is that of the response, if its
+    head was received.
     """
     causes = chain(error)
     cls = _class_of(causes, sent, proxy, timeout)

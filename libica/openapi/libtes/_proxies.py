@@ -1,4 +1,4 @@
-"""Which proxy a request goes through: the setting, or the environment as curl reads it."""
+"""Chooses the proxy of a request: the setting, or the environment variables as curl reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Proxy(NamedTuple):
-    """A proxy; user and password stand apart from the URL, which error messages show."""
+    """A proxy; the URL, which error messages show, is without user and password."""
 
     url: str
     user: str
@@ -34,16 +34,16 @@ class Proxy(NamedTuple):
 
     @property
     def secrets(self) -> list[str]:
-        """What no message may show."""
+        """What messages must not show."""
         login = f"{self.user}:{self.password}" if self.user else ""
         return [*self.headers.values(), login, self.password]
 
 
 def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
-    """Return the proxy for requests to an origin, ``scheme://host:port``; ``None`` for none.
+    """Return the proxy for requests to an origin, ``scheme://host:port``, or ``None``.
 
     Raises:
-        ApiValueError: The proxy is not usable; the error names the setting or the variable.
+        ApiValueError: The proxy is invalid; the error names the setting or the variable.
     """
     source, value = "proxy", configuration.proxy
     if not value:
@@ -60,12 +60,12 @@ def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
     url = value if "://" in value else f"http://{value}"
     misspelled = url != value and "/" in value.rstrip("/")  # such as http:/host
     if misspelled or not is_url(url, HTTP_SCHEMES + SOCKS_SCHEMES):
-        accepted = "be a URL such as http://host:port, with http, https, socks5 or socks5h"
-        raise wrong_value(source, accepted)
+        schemes = ", ".join(HTTP_SCHEMES + SOCKS_SCHEMES)
+        raise wrong_value(source, f"be a URL such as http://host:port; schemes are {schemes}")
     parts = urlsplit(url)
     if parts.scheme in SOCKS_SCHEMES and not _has_socks():
-        how = "install PySocks, as `pip install 'libica-libtes[socks]'` does"
-        raise wrong_value(source, f"be an HTTP proxy: SOCKS proxies need another package; {how}")
+        how = "SOCKS proxies need PySocks: run `pip install 'libica-libtes[socks]'`"
+        raise wrong_value(source, f"be an HTTP proxy; {how}")
     login, _, address = parts.netloc.rpartition("@")
     user, _, password = (unquote(part) for part in login.partition(":"))
     basic = {}
@@ -75,8 +75,7 @@ def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
         try:
             basic = make_headers(proxy_basic_auth=f"{user}:{password}")
         except UnicodeEncodeError:
-            accepted = "have a user and password of Latin-1 characters"
-            raise wrong_value(source, accepted) from None
+            raise wrong_value(source, "have a Latin-1 user name and password") from None
     bare = urlunsplit((parts.scheme, address, "", "", ""))
     return Proxy(bare, user, password, {**basic, **headers})
 
@@ -88,7 +87,7 @@ def _has_socks() -> bool:
 
 
 def _from_environment(origin: str) -> tuple[str, Optional[str]]:
-    """Return the variable that names a proxy for an origin, and its value."""
+    """Return the environment variable that sets the proxy for an origin, and its value."""
     parts = urlsplit(origin)
     for name in (f"{parts.scheme}_proxy", "all_proxy"):
         variable, value = _variable(name)
@@ -102,9 +101,9 @@ def _from_environment(origin: str) -> tuple[str, Optional[str]]:
 
 
 def _variable(name: str) -> tuple[str, Optional[str]]:
-    """Read a variable; its lower-case form comes first, even if it is empty."""
+    """Read a variable; its lower-case form takes precedence, even if it is empty."""
     for variable in (name, name.upper()):
-        # In a CGI script HTTP_PROXY is the header `Proxy` of a request.
+        # In a CGI script HTTP_PROXY is the `Proxy` header of the request.
         forged = variable == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ
         if variable in os.environ and not forged:
             return variable, os.environ[variable].strip()
@@ -114,9 +113,9 @@ def _variable(name: str) -> tuple[str, Optional[str]]:
 def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:
     """Tell whether ``NO_PROXY`` exempts a host from proxies.
 
-    Entries are separated by commas or blanks: a domain, which stands for its subdomains too, an
-    IP address, or a network such as ``10.0.0.0/8``, each with ``:port`` for that port alone. A
-    single ``*`` exempts every host.
+    Entries are separated by commas or spaces: a domain, which includes its subdomains, an IP
+    address, or a network such as ``10.0.0.0/8``; ``:port`` limits an entry to that port. A single
+    ``*`` exempts every host.
     """
     if no_proxy == "*":
         return True

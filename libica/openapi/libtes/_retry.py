@@ -1,4 +1,4 @@
-"""Whether a failed call is sent again, and after how long."""
+"""Decides whether a failed call is retried, and after what delay: ``retry_delay``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 SAFE_METHODS = frozenset(("GET", "HEAD"))
 RETRIED_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 RETRY_AFTER_LIMIT = 120.0
-"""The longest ``Retry-After``, in seconds, that is obeyed; a longer one raises the error."""
+"""The longest ``Retry-After``, in seconds, that is honored; after a longer one the call fails."""
 
 
 class RetryPolicy(NamedTuple):
-    """How often to retry, the first wait and the longest wait (seconds)."""
+    """The number of retries, and the first and the longest delay in seconds."""
 
     total: int = 3
     backoff: float = 0.5
@@ -52,10 +52,10 @@ def retry_delay(
     fraction: float = 1.0,
     left: float = math.inf,
 ) -> Optional[float]:
-    """Decide whether a call is sent again: the seconds to wait first, or ``None``.
+    """Return the seconds to wait before a retry, or ``None`` if the call must not be retried.
 
     A call that only reads is retried after a connection error and after ``RETRIED_STATUSES``.
-    Any other call is retried only while none of it was sent, or after 429.
+    Any other call is retried only if none of it was sent, or after 429.
 
     Args:
         policy: The limits.
@@ -63,7 +63,7 @@ def retry_delay(
         method: HTTP method.
         outcome: The status of the response, or the exception if there was no response.
         retry_after: Seconds that the service asked to wait.
-        fraction: Random part of the wait to take, 0 to 1.
+        fraction: Random factor for the delay, 0 to 1.
         left: Seconds until the deadline of the call.
     """
     if isinstance(outcome, ApiConnectionException):

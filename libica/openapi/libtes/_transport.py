@@ -1,8 +1,9 @@
-"""Requests over urllib3's pools, with TLS, proxies, redirects and limits of time and size.
+"""Sends requests over urllib3's connection pools: TLS, redirects, timeouts and size limits.
 
-Each attempt knows whether a byte of its request may have left: a pool connects first, notes that
-the request is now being sent, and lets urllib3 go on. What may be retried, and which exception is
-raised, follows from that note alone.
+``_retry`` decides whether to retry, ``_proxies`` chooses the proxy, ``_errors`` the exception.
+Each attempt records whether a byte of its request may have left: a pool connects first, records
+that the request is being sent, and then lets urllib3 send it. Retries and exceptions follow from
+that record alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
 from http import client as http
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
@@ -47,10 +47,9 @@ MAX_POOLS = 8
 
 MAX_HEAD = 2**20
 CHUNK = 2**14
-"""Bytes to decompress at a time, each of which may become a thousand."""
+"""Bytes to decompress at a time; each may expand to a thousand."""
 
-# urllib3 reports the first failure as it is: retrying is decided here.
-_ONCE = urllib3.Retry(total=False, redirect=False)
+_ONCE = urllib3.Retry(total=False, redirect=False)  # urllib3 itself never retries
 
 
 class Request(NamedTuple):
@@ -68,6 +67,19 @@ class Request(NamedTuple):
         """The path without the query, which may hold page tokens."""
         return urlsplit(self.url).path
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, as the start of a URL."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def secrets(self, proxy: Optional[Proxy], refused: Optional[str] = None) -> list[str]:
+        """Return what messages about the call must not show; ``refused`` is an earlier token."""
+        texts = [v for k, v in self.headers.items() if k.lower() not in PUBLIC_HEADERS]
+        texts += [refused] if refused else []
+        texts += proxy.secrets if proxy else []
+        return secrets_of(texts, json.loads(self.body or "null"))
+
     def __repr__(self) -> str:
         return f"<{self.method} {self.path}>"  # headers and body may be secret
 
@@ -79,18 +91,19 @@ class Response(NamedTuple):
     reason: Optional[str]
     headers: urllib3.HTTPHeaderDict
     data: bytes
+    proxy: Optional[Proxy] = None
 
     def __repr__(self) -> str:
         return f"<{self.status} with {len(self.data)} bytes>"
 
 
 class _Attempt(threading.local):
-    """The attempt that this thread makes.
+    """The attempt that this thread is making.
 
     Attributes:
         sent: Whether a byte of the request may have left. A pool that is not ours, as in a test
-            that patches urllib3, leaves it at the safe side.
-        most: Longest response in bytes, head included, as it travels.
+            that patches urllib3, leaves the safe default.
+        most: Longest response in bytes, with its head, before decompression.
         timeout: Timeout of the call.
         end: Deadline of the call.
     """
@@ -101,54 +114,54 @@ class _Attempt(threading.local):
     end: float = math.inf
 
     def read_until(self) -> float:
-        """Return when a response that is awaited from now on must be complete."""
+        """Return the time by which a response must be complete if waiting begins now."""
         if self.timeout is None or isinstance(self.timeout, (int, float)):
             return self.end
         connect, read = self.timeout
-        seconds = read if self.sent else connect  # by which a proxy makes its tunnel
+        seconds = read if self.sent else connect  # the latter for a proxy's tunnel
         return math.inf if seconds is None else time.monotonic() + seconds
 
 
 _attempt = _Attempt()
 _choosing_connection = threading.RLock()
-"""Held while a pool picks or makes a connection, which waits for nothing.
+"""Held while a pool picks or makes a connection, which never blocks.
 
-vcrpy puts urllib3's classes back for a moment whenever one of its own is made. Without the lock
-another thread would get a real connection in that moment, and its call would leave the cassette.
+vcrpy restores urllib3's classes for a moment whenever it makes a connection of its own. Without the
+lock another thread would get a real connection in that moment and bypass the cassette.
 """
 
-if hasattr(os, "register_at_fork"):  # so that no child finds it held by a thread of its parent
+if hasattr(os, "register_at_fork"):  # so that no child inherits it held by another thread
     _take, _leave = _choosing_connection.acquire, _choosing_connection.release
     os.register_at_fork(before=_take, after_in_parent=_leave, after_in_child=_leave)
 
 
 class Rest:
-    """Sends requests over connections that are kept open, by the settings at that moment."""
+    """Sends requests over connections that it keeps open, with the settings of that moment."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._pools: OrderedDict[object, urllib3.HTTPConnectionPool] = OrderedDict()
+        self._pools: OrderedDict[object, _Connected] = OrderedDict()
         self._lock = threading.Lock()
-        self._latest: tuple[object, Any] = (None, None)
+        self._latest: tuple[Any, ...] = (None, None, None)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
         with self._lock:
-            pools, self._pools, self._latest = self._pools, OrderedDict(), (None, None)
-        for pool in pools.values():
+            pools, self._pools, self._latest = self._pools, OrderedDict(), (None, None, None)
+        for pool, _ in pools.values():
             pool.close()
 
     def __del__(self) -> None:
-        for pool in vars(self).get("_pools", {}).values():
+        for pool, _ in vars(self).get("_pools", {}).values():
             pool.close()
 
     def send(self, request: Request, end: float) -> Union[Response, BaseHTTPResponse]:
-        """Send a request, again where that is safe and may help; return the response or raise.
+        """Send a request, with retries and redirects; return the response or raise.
 
-        ``end`` is the deadline, by the clock of ``deadline``.
+        ``end`` is the deadline, as ``deadline`` returns it.
         """
         policy = RetryPolicy.of(self._configuration.retries)
-        path = request.path  # errors name the path that was asked for, not a redirect's
+        path = request.path  # errors name the path of the call, not a redirect's
         tried = redirected = 0
         while True:
             outcome: Any = self._attempt(request, end)
@@ -161,9 +174,9 @@ class Rest:
                 request = elsewhere
                 continue
             what = outcome if failed else outcome.status
-            wish = None if failed else retry_after(outcome.headers)
+            asked = None if failed else retry_after(outcome.headers)
             left = end - time.monotonic()
-            delay = retry_delay(policy, tried, request.method, what, wish, random.random(), left)
+            delay = retry_delay(policy, tried, request.method, what, asked, random.random(), left)
             if delay is None:
                 break
             time.sleep(delay)
@@ -178,6 +191,7 @@ class Rest:
     ) -> Union[Response, BaseHTTPResponse, ApiException]:
         """Return the response, or the exception that says why there is none."""
         response: Any = None
+        proxy: Optional[Proxy] = None
         forwarded = False
         limit = self._configuration.max_response_bytes
         _attempt.sent = False
@@ -185,12 +199,15 @@ class Rest:
         _attempt.most = 8 * (limit or math.inf) + MAX_HEAD
         _attempt.timeout, _attempt.end = request.timeout, end
         try:
-            pool, target = self._connections(request.url)
-            forwarded = target is request.url
+            origin = request.origin
+            pool, proxy = self._connections(origin)
+            forwarded = pool.proxy is not None and origin.startswith("http:")
+            target = request.url[len(origin) :]
+            target = target if target.startswith("/") else f"/{target}"
             _attempt.sent = True
             response = pool.urlopen(
                 request.method,
-                target,
+                request.url if forwarded else target,
                 body=request.body,
                 headers=request.headers,
                 timeout=_timeout(request.timeout, end),
@@ -200,80 +217,48 @@ class Rest:
                 preload_content=False,
                 enforce_content_length=True,
             )
-            if response.status < 300 and not request.preload:
+            if 200 <= response.status < 300 and not request.preload:
                 return response  # type: ignore[no-any-return]
             data = _read(response, limit)
         except wire.ClosedPoolError:  # by another thread, and nothing was sent
             return self._attempt(request, end)
         except wire.HTTPError as error:
+            if response is not None:
+                response.close()
             if response is None or response.status < 300:
-                return self._failure(error, request, response)
-            response.close()
+                return connection_exception(
+                    error,
+                    request.method,
+                    request.url,
+                    sent=_attempt.sent,
+                    proxy=proxy and proxy.url,
+                    timeout=request.timeout,
+                    secrets=request.secrets(proxy),
+                    status=response and response.status,
+                )
             data = b""  # the status says enough
-        if forwarded and _is_of_proxy(response):
-            return self._refused_by_proxy(request, response)
-        return Response(response.status, response.reason, response.headers, data)
+        if forwarded and proxy and _is_of_proxy(response):
+            return _refused_by_proxy(request, response, proxy)
+        return Response(response.status, response.reason, response.headers, data, proxy)
 
-    def _failure(self, error: wire.HTTPError, request: Request, response: Any) -> ApiException:
-        if response is not None:
-            response.close()
-        proxy = proxy_for(self._configuration, _origin(request.url))
-        return connection_exception(
-            error,
-            request.method,
-            request.url,
-            sent=_attempt.sent,
-            proxy=proxy and proxy.url,
-            timeout=request.timeout,
-            secrets=self.secrets(request),
-            status=response and response.status,
-        )
-
-    def _refused_by_proxy(self, request: Request, response: Any) -> ProxyException:
-        host = urlsplit(request.url).hostname
-        proxy = proxy_for(self._configuration, _origin(request.url))
-        said = redact(f"{response.status} {response.reason}", known=self.secrets(request))
-        reason = f"the proxy made no connection to {host} through {proxy and proxy.url}: {said}"
-        exception = ProxyException(None, reason, method=request.method, path=request.path)
-        exception._permanent = True
-        return exception
-
-    def secrets(self, request: Request, refused: Optional[str] = None) -> list[str]:
-        """Return what no message about a call may repeat; ``refused`` is a token sent before."""
-        texts = [v for k, v in request.headers.items() if k.lower() not in PUBLIC_HEADERS]
-        texts += [refused] if refused else []
-        proxy = proxy_for(self._configuration, _origin(request.url))
-        texts += proxy.secrets if proxy else []
-        return secrets_of(texts, json.loads(request.body or "null"))
-
-    def _connections(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
-        """Return the pool for a URL, and what to ask it for: the whole URL where a proxy is."""
-        origin = _origin(url)
-        made_with = (
-            origin,
-            str(self._configuration.proxy_headers),
-            *_MADE_WITH(self._configuration),
-        )
-        latest, pool = self._latest
-        if latest != made_with:
-            pool = self._pool(made_with, origin)
-        if pool.proxy is not None and origin.startswith("http:"):
-            return pool, url
-        target = url[len(origin) :]
-        return pool, target if target.startswith("/") else f"/{target}"
-
-    def _pool(self, made_with: object, origin: str) -> urllib3.HTTPConnectionPool:
-        """Return the pool for an origin and settings; the least recently used ones are dropped."""
+    def _connections(self, origin: str) -> _Connected:
+        """Return the pool for an origin and its proxy; the least recently used pool is dropped."""
+        configuration = self._configuration
+        made_with = (origin, str(configuration.proxy_headers), *_MADE_WITH(configuration))
+        latest, pool, proxy = self._latest
+        if latest == made_with:
+            return pool, proxy
         with self._lock:
-            pool = self._pools.pop(made_with, None) or _connect(self._configuration, origin)
-            self._pools[made_with] = pool
-            self._latest = (made_with, pool)
+            found = self._pools.pop(made_with, None) or _connect(configuration, origin)
+            self._pools[made_with] = found
+            self._latest = (made_with, *found)
             unused = self._pools.popitem(last=False)[1] if len(self._pools) > MAX_POOLS else None
         if unused is not None:
-            unused.close()
-        return pool
+            unused[0].close()
+        return found
 
 
+_Connected = tuple[urllib3.HTTPConnectionPool, Optional[Proxy]]
 # A change of one of these makes new connections.
 _MADE_WITH = attrgetter(
     *"connection_pool_maxsize ssl_ca_cert cert_file key_file verify_ssl assert_hostname".split(),
@@ -281,13 +266,9 @@ _MADE_WITH = attrgetter(
 )
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _connect(configuration: Configuration, origin: str) -> urllib3.HTTPConnectionPool:
-    """Make the pool for an origin. The classes are looked up now, which others may have patched."""
+def _connect(configuration: Configuration, origin: str) -> _Connected:
+    """Make the pool for an origin, of urllib3's classes as they are now: others may patch them."""
+    proxy = proxy_for(configuration, origin)
     authorities = configuration.ssl_ca_cert
     if authorities is None:
         import certifi
@@ -307,10 +288,10 @@ def _connect(configuration: Configuration, origin: str) -> urllib3.HTTPConnectio
     }
     if configuration.assert_hostname is not None:
         options["assert_hostname"] = configuration.assert_hostname
-    manager = _manager(proxy_for(configuration, origin), options)
+    manager = _manager(proxy, options)
     classes = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {k: _watched(pool) for k, pool in classes.items()}
-    return manager.connection_from_url(origin)
+    return manager.connection_from_url(origin), proxy
 
 
 def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolManager:
@@ -325,7 +306,7 @@ def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolMan
 
 @functools.cache
 def _watched(pool: Any) -> Any:
-    """Return a class of pools like this one that notes when a request is sent."""
+    """Return a subclass of a class of pools that records when a request is sent."""
 
     class Watched(pool):  # type: ignore[misc]
         def _get_conn(self, timeout: Optional[float] = None) -> Any:
@@ -347,7 +328,7 @@ def _watched(pool: Any) -> Any:
 
 
 class _TimedResponse(http.HTTPResponse):
-    """A response that must be complete, head included, when the read timeout is over."""
+    """A response that must be complete, with its head, within the read timeout."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -371,7 +352,7 @@ class _TimedResponse(http.HTTPResponse):
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket until the time or the size is used up, however small the parts."""
+    """Reads from a socket within limits of time and size for the whole response."""
 
     def __init__(self, raw: socket.SocketIO, sock: socket.socket) -> None:
         self._raw = raw
@@ -388,14 +369,14 @@ class _TimedReader(io.RawIOBase):
         return self._raw.fileno()
 
     def close(self) -> None:
-        # What was sent beyond the response must not be taken for the next one.
+        # Bytes after the end of the response must not be read as the next one.
         if not self.closed and getattr(self._socket, "pending", int)():
             self._socket.shutdown(socket.SHUT_RDWR)
         self._raw.close()
         super().close()
 
     def readinto(self, buffer: Any) -> Optional[int]:
-        if self._is_first:  # for which the socket's own timeout has just been set
+        if self._is_first:  # the socket's own timeout has just been set
             self._is_first = False
         elif self._end < math.inf:
             left = self._end - time.monotonic()
@@ -412,40 +393,45 @@ class _TimedReader(io.RawIOBase):
 
 
 def _is_of_proxy(response: Any) -> bool:
-    """Tell whether a proxy that forwards requests made the refusal itself."""
+    """Tell whether a response is the refusal of the proxy itself."""
     headers = response.headers
     server = headers.get("Server", "").lower()
     own = "X-Squid-Error" in headers or server.startswith(("squid", "tinyproxy"))
-    # To a wrong login tinyproxy says 401.
+    # tinyproxy sends 401 for a wrong login.
     return response.status == 407 or (response.status in (401, 403) and own)
 
 
+def _refused_by_proxy(request: Request, response: Any, proxy: Proxy) -> ProxyException:
+    said = redact(f"{response.status} {response.reason}", known=request.secrets(proxy))
+    host = urlsplit(request.url).hostname
+    reason = f"could not connect to {host} through {proxy.url}: the proxy returned {said}"
+    exception = ProxyException(None, reason, method=request.method, path=request.path)
+    exception._permanent = True
+    return exception
+
+
 def _read(response: BaseHTTPResponse, limit: Optional[int]) -> bytes:
-    """Read the body, of at most so many bytes when decompressed."""
+    """Read the body; ``limit`` is its greatest size in bytes when decompressed."""
     headers = response.headers
     coding = headers["Content-Encoding"].strip().lower() if "Content-Encoding" in headers else ""
     if coding not in CONTENT_CODINGS:
-        raise wire.DecodeError("its Content-Encoding was not asked for")
+        raise wire.DecodeError("its Content-Encoding was not requested")
     length = response.length_remaining if coding in ("", "identity") else None
     try:
-        if length is None:
-            data = b"".join(_counted(response.stream(CHUNK, decode_content=True), limit))
-        else:
+        if length is not None:
             _check_size(length, limit)
             data = response.read()
+        else:
+            parts = bytearray()
+            for chunk in response.stream(CHUNK, decode_content=True):
+                parts += chunk
+                _check_size(len(parts), limit)
+            data = bytes(parts)
     except ValueError as error:  # of http.client, for the length of a chunk
         raise wire.DecodeError(error) from error
     if (release := getattr(response, "release_conn", None)) is not None:  # vcrpy 8 has none
         release()
     return data
-
-
-def _counted(chunks: Iterable[bytes], limit: Optional[int]) -> Iterator[bytes]:
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        _check_size(size, limit)
-        yield chunk
 
 
 def _check_size(size: int, limit: Optional[int]) -> None:
@@ -454,7 +440,7 @@ def _check_size(size: int, limit: Optional[int]) -> None:
 
 
 def deadline(timeout: Timeout) -> float:
-    """Return when a call that begins now is over: never, if only its attempts have a timeout."""
+    """Return when a call that begins now must end; infinity if only attempts have a timeout."""
     return time.monotonic() + timeout if isinstance(timeout, (int, float)) else math.inf
 
 
@@ -470,9 +456,9 @@ def _pair_of(pair: tuple[Optional[float], Optional[float]]) -> urllib3.Timeout:
 
 
 def _redirected(request: Request, response: Any) -> Optional[Request]:
-    """Return the request to make elsewhere, if it may be repeated there.
+    """Return the request to send instead, if the response is a redirect that may be followed.
 
-    Another origin, even if only the scheme differs, gets none of the headers that may be secret.
+    Headers that may be secret go to no other origin, even if only the scheme differs.
     """
     location = response.headers.get("Location")
     if not location or response.status not in REDIRECTS or request.method not in SAFE_METHODS:

@@ -1,4 +1,7 @@
-"""One call: from arguments to a request, from the response to a model."""
+"""Makes a call: a request from the arguments, a model from the response.
+
+Pools, TLS and redirects are in ``_transport``; ``_retry`` decides whether a call is retried.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union, get_args
 from urllib.parse import quote, urlencode
 
@@ -31,6 +35,7 @@ from .exceptions import (
     InvalidResponseException,
     wrong_value,
 )
+from .models.base import type_name
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
 from .rest import Request, Response, Rest, deadline
@@ -54,7 +59,7 @@ class Unset:
 
 
 DEFAULT = Unset()
-"""Stands for an unset timeout: the configuration's holds."""
+"""A timeout that is not set: the configuration's is used."""
 
 RequestTimeout = Union[Timeout, Unset]
 QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
@@ -67,15 +72,14 @@ class ApiClient(Boundary):
     can be used again and then opens new connections.
 
     Args:
-        configuration: The settings. They are not copied, so later changes hold from the next
-            call on. Default: a copy of the default configuration.
+        configuration: The settings. They are not copied, so changes apply from the next call on.
+            Default: a copy of the default configuration.
         header_name: Name of a header to send with each call.
         header_value: Value of that header.
         cookie: Cookie to send with each call.
         pool_threads: How many calls with ``async_req=True`` run at the same time. Default 1.
 
-    The arguments can be read and changed as attributes; ``default_headers`` holds the headers
-    that are sent with each call.
+    The arguments are attributes, too; ``default_headers`` are the headers sent with each call.
     """
 
     def __init__(
@@ -89,7 +93,9 @@ class ApiClient(Boundary):
         if configuration is None:
             configuration = Configuration.get_default_copy()
         if not hasattr(configuration, "auth_settings"):
-            raise ApiTypeError("`configuration` must be a Configuration, as of Configuration(host)")
+            raise ApiTypeError(
+                "`configuration` must be a Configuration, such as Configuration(host)"
+            )
         self.configuration = configuration
         self.default_headers: dict[str, str] = {"User-Agent": USER_AGENT}
         if header_name is not None:
@@ -126,7 +132,7 @@ class ApiClient(Boundary):
         )
 
     def close(self) -> None:
-        """Wait for the calls in the background, then close the connections."""
+        """Wait for calls with ``async_req=True``, then close the connections."""
         with self._lock:
             workers, self._workers = self._workers, None
         if workers is not None:
@@ -143,7 +149,7 @@ class ApiClient(Boundary):
         self.set_default_header("User-Agent", value)
 
     def set_default_header(self, header_name: str, header_value: str) -> None:
-        """Send a header with each call from now on; an invalid one raises ``ApiValueError``."""
+        """Send a header with each later call; an invalid header raises ``ApiValueError``."""
         check_header(header_name, header_value)
         same = (each for each in self.default_headers if each.lower() == header_name.lower())
         self.default_headers[next(same, header_name)] = header_value
@@ -176,9 +182,9 @@ class ApiClient(Boundary):
             query_params: The query; lists are joined by commas.
             header_params: Headers in addition to the default ones.
             body: A model, or anything made of dicts and lists; it is sent as JSON.
-            post_params: Must be empty: TES has no forms.
-            files: Must be empty: TES has no uploads.
-            response_type: The type of the data, as for ``deserialize``; ``None`` to ignore it.
+            post_params: Must be empty, as ``files`` and ``collection_formats``: TES has no forms.
+            files: Must be empty.
+            response_type: The type of the data, as for ``deserialize``. Default: no data.
             auth_settings: ``["Bearer"]`` to send the token.
             async_req: Whether to return an ``AsyncResult`` at once. Default: no.
             _return_http_data_only: Whether to return the data alone. Default: no.
@@ -188,11 +194,11 @@ class ApiClient(Boundary):
             _host: Overrides the configuration's ``host``.
 
         Returns:
-            Data, status and headers, unless the arguments above say otherwise.
+            Data, status and headers, unless the arguments say otherwise.
 
         Raises:
-            ApiTypeError: An argument is of the wrong type. Nothing was sent.
-            ApiValueError: An argument is not accepted. Nothing was sent.
+            ApiTypeError: An argument has the wrong type. Nothing was sent.
+            ApiValueError: An argument is invalid. Nothing was sent.
             ApiException: The call failed.
         """
         if post_params or files or collection_formats:
@@ -221,13 +227,13 @@ class ApiClient(Boundary):
         return self._submit(call) if async_req else call()
 
     def sanitize_for_serialization(self, obj: Any) -> Any:
-        """Turn a model or anything made of dicts and lists into what ``json`` takes, or raise."""
+        """Convert a model, or anything made of dicts and lists, to plain data for ``json``."""
         return encode(obj)
 
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
-        """Turn the ``data`` of a response, bytes or text, into a model or another type.
+        """Decode the ``data`` of a response, bytes or text, as a model or another type.
 
-        The type is a class, or named as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``.
+        The type is a class, or a name as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``.
 
         Raises:
             ApiValueError: There is no such type.
@@ -238,8 +244,9 @@ class ApiClient(Boundary):
         try:
             return read(response.data, _charset(content_type))
         except (ValueError, LookupError, RecursionError, Mismatch) as error:
+            name = response_type if isinstance(response_type, str) else type_name(response_type)
             came = f"{len(response.data)} bytes of {content_type or 'no content type'}"
-            reason = f"expected JSON of {response_type}, got {came}: {error}"
+            reason = f"expected {name} as JSON, got {came}: {error}"
             scrub(error)
             raise InvalidResponseException(reason=reason) from error
 
@@ -247,7 +254,7 @@ class ApiClient(Boundary):
         try:
             return _ENCODE_JSON(self.sanitize_for_serialization(body)).encode("ascii")
         except (ValueError, RecursionError) as error:
-            raise wrong_value("body", f"be something that JSON can hold: {error}") from None
+            raise wrong_value("body", f"be serializable as JSON: {error}") from None
 
     def _submit(self, call: Callable[[], Any]) -> AsyncResult[Any]:
         from .async_result import Workers
@@ -280,41 +287,40 @@ class ApiClient(Boundary):
                 data = self.deserialize(response, response_type)
         except InvalidResponseException as exception:
             unusable = exception
-        if unusable:  # not raised above, where it would be chained to what may quote secrets
+        if unusable:  # not raised above, where its context would be what may quote secrets
             raise self._exception(response, request, token, unusable)
         return data if data_only else (data, response.status, response.headers)
 
     def _exception(
         self,
-        response: Union[Response, BaseHTTPResponse],
+        response: Any,
         request: Request,
-        refused: Optional[str],
+        token: Optional[str],
         unusable: Optional[ApiException] = None,
     ) -> ApiException:
-        """Make the exception for a response that is a failure, or is unusable for the reason given.
+        """Make the exception for a failure, or for a response that is unusable.
 
-        What the service said may repeat what it was sent, and is masked accordingly.
+        What the service returned may repeat what was sent to it, and is masked accordingly.
         """
         cls = STATUS_EXCEPTIONS.get(response.status, ApiException)
         if unusable:
             cls = InvalidResponseException
-        sent = self._rest.secrets(request, refused)
-        pairs = redact(list(response.headers.items()), known=sent)
-        headers = type(response.headers)(pairs)
+        sent = request.secrets(response.proxy, token)
+        headers = type(response.headers)(redact(list(response.headers.items()), known=sent))
         reason = redact(unusable.reason if unusable else response.reason, known=sent)
         body = redact_text(response.data.decode("utf-8", "replace"), sent)
         data = body.encode("utf-8", "replace")
-        response = Response(response.status, reason, headers, data)
-        exception = cls(None, None, response, request.method, request.path)
+        masked = Response(response.status, reason, headers, data)
+        exception = cls(None, None, masked, request.method, request.path)
         if unusable:
             exception.__cause__ = unusable.__cause__
             scrub(exception.__cause__, sent)
         return exception
 
     def _authorize(self, request: Request, refused: Optional[str]) -> Optional[str]:
-        """Put the token into the headers, asking the hook where there is none or it was refused.
+        """Put the token into the headers; the hook renews one that is missing or was refused.
 
-        Threads whose token was refused at the same time share what the first of them got.
+        Threads whose token was refused at the same time share the first one's new token.
         """
         configuration = self.configuration
         setting = configuration.auth_settings().get("Bearer", {})
@@ -344,18 +350,15 @@ class ApiClient(Boundary):
 
 
 def _merged(*groups: Mapping[str, str]) -> dict[str, str]:
-    """Check headers and merge them; a later one replaces that of the same name in any casing."""
+    """Check headers and merge them; later ones replace earlier ones, whatever their case."""
     named = {}
     for group in groups:
         for name, value in group.items():
             check_header(name, value)
             named[name.lower()] = name, value
-    if "authorization" in named:  # as the token's, which replaces it
+    if "authorization" in named:  # the name under which the token replaces it
         named["authorization"] = "Authorization", named["authorization"][1]
     return dict(named.values())
-
-
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 
 
 _CLIENTS: weakref.WeakSet[ApiClient] = weakref.WeakSet()
@@ -363,9 +366,9 @@ _INHERITED: list[Rest] = []
 
 
 def _after_fork() -> None:
-    """Give the clients in a child what other threads of its parent may hold: locks, connections."""
+    """Give clients in a child process new locks and connections: the parent may be using them."""
     for client in _CLIENTS:
-        _INHERITED.append(client._rest)  # to close it takes locks, too
+        _INHERITED.append(client._rest)  # kept, since closing it would need its locks
         client._rest = Rest(client.configuration)
         client._lock = threading.RLock()
         client._workers = None
@@ -375,8 +378,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+_SURROGATE = re.compile("[\ud800-\udfff]").search
+
+
 def _path(template: str, params: Mapping[str, str], safe: str) -> str:
-    """Fill in ids, percent-encoded so that each can name but one segment of the path."""
+    """Fill in ids, percent-encoded so that each is one segment of the path."""
     for name, value in params.items():
         check_str(value, name)
         segment = value if _UNRESERVED(value) else quote(_encodable(name, value), safe=safe)
@@ -397,16 +404,15 @@ def _query(params: QueryParams) -> str:
 
 def _encodable(name: str, text: str) -> str:
     if not text.isascii() and _SURROGATE(text):
-        raise wrong_value(name, "be Unicode text, without surrogates")
+        raise wrong_value(name, "be Unicode text without surrogates")
     return text
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]").search
 _ENCODE_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 _DECODE_JSON = json.JSONDecoder(parse_constant=_refuse_constant).decode
@@ -416,26 +422,30 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
 
 @functools.lru_cache(maxsize=64)
 def _charset(content_type: str) -> str:
-    """Return the name of the charset that a content type names; JSON is UTF-8 by default."""
+    """Return the charset of a content type; the default for JSON is UTF-8."""
     charset = _CHARSET(content_type)
     name = charset[1] if charset else "utf-8"
     if name.isascii():
         name = codecs.lookup(name).name
     if name in _NO_CHARSETS or not name.isascii():
-        raise LookupError(f"{name} is no charset")
+        raise LookupError(f"unknown charset: {name}")
     return name
 
 
 @functools.cache
 def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str], Any]:
-    """Return the function that makes a type of JSON and its charset.
+    """Return the function that decodes JSON in a charset as a type.
 
-    ``json`` decides what is valid and what it means. ``orjson``, where it is installed, reads what
-    both read alike: UTF-8, and no type that would show its numbers beyond 64 bit, which are floats.
+    ``json`` decides what is valid and what it means. ``orjson``, if it is installed, reads what
+    both read alike: UTF-8, and no free-form data, where numbers beyond 64 bit would become floats.
     """
-    name = response_type if isinstance(response_type, str) else response_type.__name__
-    declared = _declared(name)
-    convert = converter(declared)
+    declared = _named(response_type) if isinstance(response_type, str) else response_type
+    try:
+        convert = converter(declared)
+    except KeyError:
+        raise wrong_value(
+            "response_type", f"be a TES model or a plain type, not {declared!r}"
+        ) from None
     quick: Optional[Callable[[Any], Any]] = None
     if not _is_free_form(declared):
         with contextlib.suppress(ImportError):
@@ -449,26 +459,24 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
         text = six.ensure_text(data, charset)
         found = _DECODE_JSON(text[1:] if text.startswith("\ufeff") else text)
         if found is None:
-            raise Mismatch(name, found)
+            raise Mismatch(type_name(declared), found)
         return convert(found)
 
     return read
 
 
-def _declared(name: str) -> Any:
-    """Return the type that ``openapi_types`` names in these words."""
-    from datetime import datetime
-
+def _named(name: str) -> Any:
+    """Return the type for a name as in ``openapi_types``, which old scripts pass."""
     from . import models
 
     if name.startswith("list[") and name.endswith("]"):
-        return list[_declared(name[5:-1])]  # type: ignore[misc]
+        return list[_named(name[5:-1])]  # type: ignore[misc]
     if name.startswith("dict(str, ") and name.endswith(")"):
-        return dict[str, _declared(name[10:-1])]  # type: ignore[misc]
+        return dict[str, _named(name[10:-1])]  # type: ignore[misc]
     for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
         if known and known.__name__ == name:
             return known
-    raise wrong_value("response_type", f"be a type of TES, not {name!r}")
+    raise wrong_value("response_type", f"be a TES model or a plain type, not {name!r}")
 
 
 def _is_free_form(declared: Any) -> bool:
@@ -477,9 +485,9 @@ def _is_free_form(declared: Any) -> bool:
 
 
 def _log(configuration: Configuration, line: str) -> None:
-    """Log a line, with ``debug`` on by a logger that no level of ``logging`` silences.
+    """Log a line; with ``debug``, whatever levels are set in ``logging``.
 
-    It is not known to ``logging``, so no level that others see is changed.
+    The logger for that is not registered with ``logging``, so that no other level changes.
     """
     if not configuration.debug:
         return logger.debug(line)

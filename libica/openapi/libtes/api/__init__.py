@@ -2,7 +2,7 @@
 
 from .._lazy import lazy, snake_case
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from .task_runs_api import TaskRunsApi as TaskRunsApi

@@ -1,7 +1,10 @@
-"""How an endpoint is declared: a signature, a docstring and its HTTP method and path.
+"""How an operation is declared, and the methods that are made of each declaration.
 
-Positional parameters fill in the path, ``body`` is the body, all others are the query; the
-return type is what the response is read as.
+A declaration is a signature, a docstring, and an HTTP method and path. Positional parameters fill
+in the path, ``body`` is the body, all others are the query; the response is decoded as the return
+type. Each makes a method, its ``_with_http_info`` twin and, for a list, an ``iter_`` method over
+all pages. Type checkers and editors read the ``.pyi`` files beside the declarations;
+``python build-tools/stubs.py`` writes these.
 """
 
 from __future__ import annotations
@@ -9,64 +12,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
+from typing import Any, Optional, TypeVar, Union, get_args, get_type_hints
 
 from .._checks import bind_arguments, check_bounds, convert
 from .._redaction import Boundary, shows_locals
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
 from ..models.base import Model, camel_case
-
-if TYPE_CHECKING:
-    from typing import Generic, Literal, TypedDict, overload
-
-    from typing_extensions import Concatenate, ParamSpec
-    from urllib3 import HTTPHeaderDict
-    from urllib3.response import BaseHTTPResponse
-
-    from ..async_result import AsyncResult
-
-    P = ParamSpec("P")
-    T = TypeVar("T")
-    D = TypeVar("D")
-
-    class Options(TypedDict, total=False):
-        """The options of every call for type checkers; ``OPTIONS`` has their meaning."""
-
-        async_req: Literal[False]
-        _preload_content: Literal[True]
-        _request_timeout: RequestTimeout
-        _return_http_data_only: Literal[False]
-
-    class Method(Generic[P, T, D]):
-        """An endpoint as users call it; at run time it is a plain method."""
-
-        endpoint: Endpoint
-
-        @overload
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T: ...
-        @overload
-        def __call__(
-            self, *args: Any, async_req: Literal[True], **kwargs: Any
-        ) -> AsyncResult[T]: ...
-        @overload
-        def __call__(
-            self, *args: Any, _preload_content: Literal[False], **kwargs: Any
-        ) -> BaseHTTPResponse: ...
-        @overload
-        def __call__(
-            self, *args: Any, _return_http_data_only: Literal[True], **kwargs: Any
-        ) -> D: ...
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            """Make the call."""
-
-    class Walk(Generic[P, T]):
-        """A walk over all pages as users call it."""
-
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-            """Return the iterator; the first page is fetched when it is first asked."""
-            raise NotImplementedError
-
+from ..models.page import Page
 
 M = TypeVar("M", bound=Model)
 
@@ -85,30 +38,26 @@ ERRORS: Statuses = (400, 401, 403, 404, 500)
 ERRORS_OF_NAMES = (400, 401, 403, 404, 409, 500)
 ERRORS_OF_RUNS = (400, 401, 403, 500)
 
-
-OPTIONS: dict[str, tuple[Any, Any, str]] = {
-    "async_req": (bool, False, "Whether to return at once, with an `AsyncResult` to `get()`."),
-    "_preload_content": (
-        bool,
-        True,
-        "Whether to read the response; otherwise urllib3's is returned.",
-    ),
+OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
+    "async_req": (bool, False, "Whether to return an `AsyncResult` at once, to `get()` later."),
+    "_preload_content": (bool, True, "Whether to read the response, or return urllib3's."),
     "_request_timeout": (
         RequestTimeout,
         DEFAULT,
-        "Seconds for an attempt, a pair (connect, read), or `None` for no limit; "
-        "the configuration's if not given.",
+        "Seconds for the whole call, a pair (connect, read) for each attempt,\n"
+        "        or `None` for no limit. Default: the configuration's.",
     ),
     "_return_http_data_only": (
         bool,
         False,
-        "Whether to return the data alone, without status and headers; plain methods always do.",
+        "Whether to return the data alone, without status and headers;\n"
+        "        the method without `_with_http_info` always does.",
     ),
 }
 
 
 class Endpoint:
-    """What a declaration says: verb and path, statuses, and the parameters with their types."""
+    """A declaration: method and path, statuses, and the parameters with their types."""
 
     def __init__(
         self, function: Callable[..., Any], method: str, path: str, success: int, errors: Statuses
@@ -120,10 +69,9 @@ class Endpoint:
         self.path = path
         self.success = success
         self.errors = errors
-        del function.__annotations__["options"]  # made of names that only type checkers know
         hints = get_type_hints(function)
         self.returns: type[Model] = hints.pop("return")
-        given = list(inspect.signature(function).parameters.values())[1:-1]
+        given = list(inspect.signature(function).parameters.values())[1:]
         given = [each.replace(annotation=hints[each.name]) for each in given]
         self.signature: inspect.Signature = inspect.Signature(given, return_annotation=self.returns)
         self.ids: tuple[str, ...] = tuple(
@@ -163,7 +111,7 @@ class Endpoint:
             {name: values[name] for name in self.ids},
             query,
             body=body,
-            response_type=self.returns.__name__,
+            response_type=self.returns,
             auth_settings=["Bearer"],
             async_req=values.get("async_req"),
             _return_http_data_only=data_only,
@@ -171,60 +119,97 @@ class Endpoint:
             _request_timeout=values.get("_request_timeout", DEFAULT),
         )
 
+    def methods(self) -> Iterator[Callable[..., Any]]:
+        """Yield the method, its twin and, if it returns a page, the one that iterates over all."""
+
+        def plain(api: Api, *args: Any, **kwargs: Any) -> Any:
+            return self.call(api.api_client, args, kwargs, data_only=True)
+
+        def twin(api: Api, *args: Any, **kwargs: Any) -> Any:
+            data_only = bool(kwargs.get("_return_http_data_only"))
+            return self.call(api.api_client, args, kwargs, data_only)
+
+        yield self._present(plain, self.name, self.doc, OPTIONS, self.returns)
+        summary, _, rest = self.doc.partition("\n\n")
+        doc = _TWIN_DOC.format(summary, self.name, rest)
+        returns: Any = tuple[self.returns, int, Mapping[str, str]]  # type: ignore[name-defined]
+        yield self._present(twin, f"{self.name}_with_http_info", doc, OPTIONS, returns)
+        if issubclass(self.returns, Page):
+            yield self._iterator(self.name.replace("list_", "iter_"))
+
+    def _iterator(self, name: str) -> Callable[..., Any]:
+        options = {"_request_timeout": OPTIONS["_request_timeout"]}
+        accepted = (*self.signature.parameters, *options)
+
+        def iterate(api: Api, *args: Any, **kwargs: Any) -> Any:
+            bind_arguments(name, accepted, len(self.ids), args, kwargs)
+            size = kwargs.get("page_size")
+            values = {**kwargs, "page_size": PAGE_SIZES[-1] if size is None else size}
+            return _walk(api, functools.partial(getattr(api, self.name), *args), values)
+
+        item = get_args(self.returns._fields["items"].type)[0]
+        doc = _ITERATOR_DOC.format(self.name, item.__name__, self.doc.partition("Args:")[2])
+        return self._present(iterate, name, doc, options, Iterator[item])  # type: ignore[valid-type]
+
+    def _present(
+        self, call: Any, name: str, doc: str, options: Mapping[str, Any], returns: Any
+    ) -> Callable[..., Any]:
+        """Give a method the name, signature and docstring that ``help`` and notebooks show."""
+        parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        parameters += self.signature.parameters.values()
+        lines = [doc, "", "Options:"]
+        for option, (hint, default, meaning) in options.items():
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
+            lines.append(f"    {option}: {meaning}")
+        call.__name__ = name
+        call.__qualname__ = self.function.__qualname__.replace(self.name, name)
+        call.__module__ = self.function.__module__
+        call.__doc__ = "\n".join(lines)
+        call.__signature__ = inspect.Signature(parameters, return_annotation=returns)
+        call.endpoint = self
+        return call  # type: ignore[no-any-return]
+
+
+_TWIN_DOC = """{}
+
+Returns a tuple of data, status and headers; `{}` returns the data alone.
+
+{}"""
+_ITERATOR_DOC = """Iterate over all pages of `{}`; yields each `{}`.
+
+Pages are fetched one at a time, when they are needed, all with the same size, sort and
+filters. A page token that the service returns twice raises `InvalidResponseException`.
+
+Args:{}"""
+
 
 def endpoint(
     method: str, path: str, *, success: int = 200, errors: Statuses = ERRORS
-) -> Callable[[Callable[Concatenate[Any, P], T]], Method[P, T, T]]:
-    """Turn a declaration into the method that makes the call and returns the data."""
-
-    def declare(function: Callable[..., Any]) -> Any:
-        declared = Endpoint(function, method, path, success, errors)
-
-        def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-            return declared.call(self.api_client, args, kwargs, data_only=True)
-
-        return _present(call, declared, declared.name, declared.doc, OPTIONS, declared.returns)
-
-    return declare
+) -> Callable[[Callable[..., Any]], Endpoint]:
+    """Declare an operation: its HTTP method and path, and the statuses that the contract has."""
+    return lambda function: Endpoint(function, method, path, success, errors)
 
 
-def with_http_info(plain: Method[P, T, T]) -> Method[P, tuple[T, int, HTTPHeaderDict], T]:
-    """Make the twin of a method, which returns data, status and headers."""
-    declared = plain.endpoint
+class Api(Boundary):
+    """Base of the API classes: turns their declarations into methods.
 
-    def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-        data_only = bool(kwargs.get("_return_http_data_only"))
-        return declared.call(self.api_client, args, kwargs, data_only)
+    Args:
+        api_client: The client to call with. Default: a new one with the default configuration.
+    """
 
-    doc = f"Call `{declared.name}` and return a tuple of data, status and headers."
-    name = f"{declared.name}_with_http_info"
-    returns = tuple[declared.returns, int, Mapping[str, str]]  # type: ignore[name-defined]
-    return _present(call, declared, name, doc, OPTIONS, returns)  # type: ignore[no-any-return]
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for declared in [each for each in vars(cls).values() if isinstance(each, Endpoint)]:
+            for method in declared.methods():
+                setattr(cls, method.__name__, method)
+        super().__init_subclass__(**kwargs)
 
-
-def iterate(plain: Method[P, Any, Any], item: type[T]) -> Walk[P, T]:
-    """Make the walk over all pages of a method that gets one."""
-    declared = plain.endpoint
-    name = declared.name.replace("list_", "iter_")
-    options = {"_request_timeout": OPTIONS["_request_timeout"]}
-
-    def call(self: Api, *args: Any, **kwargs: Any) -> Any:
-        accepted = (*declared.signature.parameters, *options)
-        bind_arguments(name, accepted, len(declared.ids), args, kwargs)
-        size = kwargs.get("page_size")
-        values = {**kwargs, "page_size": PAGE_SIZES[-1] if size is None else size}
-        return _walk(self, functools.partial(getattr(self, declared.name), *args), values)
-
-    doc = _WALK_DOC.format(declared.name, item.__name__, declared.doc.partition("Args:")[2])
-    return _present(call, declared, name, doc, options, Iterator[item])  # type: ignore[no-any-return, valid-type]
-
-
-_WALK_DOC = """Walk all pages of `{}`, as they are needed; yields each `{}`.
-
-One page is held at a time, of 1000 if no size is given. All are asked for with the same size, sort
-and filters. A page token that the service returns twice raises `InvalidResponseException`.
-
-Args:{}"""
+    def __init__(self, api_client: Optional[ApiClient] = None) -> None:
+        if not (api_client is None or hasattr(api_client, "call_api")):
+            raise ApiTypeError(
+                "`api_client` must be an ApiClient, such as ApiClient(configuration)"
+            )
+        self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 
 def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Any]:
@@ -240,7 +225,7 @@ def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Ite
             if not token:
                 return
             if token in seen:
-                reason = "the service returned the same page token twice; the walk was stopped"
+                reason = "the service returned the same page token twice"
                 raise InvalidResponseException(reason=reason)
             seen.add(token)
             arguments["page_token"] = token
@@ -248,35 +233,6 @@ def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Ite
         if not shows_locals(api):
             arguments, seen, token = {}, set(), None  # which a traceback would show
         raise
-
-
-def _present(
-    call: Any, declared: Endpoint, name: str, doc: str, options: Mapping[str, Any], returns: Any
-) -> Any:
-    """Give a method the name, signature and docstring that ``help`` and notebooks show."""
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    parameters += declared.signature.parameters.values()
-    lines = [doc, "", "Options:"]
-    for option, (hint, default, meaning) in options.items():
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters.append(inspect.Parameter(option, kind, default=default, annotation=hint))
-        lines.append(f"    {option}: {meaning}")
-    call.__name__ = name
-    call.__qualname__ = declared.function.__qualname__.replace(declared.name, name)
-    call.__module__ = declared.function.__module__
-    call.__doc__ = "\n".join(lines)
-    call.__signature__ = inspect.Signature(parameters, return_annotation=returns)
-    call.endpoint = declared
-    return call
-
-
-class Api(Boundary):
-    """Base of the API classes; without a client it makes one with the default configuration."""
-
-    def __init__(self, api_client: Optional[ApiClient] = None) -> None:
-        if not (api_client is None or hasattr(api_client, "call_api")):
-            raise ApiTypeError("`api_client` must be an ApiClient, as of ApiClient(configuration)")
-        self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
@@ -290,5 +246,5 @@ def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
         return convert(str, value, name)
     value = convert(list[str], value, name)
     if not value or any("," in each for each in value):
-        raise wrong_value(name, "hold one or more values, none with a comma in it")
+        raise wrong_value(name, "be one or more values without commas")
     return value

@@ -1,11 +1,8 @@
 """TaskRunsApi: the operations on task runs."""
 
-# Bodies are `...`: the signature and the docstring are the declaration.
-# mypy: disable-error-code="empty-body"
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Optional
+from typing import Optional
 
 from ..models.create_task_run_request import CreateTaskRunRequest
 from ..models.heartbeat_task_run_request import HeartbeatTaskRunRequest
@@ -13,66 +10,54 @@ from ..models.task_run import TaskRun
 from ..models.task_run_heartbeat import TaskRunHeartbeat
 from ..models.task_run_summary import TaskRunSummary
 from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
-from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint, iterate, with_http_info
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .endpoint import Options
+from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint
 
 
 class TaskRunsApi(Api):
-    """Runs: launch one without a task, look at them, stop them."""
+    """Task runs: launch one without a task, read, list and abort them."""
 
     @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
-    def abort_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRunSummary:
-        """Stop a run.
+    def abort_task_run(self, run_id: Id) -> TaskRunSummary:
+        """Abort a run.
 
-        The run must be `Pending` or `Running`. It ends as `Aborted`, which may take a while: look
+        The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
         with `get_task_run`.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
-    def create_task_run(
-        self, *, body: Body[CreateTaskRunRequest] = None, **options: Unpack[Options]
-    ) -> TaskRun:
+    def create_task_run(self, *, body: Body[CreateTaskRunRequest] = None) -> TaskRun:
         """Launch a run without a task.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             body: Name, access list and execution of the run.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
-    def get_task_run(self, run_id: Id, **options: Unpack[Options]) -> TaskRun:
+    def get_task_run(self, run_id: Id) -> TaskRun:
         """Get a run, with its status, execution and logs.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
-        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None, **options: Unpack[Options]
+        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None
     ) -> TaskRunHeartbeat:
-        """Report that a run goes on.
+        """Report that a run is still active.
 
-        For the agents that execute runs; users of the service have no need of it.
+        For the agents that execute runs; users do not need it.
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
             body: What the agent reports.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
     def list_task_runs(
@@ -85,7 +70,6 @@ class TaskRunsApi(Api):
         acls: Filter = None,
         page_size: Optional[int] = None,
         page_token: Optional[str] = None,
-        **options: Unpack[Options],
     ) -> TaskRunSummaryPagedItems:
         """Get one page of the runs that you can see.
 
@@ -95,16 +79,8 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """
-        ...
-
-    abort_task_run_with_http_info: Final = with_http_info(abort_task_run)
-    create_task_run_with_http_info: Final = with_http_info(create_task_run)
-    get_task_run_with_http_info: Final = with_http_info(get_task_run)
-    heartbeat_task_run_with_http_info: Final = with_http_info(heartbeat_task_run)
-    list_task_runs_with_http_info: Final = with_http_info(list_task_runs)
-    iter_task_runs: Final = iterate(list_task_runs, TaskRunSummary)

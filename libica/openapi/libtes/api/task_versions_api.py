@@ -1,37 +1,24 @@
 """TaskVersionsApi: the operations on the versions of a task."""
 
-# Bodies are `...`: the signature and the docstring are the declaration.
-# mypy: disable-error-code="empty-body"
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Optional
+from typing import Optional
 
 from ..models.create_task_version_request import CreateTaskVersionRequest
 from ..models.launch_task_request import LaunchTaskRequest
 from ..models.task_run import TaskRun
 from ..models.task_version import TaskVersion
-from ..models.task_version_summary import TaskVersionSummary
 from ..models.task_version_summary_paged_items import TaskVersionSummaryPagedItems
 from ..models.update_task_version_request import UpdateTaskVersionRequest
-from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint, iterate, with_http_info
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .endpoint import Options
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
 class TaskVersionsApi(Api):
-    """Versions of a task: create, look at, change and launch them."""
+    """Versions of a task: create, read, change and launch them."""
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions", success=201, errors=ERRORS_OF_NAMES)
     def create_task_version(
-        self,
-        task_id: Id,
-        *,
-        body: Body[CreateTaskVersionRequest] = None,
-        **options: Unpack[Options],
+        self, task_id: Id, *, body: Body[CreateTaskVersionRequest] = None
     ) -> TaskVersion:
         """Create a version of a task.
 
@@ -41,41 +28,30 @@ class TaskVersionsApi(Api):
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             body: Name, execution and access list of the version.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
-    def get_task_version(
-        self, task_id: Id, version_id: Id, **options: Unpack[Options]
-    ) -> TaskVersion:
+    def get_task_version(self, task_id: Id, version_id: Id) -> TaskVersion:
         """Get a version, with its execution.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
-        self,
-        task_id: Id,
-        version_id: Id,
-        *,
-        body: Body[LaunchTaskRequest] = None,
-        **options: Unpack[Options],
+        self, task_id: Id, version_id: Id, *, body: Body[LaunchTaskRequest] = None
     ) -> TaskRun:
         """Launch a run of a version.
 
-        The run is returned as it starts, with its id and the status `Pending`.
-
-        A call whose response was lost is not sent again: see `ApiException.may_have_happened`.
+        The run that is returned has an id and the status `Pending`. A call whose response was lost
+        is not sent again: see `ApiException.may_have_happened`.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
             body: A value for each placeholder of the version, and a name for the run.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
     def list_task_versions(
@@ -88,7 +64,6 @@ class TaskVersionsApi(Api):
         acls: Filter = None,
         page_size: Optional[int] = None,
         page_token: Optional[str] = None,
-        **options: Unpack[Options],
     ) -> TaskVersionSummaryPagedItems:
         """Get one page of the versions of a task.
 
@@ -98,37 +73,22 @@ class TaskVersionsApi(Api):
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """
-        ...
 
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
     def update_task_version(
-        self,
-        task_id: Id,
-        version_id: Id,
-        *,
-        body: Body[UpdateTaskVersionRequest] = None,
-        **options: Unpack[Options],
+        self, task_id: Id, version_id: Id, *, body: Body[UpdateTaskVersionRequest] = None
     ) -> TaskVersion:
         """Change a version.
 
-        What is set in the body replaces what was there; the rest stays. The execution is replaced
-        as a whole.
+        Fields that are set in the body are replaced, the execution as a whole; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
             body: What to change.
         """
-        ...
-
-    create_task_version_with_http_info: Final = with_http_info(create_task_version)
-    get_task_version_with_http_info: Final = with_http_info(get_task_version)
-    launch_task_run_with_http_info: Final = with_http_info(launch_task_run)
-    list_task_versions_with_http_info: Final = with_http_info(list_task_versions)
-    iter_task_versions: Final = iterate(list_task_versions, TaskVersionSummary)
-    update_task_version_with_http_info: Final = with_http_info(update_task_version)

@@ -1,32 +1,22 @@
 """TasksApi: the operations on tasks."""
 
-# Bodies are `...`: the signature and the docstring are the declaration.
-# mypy: disable-error-code="empty-body"
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Optional
+from typing import Optional
 
 from ..models.create_task_request import CreateTaskRequest
 from ..models.task import Task
 from ..models.task_summary import TaskSummary
 from ..models.task_summary_paged_items import TaskSummaryPagedItems
 from ..models.update_task_request import UpdateTaskRequest
-from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint, iterate, with_http_info
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .endpoint import Options
+from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
 class TasksApi(Api):
-    """Tasks: create, look at and change them."""
+    """Tasks: create, read and change them."""
 
     @endpoint("POST", "/v1/tasks", success=201, errors=ERRORS_OF_NAMES)
-    def create_task(
-        self, *, body: Body[CreateTaskRequest] = None, **options: Unpack[Options]
-    ) -> Task:
+    def create_task(self, *, body: Body[CreateTaskRequest] = None) -> Task:
         """Create a task.
 
         Versions can be created with it; `{{name}}` anywhere in their executions is a placeholder,
@@ -35,16 +25,14 @@ class TasksApi(Api):
         Args:
             body: Name, access list and first versions of the task.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks/{taskId}")
-    def get_task(self, task_id: Id, **options: Unpack[Options]) -> TaskSummary:
+    def get_task(self, task_id: Id) -> TaskSummary:
         """Get a task, without its versions.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
         """
-        ...
 
     @endpoint("GET", "/v1/tasks")
     def list_tasks(
@@ -55,37 +43,26 @@ class TasksApi(Api):
         page_size: Optional[int] = None,
         sort: Optional[str] = None,
         page_token: Optional[str] = None,
-        **options: Unpack[Options],
     ) -> TaskSummaryPagedItems:
         """Get one page of the tasks that you can see.
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only what these entries of access lists allow.
-            page_size: Objects a page, 1 to 1000. Default: the service's 10; in a walk 1000.
+            acls: Show only objects with one of these entries in their access list.
+            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
-                `timeCreated` and `timeModified`. The service takes `timeCreated asc` if not given.
-            page_token: Token of another page, from a page got before. Keep page size, sort and
-                filters.
+                `timeCreated` and `timeModified`. Default: `timeCreated asc`.
+            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
+                filters the same.
         """
-        ...
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
-    def update_task(
-        self, task_id: Id, *, body: Body[UpdateTaskRequest] = None, **options: Unpack[Options]
-    ) -> Task:
+    def update_task(self, task_id: Id, *, body: Body[UpdateTaskRequest] = None) -> Task:
         """Change the name, description or access list of a task.
 
-        What is set in the body replaces what was there; the rest stays.
+        Fields that are set in the body are replaced; others stay.
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             body: What to change.
         """
-        ...
-
-    create_task_with_http_info: Final = with_http_info(create_task)
-    get_task_with_http_info: Final = with_http_info(get_task)
-    list_tasks_with_http_info: Final = with_http_info(list_tasks)
-    iter_tasks: Final = iterate(list_tasks, TaskSummary)
-    update_task_with_http_info: Final = with_http_info(update_task)

@@ -2,7 +2,7 @@
 
 from .._lazy import lazy, snake_case
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from .container_state import ContainerState as ContainerState
