@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},
     "_transport": {"_errors", "_proxies", "_retry", "_redaction", "configuration", "exceptions"},
-    "__init__": {"_lazy", "api", "models"},
+    "__init__": {"_lazy", "_redaction", "api", "models"},
     "api": {"api_client", "_checks", "_redaction", "exceptions", "_lazy", "models"},
     "api_client": {
         "_checks",
@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "async_result": set(),
     "_redaction": set(),
-    "configuration": {"_redaction", "exceptions", "version"},
+    "configuration": {"_checks", "_redaction", "exceptions", "version"},
     "exceptions": set(),
     "_lazy": set(),
     "placeholders": {"exceptions"},

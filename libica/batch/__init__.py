@@ -1,20 +1,19 @@
-"""Many runs: launch a cohort once, wait for it, look at it.
+"""Cohorts: launch a task version for many samples, wait for the runs, and report on them.
 
-Everything that this package offers is named here and loaded on first use.
+Every public name is listed here and loaded on first use.
 """
-
-from libica.openapi.libtes._lazy import lazy
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
 
 if TYPE_CHECKING:
+    from libica.openapi.libtes.placeholders import find
+
     from .calling import BatchError as BatchError
     from .calling import BatchInterrupt as BatchInterrupt
     from .calling import BatchWarning as BatchWarning
     from .journal import JournalError as JournalError
     from .launching import launch_all as launch_all
     from .launching import relaunch as relaunch
-    from .placeholder import placeholders as placeholders
     from .plan import LaunchesError as LaunchesError
     from .report import Launch as Launch
     from .report import Report as Report
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from .waiting import is_finished as is_finished
     from .waiting import wait as wait
     from .waiting import wait_all as wait_all
+
+    placeholders = find
 else:
     _MODULES = {
         **dict.fromkeys(("BatchError", "BatchInterrupt", "BatchWarning"), "calling"),
@@ -31,7 +32,17 @@ else:
         "LaunchesError": "plan",
         "Report": "report",
         **dict.fromkeys(("abort_all", "duration", "is_finished", "wait", "wait_all"), "waiting"),
-        **dict.fromkeys(("launch_all", "relaunch"), "launching"),
-        "placeholders": "placeholder",
+        **dict.fromkeys(("launch_all", "placeholders", "relaunch"), "launching"),
     }
-    __getattr__, __dir__, __all__ = lazy(__name__, _MODULES)
+    __all__ = list(_MODULES)
+
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_MODULES})

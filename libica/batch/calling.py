@@ -1,4 +1,4 @@
-"""What the calls of a batch have in common: waits, failures that pass, walks through lists."""
+"""Shared by all calls of a batch: errors, delays, transient failures, and paging through lists."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from libica.openapi.libtes import (
     TaskRunsApi,
     TaskRunSummary,
 )
+from libica.openapi.libtes.rest import RetryPolicy, retry_after, retry_delay
 
-from ._client import RetryPolicy, retry_after, retry_delay
 from .report import FINISHED, Launch, Report
 
 PAGE = 1000
-"""Runs to a page of a list: the most that the service gives."""
+"""Runs per page: the maximum that the service allows."""
 
-PAGE_TRIES = 5  # for each page
-RESTARTS = 3  # of a walk
-LONG = 300.0  # seconds that no call is allowed beyond what the configuration says
-LEAST = 0.1  # seconds that a call is allowed in any case
+PAGE_TRIES = 5  # requests for one page
+RESTARTS = 3  # times that a walk starts again because its page token expired
+LONG = 300.0  # a deadline at least this many seconds away does not shorten a call's timeout
+LEAST = 0.1  # shortest timeout of a call, in seconds
 EXPIRED = (400, 404, 410)
-"""Statuses that an expired page token may get."""
+"""Statuses that the service may return for an expired page token."""
 
 AnyRun = Union[TaskRun, TaskRunSummary]
 
 
 @dataclass(frozen=True)
 class Waits:
-    """How long a batch waits for what, in seconds.
+    """Delays of a batch, in seconds.
 
     Attributes:
-        looks: Before each look for a run whose launch had no response. A launch may be under way
-            for long, and lists may lag: together they are the 35 seconds after which a list that
-            is proven to be fresh is believed.
-        again: Between further looks, where no list has been proven to be fresh.
-        patience: Without one good response, all waits together, before a batch gives up.
-        grace: For calls under way to end, after Ctrl-C.
-        tick: Between two looks at how far the threads are.
-        backoff: The first wait after a failure; it doubles up to `longest`.
-        longest: The longest wait after a failure.
+        looks: Delays before each search for the run of a launch that got no response. The request
+            may still be in progress and lists may lag, so a list that is proven to be fresh is
+            trusted only after all of these delays, about 35 seconds.
+        again: Delay between further searches, while no list is proven to be fresh.
+        patience: Total time to wait without a successful response before the batch stops.
+        grace: Time for calls in progress to finish after Ctrl-C.
+        tick: Delay between two checks of the threads' progress.
+        backoff: First delay after a failure; it doubles up to `longest`.
+        longest: Longest delay after a failure.
     """
 
     looks: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 20.0)
@@ -60,7 +60,7 @@ class Waits:
     longest: float = 30.0
 
     def growing(self, waited: int) -> float:
-        """Return the wait after a failure, the service not saying how long to wait."""
+        """Return the delay before a retry when the service does not specify one."""
         policy = RetryPolicy(sys.maxsize, self.backoff, self.longest)
         return retry_delay(policy, waited, "GET", 503, fraction=random()) or 0.0
 
@@ -69,10 +69,10 @@ WAITS = Waits()
 
 
 class BatchError(OpenApiException):
-    """A batch was stopped on its way; ``__cause__`` is what stopped it.
+    """A batch stopped before it was complete; ``__cause__`` is the error that stopped it.
 
     Attributes:
-        report: How far it came.
+        report: The outcome of each launch so far.
     """
 
     def __init__(self, message: str, report: Report) -> None:
@@ -84,10 +84,10 @@ class BatchError(OpenApiException):
 
 
 class BatchInterrupt(KeyboardInterrupt):
-    """Ctrl-C stopped a batch on its way.
+    """Ctrl-C stopped a batch before it was complete.
 
     Attributes:
-        report: How far it came.
+        report: The outcome of each launch so far.
     """
 
     def __init__(self, report: Report) -> None:
@@ -99,36 +99,36 @@ class BatchInterrupt(KeyboardInterrupt):
 
 
 class BatchWarning(UserWarning):
-    """Launches of a batch have more than one run, or runs that the service lost."""
+    """Some launches have more than one run, or the service lost their runs."""
 
 
 def passes(error: ApiException, method: str = "GET") -> bool:
-    """Tell whether a failure is one after which the same call may be tried again."""
+    """Return whether a failure is transient, so that the same call may be retried."""
     outcome: Any = error if isinstance(error, ApiConnectionException) else error.status
     return retry_delay(RetryPolicy(), 0, method, outcome) is not None
 
 
 class Pace:
-    """When a service may be called again that asked to wait, or does not respond."""
+    """Decides when to call the service again after it asked to wait or did not respond."""
 
     def __init__(self) -> None:
-        self.waited: float = 0.0  # seconds, since the last good response
+        self.waited: float = 0.0  # seconds since the last successful response
         self._open_at = 0.0
-        self._waits = self._failures = 0  # since then too
+        self._waits = self._failures = 0  # counts since the last successful response
 
     def wait(self) -> float:
-        """Return the seconds until it may be called; not positive if it may be now."""
+        """Return the seconds until the next call is allowed; zero or less if it is allowed now."""
         return self._open_at - monotonic()
 
-    def answered(self) -> None:
-        """Note a good response."""
+    def succeeded(self) -> None:
+        """Record a successful response."""
         self.waited = 0.0
         self._waits = self._failures = 0
 
     def failed(self, error: ApiException, callers: int = 1) -> None:
-        """Note a failure: the next call has to wait if the service asks for that, or is down.
+        """Record a failure, and delay the next call if the service asks for it or seems down.
 
-        Of several callers at once each fails a first time before any has to wait.
+        With several concurrent callers, there is no delay until each may have failed once.
         """
         now = monotonic()
         self._failures += 1
@@ -145,7 +145,7 @@ class Pace:
 
 
 def bounded(until: float) -> dict[str, Any]:
-    """Return how long a call may take: no longer than there is time, if that is not long."""
+    """Return the keyword arguments that make a call end by a deadline (`monotonic` seconds)."""
     left = until - monotonic()
     return {"_request_timeout": max(LEAST, left)} if left < LONG else {}
 
@@ -153,21 +153,21 @@ def bounded(until: float) -> dict[str, Any]:
 def walk(
     api: TaskRunsApi, visit: Callable[[Sequence[TaskRunSummary]], object], until: float = math.inf
 ) -> bool:
-    """Show all pages of the list of runs, the newest first if the service obliges.
+    """Visit all pages of the list of runs, newest first if the service sorts as requested.
 
-    A page that fails is asked for again; where a page token has expired, the walk begins anew, so
-    pages may be shown twice.
+    A page that fails is requested again. If a page token has expired, the walk starts again, so
+    pages may be visited twice.
 
     Args:
-        api: How the list is had.
-        visit: Is given each page; ends the walk by returning something true.
-        until: When, by the clock of `monotonic`, all calls are to have ended. Default: never.
+        api: Used to request the pages.
+        visit: Called with the runs of each page; a true return value ends the walk.
+        until: Deadline for all calls, as `monotonic` counts. Default: none.
 
     Returns:
-        Whether the walk came to the end of the list.
+        Whether the walk reached the end of the list.
 
     Raises:
-        ApiException: A page could not be had.
+        ApiException: A page could not be retrieved.
     """
     token, failed, restarts = None, 0, 0
     visited: set[str] = set()
@@ -195,15 +195,15 @@ def walk(
             return True
         first = page.items[0].id if page.items else None
         places = {f"token {token}", f"run {first}"}
-        if visited & places:  # it would go round for ever
+        if visited & places:  # the pages repeat: the walk would never end
             return False
         visited |= places
 
 
 def note(launch: Launch, run: AnyRun) -> None:
-    """Write down what a run tells of itself."""
+    """Copy the id, status and times of a run to its launch."""
     launch.run_id = run.id
-    launch.status = run.status and sys.intern(run.status)  # a few words, in many rows
+    launch.status = run.status and sys.intern(run.status)  # few values in many rows
     launch.time_created = run.time_created
     launch.time_modified = run.time_modified if run.status in FINISHED else None
     launch.error = None

@@ -1,4 +1,4 @@
-"""Cells of a table: what may be sent of them, as which text, and why the others may not."""
+"""Cells of a table: the text that is sent for a cell, or why it cannot be sent."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from numbers import Integral
 from typing import Any, Generic, NamedTuple, Optional, TypeVar, Union
 
 MISSING = frozenset("nan NaN None <NA> NaT #N/A #NULL! #REF! #VALUE! #NAME? #NUM! #DIV/0!".split())
-"""Texts that stand for a missing value: of pandas' ``astype(str)``, and Excel's errors."""
-
+"""Texts that represent missing values: those of pandas' ``astype(str)``, and Excel's errors."""
 
 _INTEGER = re.compile(r"-?\d+|\s*")
 _WHOLE = re.compile(r"-?\d+\.0")
-_HIDDEN = "\0\ufeff"  # what is left of another encoding, or of files put together
+_HIDDEN = "\0\ufeff"  # left over from a wrong encoding or from concatenated files
 
 
 Place = TypeVar("Place")
 
 
 class Unfit(NamedTuple):
-    """Stands for a cell that cannot be sent.
+    """A cell that cannot be sent.
 
     Attributes:
-        why: What is wrong with it, to follow the name of the column.
+        why: The reason, as a phrase that follows the name of the column.
     """
 
     why: str
@@ -33,9 +32,9 @@ class Line(NamedTuple):
     """A row of a table.
 
     Attributes:
-        cells: What it holds, as far as it can be read.
-        number: Its line in the file, the first being 1; `None` if it does not come from a file.
-        broken: Why it cannot be read to its end, if it cannot.
+        cells: The cells, up to the first that cannot be read.
+        number: Line number in the file, starting at 1; `None` if it does not come from a file.
+        broken: Why the rest of the row cannot be read; empty if all of it was read.
     """
 
     cells: Sequence[object]
@@ -44,14 +43,14 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table, to be gone through once.
+    """A table whose rows can be iterated over once.
 
     Attributes:
-        columns: The headings, whatever they are.
-        lines: The rows below them.
-        exact: Whether texts are what somebody wrote, not perhaps numbers made into text.
-        levels: How many of the first columns are an index, which need not fit any placeholder.
-        name: Which column has the names, if not that with the heading.
+        columns: The headings, of any type.
+        lines: The rows below the headings.
+        exact: Whether texts are as written by a person; if not, they may be converted numbers.
+        levels: Number of leading index columns, which need not match a placeholder.
+        name: Position of the column with the names; `None` to find it by its heading.
     """
 
     columns: Sequence[object]
@@ -62,25 +61,26 @@ class Table(NamedTuple):
 
 
 def heading(label: object) -> str:
-    """Return the name of a column: without blanks around it, and none for an empty cell."""
+    """Return the name of a column without surrounding spaces; empty for an empty cell."""
     return "" if label is None else str(label).strip("\ufeff").strip()
 
 
 def is_blank(value: object) -> bool:
-    """Tell whether a cell is empty."""
+    """Return whether a cell is empty or has only white space."""
     return isinstance(value, str) and not value.strip()
 
 
 def text(value: Any) -> Union[str, Unfit]:
-    """Return the text of a cell, or why it has none that is beyond doubt."""
+    """Return the text of a cell, or why its text would be ambiguous or missing."""
     if isinstance(value, Unfit):
         return value
     if isinstance(value, str):
         if value.strip() in MISSING:
-            why = f"is the text {value.strip()!r}, which stands for a missing value"
-            return Unfit(f"{why}; where it is meant, use LaunchTaskRequests")
+            why = f"is the text {value.strip()!r}, which represents a missing value"
+            return Unfit(f"{why}; to send this text, use LaunchTaskRequest")
         hidden = next((each for each in _HIDDEN if each in value), "")
-        return Unfit(f"holds the invisible U+{ord(hidden):04X}") if hidden else str(value)
+        found = f"contains the invisible character U+{ord(hidden):04X}" if hidden else ""
+        return Unfit(found) if found else str(value)
     kind = type(value).__name__
     if value is None or kind in ("NAType", "NaTType"):
         return Unfit(f"has no value ({'None' if value is None else value})")
@@ -96,13 +96,13 @@ def text(value: Any) -> Union[str, Unfit]:
 
 
 class Wholes(Generic[Place]):
-    """Finds the columns in which integers became floats: ``1431.0`` for 1431.
+    """Finds the columns whose integers were converted to floats, such as 1431 to ``1431.0``.
 
-    That happens to integers as soon as a value is missing among them. A column with fractions is
-    one of floats, in which ``1.0`` is what it seems.
+    Data frames do that to a column of integers with a missing value. A column that also has
+    fractions is a column of floats, in which ``1.0`` is intended.
 
     Args:
-        exact: Whether texts are left alone.
+        exact: Whether to look at numbers only, not at texts.
     """
 
     def __init__(self, exact: bool) -> None:
@@ -111,7 +111,7 @@ class Wholes(Generic[Place]):
         self._others: set[str] = set()
 
     def see(self, place: Place, column: str, value: object) -> None:
-        """Look at a cell."""
+        """Examine a cell."""
         if isinstance(value, float):
             shown = repr(float(value))
         elif isinstance(value, str) and not self._exact:
@@ -124,5 +124,5 @@ class Wholes(Generic[Place]):
             self._others.add(column)
 
     def found(self) -> dict[str, Place]:
-        """Return the columns that hold such cells, each with the place of the first."""
+        """Return the columns with converted integers, each with the place of the first."""
         return {key: place for key, place in self._first.items() if key not in self._others}

@@ -1,7 +1,7 @@
-"""Text tables: CSV and its kin, read so strictly that no quote can hide a row.
+"""Text tables (CSV, TSV and the like), read so strictly that no stray quote can hide a row.
 
-A line of the file is a row. A quote opens a cell, closes it, or is doubled within it; so each
-line has an even number of them, and whatever adds, drops or changes one is noticed on its line.
+Each line of the file is a row. A quote opens a cell, closes it, or is doubled within it, so every
+line has an even number of quotes. A missing or extra quote is therefore found on its own line.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ Path = Union[str, "os.PathLike[str]"]
 
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the next
+    (codecs.BOM_UTF32_LE, "utf-32"),  # must precede UTF-16, whose mark is a prefix of this one
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF32_BE, "utf-32"),
 )
-_SEP = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)  # Excel's own first line
-_QUOTES = "'\u2018\u2019\u201c\u201d\u201e"  # not those that tables are quoted with
+_SEP = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)  # a first line that Excel understands
+_QUOTES = "'\u2018\u2019\u201c\u201d\u201e"  # quotation marks that do not quote cells
 _CELL = {
     each: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{each}]*))({each}|\Z)') for each in ",\t;"
 }
 
 
 class _QuoteError(ValueError):
-    """A quote is where none may be; ``args`` are why, and the cells before it."""
+    """A quote is misplaced; ``args`` are the reason and the cells before it."""
 
 
 def read(path: Path, fits: Callable[[Sequence[str]], bool]) -> Table:
-    """Read a table of text; the file is open until its lines are used up.
+    """Read a text table; the file stays open until all lines are read.
 
     Args:
-        path: The file: values separated by commas, tabs or semicolons, in UTF-8, UTF-16 or UTF-32.
-        fits: Tells whether headings are those of a table of launches.
+        path: A file with values separated by commas, tabs or semicolons, in UTF-8, UTF-16 or
+            UTF-32.
+        fits: Returns whether headings are those of a table of launches; chooses the separator.
 
     Raises:
-        ApiValueError: It is not in these encodings, or its first line is broken.
+        ApiValueError: The encoding is not one of these, or the first line is malformed.
     """
     lines = ((number, line) for number, line in _lines(path) if line.strip())
     number, line = next(lines, (1, ""))
@@ -55,14 +56,14 @@ def read(path: Path, fits: Callable[[Sequence[str]], bool]) -> Table:
     found = {each: _headings(line, each) for each in delimiters if each in _CELL}
     readable = {each: columns for each, columns in found.items() if isinstance(columns, list)}
     if not readable:
-        why = next(iter(found.values()), "cells must be separated by a comma, a tab or a semicolon")
+        why = next(iter(found.values()), "cells must be separated by commas, tabs or semicolons")
         raise ApiValueError(f"{os.fspath(path)}, line {number}: {why}")
     best = max(readable, key=lambda each: (fits(readable[each]), len(readable[each])))
     return Table(readable[best], _rows(lines, best))
 
 
 def _headings(line: str, delimiter: str) -> Union[list[str], str]:
-    """Return the headings, or why the line cannot be read."""
+    """Return the headings, or the reason why the line cannot be read."""
     try:
         return [heading(cell) for cell in split(line, delimiter, bare=str)]
     except _QuoteError as error:
@@ -70,10 +71,10 @@ def _headings(line: str, delimiter: str) -> Union[list[str], str]:
 
 
 def split(line: str, delimiter: str, bare: Callable[[str], object]) -> list[object]:
-    """Return the cells of a line; those without quotes as ``bare`` has them.
+    """Return the cells of a line; unquoted cells are passed through ``bare``.
 
     Raises:
-        _QuoteError: A quote is where none may be.
+        _QuoteError: A quote is misplaced.
     """
     if '"' not in line:
         return [bare(cell) for cell in line.split(delimiter)]
@@ -90,24 +91,22 @@ def split(line: str, delimiter: str, bare: Callable[[str], object]) -> list[obje
 
 
 def _misplaced(rest: str, cell: int) -> str:
-    """Say which quote is wrong."""
+    """Describe the misplaced quote."""
     if not rest.startswith('"'):
-        return f"a quote within cell {cell}, which does not begin with one"
+        return f"cell {cell} contains a quote but does not start with one"
     if not re.match('"[^"]*(?:""[^"]*)*"(?!")', rest):
-        return f"the quote that opens cell {cell} is not closed on its line; no cell may span lines"
-    return f"text follows the quote that closes cell {cell}; a quote within a cell is doubled"
+        return f"the opening quote of cell {cell} is not closed on its line; no cell may span lines"
+    return f"text follows the closing quote of cell {cell}; double each quote within a cell"
 
 
 def _bare(cell: str) -> Union[str, Unfit]:
-    """Return a cell without quotes, if it is as it was meant."""
+    """Return an unquoted cell, or why its text is ambiguous."""
     inner = cell.strip()
     if inner != cell and inner:
-        return Unfit("has blanks around it: remove them, or quote the cell if they are meant")
+        return Unfit("has surrounding spaces: remove them, or quote the cell to keep them")
     if len(cell) > 1 and cell[0] in _QUOTES and cell[-1] in _QUOTES:
-        why = (
-            f'is quoted with {cell[0]}{cell[-1]}: use "" instead, or around these if they are meant'
-        )
-        return Unfit(why)
+        found = cell[0] + cell[-1]
+        return Unfit(f'is quoted with {found}: use "", or put "" around the cell to keep {found}')
     return cell
 
 
@@ -124,7 +123,7 @@ def _row(number: int, line: str, delimiter: str) -> Line:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines without their ends, counted from 1."""
+    """Yield the lines without line ends, numbered from 1."""
     with open(path, "rb") as binary:
         start = binary.read(4)
     encoding = next((name for mark, name in _ENCODINGS if start.startswith(mark)), "")
@@ -147,7 +146,10 @@ def _without_end(line: str) -> str:
 
 
 def _undecodable(path: Path) -> int:
-    """Return the number of the first line that is not UTF-8; decoding runs ahead of lines."""
+    """Return the number of the first line that is not UTF-8.
+
+    The decoder reads ahead in blocks, so the line at which it failed may be a later one.
+    """
     with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
         broken = (
             number for number, line in enumerate(file, 1) if re.search("[\udc80-\udcff]", line)

@@ -1,7 +1,7 @@
-"""Finding out from lists of runs which runs a batch has: those of launches in doubt, and doubles.
+"""Searches lists of runs for the runs of launches in doubt, and for launches with several runs.
 
-A list is evidence of what it shows. Of what it does not show it is evidence only with a witness:
-see `Ledger.proven`. Nothing here relies on the order of a list, on a filter or on a clock.
+A run in a list exists. That a run is missing from a list proves nothing without a witness: see
+`Ledger.proven`. Nothing here relies on the order of a list, on a filter or on a clock.
 """
 
 from __future__ import annotations
@@ -17,39 +17,38 @@ from typing import Optional
 from libica.openapi.libtes import ApiException, NotFoundException, TaskRunsApi, TaskRunSummary
 
 from . import calling
-from ._client import redact
 from .calling import PAGE, Pace, passes, walk
-from .ledger import Ledger, State
+from .ledger import NO_OUTCOME, Ledger, State
 from .mark import mark_in, may_be_cut
 from .report import UNSURE, Launch
 
 SENDS = 10
-"""How often a launch is sent that is proven to have no run, before it is given up."""
+"""Maximum number of times that a launch is sent that is proven to have no run."""
 
 MORE_LOOKS = 8
-"""Looks for a launch beyond the first ones, while no list is proven to be fresh."""
+"""Searches for a launch after those of `Waits.looks`, while no list is proven to be fresh."""
 
 MOST_GETS = 20
-"""Runs that no list shows, looked at one by one in an audit."""
+"""Maximum number of runs missing from lists that an audit requests one by one."""
 
 Runs = dict[int, dict[str, TaskRunSummary]]
-"""Runs by their ids, in the order of the list, for each row."""
+"""For each row, runs by id in the order of the list."""
 
 
 class Shown:
-    """What a walk through a list shows of the launches of a batch.
+    """The runs of a batch that were found in a list.
 
     Args:
         launches: The launches.
-        batch: Token of the batch in their marks, if they have any.
+        batch: Token of the batch in their marks, if they have marks.
         names: Rows that may have a run without a mark, by name.
 
     Attributes:
-        complete: Whether the walk came to the end of the list.
-        known: For each launch, whether its run was shown.
-        others: Runs with the mark of a launch that are not its known run.
-        named: Runs without a mark of this batch, that have the name of one of `names`.
-        unmarked: Whether a known run was shown without its mark.
+        complete: Whether the list was read to its end.
+        known: For each launch, whether its known run was found.
+        others: Runs that have the mark of a launch but are not its known run.
+        named: Runs without a mark of this batch that have one of `names`.
+        unmarked: Whether a known run was found without its mark.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Shown:
         self._numbers = {each.number: row for row, each in enumerate(launches)} if batch else {}
 
     def add(self, runs: Iterable[TaskRunSummary]) -> int:
-        """Take in runs of a list; returns how many have a mark of this batch or are known."""
+        """Add runs of a list; return how many have a mark of this batch or are known."""
         count = 0
         for run in runs:
             run_id = run.id
@@ -99,7 +98,7 @@ class Shown:
 
 
 def oldest_first(runs: Iterable[TaskRunSummary]) -> list[TaskRunSummary]:
-    """Return runs of one list, as far as can be told in the order in which they were made."""
+    """Return runs of one list in the order of their creation, as far as it is known."""
     newest_last = list(runs)[::-1]
     times = [run.time_created for run in newest_last if run.time_created is not None]
     if len(times) < len(newest_last):
@@ -109,23 +108,23 @@ def oldest_first(runs: Iterable[TaskRunSummary]) -> list[TaskRunSummary]:
 
 @dataclass
 class _Doubt:
-    """When to look for a launch that may have made a run."""
+    """When to search for a launch that may have made a run."""
 
     due: float
     lost_at: int = 0
     looks: int = 0
-    more: int = 0  # looks after the first ones
+    more: int = 0  # searches after those of `Waits.looks`
 
 
 class Finder:
-    """Looks for the runs of the launches that are in doubt, in the thread that calls it.
+    """Searches for the runs of launches in doubt, in the thread that calls it.
 
     Args:
         ledger: The launches.
-        api: How lists are had.
-        version_id: Id of the version that is launched.
-        text: Returns the description that a launch has without its mark.
-        clock: Returns seconds.
+        api: Used to list runs.
+        version_id: Id of the launched version.
+        text: Returns the description of a launch without its mark.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -144,11 +143,11 @@ class Finder:
         self._doubts: dict[int, _Doubt] = {}
         self._misses: dict[int, int] = {}
         self._versions: dict[str, Optional[str]] = {}
-        self._old = _Doubt(0.0)  # when to list the earlier runs
+        self._old = _Doubt(0.0)  # when to list the runs that existed before this batch
         self._pace = Pace()
 
     def look(self) -> None:
-        """Look for launches in doubt, and for the earlier runs, where a look is due."""
+        """Search for launches in doubt and for earlier runs, if a search is due."""
         now = self._clock()
         looks = calling.WAITS.looks
         doubts = self._ledger.doubts
@@ -174,14 +173,14 @@ class Finder:
         return known if known and known.lost_at == lost_at else _Doubt(due, lost_at)
 
     def look_last(self) -> None:
-        """Adopt what a list shows of the launches in doubt, when nothing is sent any more."""
+        """Adopt the runs that a list shows for launches in doubt, after the last launch."""
         if self._ledger.doubts:
             shown = self._walk([], complete=False)
             if shown is not None:
                 self.adopt(shown)
 
     def _walk(self, due: Sequence[int], complete: bool) -> Optional[Shown]:
-        """Return what a list shows; `None` if it cannot be had."""
+        """Return the runs found in the list; `None` if it cannot be retrieved."""
         ledger = self._ledger
         with ledger.changed:
             rows = range(len(ledger.rows)) if ledger.names_decide else ledger.doubts
@@ -202,13 +201,13 @@ class Finder:
         except ApiException as error:
             self._unseen(due, error)
             return None
-        self._pace.answered()
+        self._pace.succeeded()
         if shown.unmarked:
             ledger.lose_marks()
         return shown
 
     def adopt(self, shown: Shown) -> None:
-        """Note the runs that are for certain those of a launch."""
+        """Record the runs that certainly belong to a launch."""
         ledger = self._ledger
         for row, runs in shown.others.items():
             self._note(row, runs.values())
@@ -220,7 +219,7 @@ class Finder:
                 self._note(row, sure)
 
     def namesakes(self, shown: Shown) -> list[str]:
-        """Return ids of runs that may be doubles, or others' or older runs of the same name."""
+        """Return ids of runs that have the name of a launch but cannot be attributed to it."""
         launches = self._ledger.rows
         return [
             key
@@ -233,7 +232,7 @@ class Finder:
         ]
 
     def _note(self, row: int, runs: Iterable[TaskRunSummary]) -> None:
-        """Note runs of a launch; if it has none, even one of which this ledger did not know."""
+        """Record runs of a launch, which may be new to this ledger."""
         ledger = self._ledger
         found = oldest_first(runs)
         with ledger.changed:
@@ -250,9 +249,9 @@ class Finder:
         return mark is None or mark.number != launch.number or mark.attempt == launch.tries
 
     def _is_ours(self, run: TaskRunSummary) -> Optional[bool]:
-        """Tell whether a run with the name of a launch can be its; `None` if that is not known."""
+        """Return whether a run with the name of a launch belongs to it; `None` if unknown."""
         if mark_in(run.description) is not None:
-            return False  # of another batch
+            return False  # it belongs to another batch
         if run.id in (self._ledger.old or ()):
             return False
         version = run.task_version_summary
@@ -262,7 +261,7 @@ class Finder:
         return None if version_id is None else version_id == self._version_id
 
     def _version_of(self, run_id: str) -> Optional[str]:
-        """Return the version of a run that a list shows without it."""
+        """Return the id of the version of a run that a list shows without its version."""
         if run_id not in self._versions:
             version = None
             with suppress(ApiException):
@@ -271,7 +270,7 @@ class Finder:
         return self._versions[run_id]
 
     def _may_be(self, row: int, shown: Shown) -> list[str]:
-        """Return ids of runs that may be that of a launch in doubt, or not."""
+        """Return ids of runs of which it is not known whether a launch in doubt made them."""
         ledger = self._ledger
         runs = shown.named.get(row, {})
         mark = ledger.mark(row)
@@ -287,34 +286,36 @@ class Finder:
         return version is None or version.id in (None, self._version_id)
 
     def _judge(self, row: int, shown: Shown, proven: int) -> None:
-        """Decide what becomes of a launch in doubt whose run was not found."""
+        """Decide how to go on with a launch in doubt whose run was not found."""
         ledger, doubt = self._ledger, self._doubts[row]
         now, waits = self._clock(), calling.WAITS
         doubt.looks += 1
         if doubt.looks < len(waits.looks):
             doubt.due = now + waits.looks[doubt.looks]
             return
-        why = ledger.rows[row].error or "an earlier call ended before its outcome was known"
+        why = ledger.rows[row].error or NO_OUTCOME
         lost_at = ledger.lost_at(row)
-        if found := self._may_be(row, shown):
-            ledger.give_up(row, f"its run may be {' or '.join(found)}, which has no mark; {why}")
-        elif proven > lost_at:
-            self._send_again(row, why)
-        elif ledger.can_prove <= lost_at and ledger.may_prove(lost_at):
-            doubt.due = now + waits.looks[0]
-        elif ledger.can_prove <= lost_at and not ledger.can_send:
-            ledger.give_up(
-                row, f"nothing was launched after it to prove that a list is fresh; {why}"
-            )
-        elif ledger.can_prove <= lost_at:
-            ledger.want_witness()
-            doubt.due = now + waits.looks[0]
-        elif doubt.more < MORE_LOOKS:
-            doubt.more += 1
-            doubt.due = now + waits.again
-        else:
-            missing = "is not complete" if shown.complete else "does not end"
-            ledger.give_up(row, f"the list of runs {missing}; {why}")
+        found = self._may_be(row, shown)
+        with ledger.changed:  # a witness may be sent at any time
+            if found:
+                ledger.give_up(row, f"its run may be {' or '.join(found)}, without a mark; {why}")
+            elif proven > lost_at:
+                self._send_again(row, why)
+            elif ledger.can_prove <= lost_at and ledger.may_prove(lost_at):
+                doubt.due = now + waits.looks[0]
+            elif ledger.can_prove <= lost_at and not ledger.can_send:
+                ledger.give_up(
+                    row, f"no later launch exists to prove that the list of runs is fresh; {why}"
+                )
+            elif ledger.can_prove <= lost_at:
+                ledger.want_witness()
+                doubt.due = now + waits.looks[0]
+            elif doubt.more < MORE_LOOKS:
+                doubt.more += 1
+                doubt.due = now + waits.again
+            else:
+                problem = "is incomplete" if shown.complete else "does not end"
+                ledger.give_up(row, f"the list of runs {problem}; {why}")
 
     def _send_again(self, row: int, why: str) -> None:
         self._misses[row] = self._misses.get(row, 0) + 1
@@ -322,10 +323,10 @@ class Finder:
             self._ledger.send_again(row)
         else:
             attempts = self._ledger.rows[row].attempts
-            self._ledger.refuse(row, f"sent {attempts} times and not found: {why}")
+            self._ledger.refuse(row, f"sent {attempts} times without making a run: {why}")
 
     def _list_old(self, shown: Shown, proven: int) -> None:
-        """Note which runs with names of this batch were there before it."""
+        """Record which runs with names of this batch existed before it."""
         waits = calling.WAITS
         if proven > self._ledger.begun:
             self._ledger.set_old(key for runs in shown.named.values() for key in runs)
@@ -336,7 +337,7 @@ class Finder:
             self._ledger.go_on_without_old()
 
     def _unseen(self, due: Sequence[int], error: ApiException) -> None:
-        """Look again later; or say that nobody can tell, and send nothing again."""
+        """Search again later; or give up the launches in doubt, without sending them again."""
         self._pace.failed(error)
         if passes(error) and self._pace.waited <= calling.WAITS.patience:
             for row in due:
@@ -348,23 +349,23 @@ class Finder:
             self._ledger.stop(error)
             return
         for row in due:
-            self._ledger.give_up(row, f"no list of runs could be had: {redact(str(error))}")
+            self._ledger.give_up(row, f"the runs could not be listed: {error}")
 
 
 class Audit:
-    """Lists the runs of a batch once, for doubles and losses.
+    """Lists the runs of a batch to find launches with several runs and lost runs.
 
     Args:
-        api: How lists are had.
+        api: Used to list runs.
         launches: The launches.
-        batch: Token of the batch in their marks, if they have any.
+        batch: Token of the batch in their marks, if they have marks.
         names: As for `Shown`.
-        see: Is called with each run that is listed.
-        until: When, by the clock of `monotonic`, its calls are to have ended. Default: never.
+        see: Called with each run in the list.
+        until: Deadline for all requests, as `monotonic` counts. Default: none.
 
     Attributes:
-        shown: What the list shows; `None` if it could not be had.
-        notes: What there is to say of the batch as a whole.
+        shown: The runs found; `None` if the list could not be retrieved.
+        notes: Remarks about the batch as a whole.
     """
 
     def __init__(
@@ -387,10 +388,10 @@ class Audit:
         self._expected = [r for r, it in enumerate(launches) if it.run_id and not it.error]
 
     def make(self) -> None:
-        """List the runs; again until all known ones are shown, or had the time to be.
+        """List the runs, repeatedly until all known ones are found or the delays are used up.
 
-        Those that are not shown then are looked at one by one, as far as they are few: the
-        service may have lost them.
+        If only a few are still missing, they are requested one by one, because the service may
+        have lost them.
         """
         missing: list[int] = []
         try:
@@ -401,22 +402,22 @@ class Audit:
                     return
         except ApiException as error:
             self.shown = None
-            self.notes.append(f"the closing audit could not be made: {redact(str(error))}")
+            self.notes.append(f"the closing audit failed: {error}")
             return
         for row in missing[:MOST_GETS]:
             self._look_at(self._launches[row])
         late = sum(self._launches[row].error is None for row in missing)
         if late:
             self.notes.append(
-                f"the list of runs does not show {late:,} of {len(self._expected):,} runs: "
-                "doubles may not have been seen"
+                f"{late:,} of {len(self._expected):,} runs are missing from the list of runs: "
+                "launches with several runs may not have been noticed"
             )
 
     def once(self) -> list[int]:
-        """List the runs; returns the launches whose known run was not shown.
+        """List the runs once; return the rows whose known run was not found.
 
         Raises:
-            ApiException: No list could be had.
+            ApiException: The list could not be retrieved.
         """
         shown = self.shown = Shown(self._launches, self._batch, self._names)
         unsure = {row for row, it in enumerate(self._launches) if it.outcome == UNSURE}
@@ -425,7 +426,7 @@ class Audit:
         last: Optional[datetime] = None
 
         def visit(runs: Sequence[TaskRunSummary]) -> bool:
-            """End the walk behind the runs of this batch, if the newest seem to come first."""
+            """End the walk after the runs of this batch, if the list seems sorted newest first."""
             nonlocal begins_with_ours, is_sorted, last
             for run in runs:
                 made, before = run.time_created, last
@@ -445,10 +446,10 @@ class Audit:
         return [row for row in self._expected if not shown.known[row]]
 
     def _look_at(self, launch: Launch) -> None:
-        """Look at a run that no list shows, to tell a lost one from a late one."""
+        """Request a run that is missing from the list, to tell a lost run from a late one."""
         try:
             self._api.get_task_run(str(launch.run_id))
         except NotFoundException:
-            launch.error = "lost: the service responded with this run and does not know it now"
+            launch.error = "lost: the service made this run but no longer has it"
         except ApiException as error:
-            self.notes.append(f"run {launch.run_id} is in no list: {redact(str(error))}")
+            self.notes.append(f"run {launch.run_id} is missing from the list of runs: {error}")

@@ -1,4 +1,4 @@
-"""Reports as HTML: tables for notebooks and whole files, all escaped, secrets masked."""
+"""Reports as HTML, for notebooks and files; text is escaped and secrets are masked."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from ._client import redact
+from libica.openapi.libtes import redact
 
 MOST = 100
-"""Rows of a table in a notebook."""
+"""Maximum number of rows in a notebook."""
 
 LONGEST = 500
-"""Characters of a cell."""
+"""Maximum length of a cell, in characters."""
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{}</title><style>
@@ -25,20 +25,20 @@ th, td {{ padding: 2px 8px; text-align: left; vertical-align: top; border-bottom
 
 
 def document(head: str, notes: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a page that stands alone, with all rows."""
+    """Return a complete HTML page with all rows."""
     begin = _HEAD.format(_text(head))
     return f"{begin}{body(head, notes, rows, len(rows))}\n</body></html>\n"
 
 
 def body(head: str, notes: Sequence[str], rows: Sequence[Mapping[str, Any]], total: int) -> str:
-    """Return a heading, notes and a table of the first of so many rows."""
+    """Return a heading, notes and a table; ``total`` may be more than the rows shown."""
     told = "".join(f"<p>{_text(redact(each))}</p>" for each in notes)
     more = f"<p>... and {total - len(rows)} more</p>" if total > len(rows) else ""
     return f"<p><code>{_text(head)}</code></p>{told}{_table(rows)}{more}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table with the columns that any of its rows needs."""
+    """Return a table without the columns that are empty in all rows."""
     rows = [redact(row) for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
     used = [name for name in names if any(row.get(name) is not None for row in rows)]

@@ -1,14 +1,15 @@
-"""The journal of a batch: an append-only file, by which a batch goes on where it was.
+"""The journal of a batch: an append-only file from which an interrupted batch resumes.
 
-Each line is a JSON object. The first says of what it is, and a line for each launch which
-request it was made for: arguments may be secrets, so their digests are kept. From there on it
-tells what happens. That a launch is about to be sent is on the disk before it is sent; so one
-that was sent and has no outcome here may have a run, and is looked for.
+Each line is a JSON object. The first line identifies the batch. Then follows one line per launch
+with a digest of its request (arguments may be secrets, so they are not stored), and then one line
+for each event. That a launch is about to be sent is on disk before it is sent, so a launch
+without an outcome in the journal may have a run, and is searched for.
 
-The first line has the token of the batch, so the mark of each launch (`mark.py`) is on the disk
-before it is sent, too, and is the same whenever the batch goes on.
+The first line has the token of the batch. Therefore the mark of each launch (see `mark.py`) is
+also known before it is sent, and stays the same when the batch resumes.
 
-Format 1 had no marks. Its journals go on without: runs are told by their names.
+Format 1 had no marks. A batch with such a journal resumes without marks: its runs are recognised
+by name.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _DIGEST = 16  # bytes
 
 
 class JournalError(ApiValueError):
-    """A journal cannot be used: it is another's, broken or in use; nothing was launched.
+    """The journal belongs to another batch, is malformed or is in use; nothing was launched.
 
     Attributes:
-        differences: What differs from the launches given, if that is why.
+        differences: How the journal differs from the launches given, if it does.
     """
 
     def __init__(self, message: str, differences: Sequence[str] = ()) -> None:
@@ -52,18 +53,19 @@ class JournalError(ApiValueError):
 
 
 class History:
-    """What a journal tells: of which batch it is, and what became of its launches so far.
+    """The contents of a journal: which batch it belongs to, and the outcome of its launches.
 
     Attributes:
         head: The first line: task, version, token of the batch, path and options of the table.
-        launches: All launches by name, in the order in which the journal was begun.
+        launches: All launches by name, in their original order.
         digests: Digests of the requests, by name.
         open: Names of launches that were sent, or were about to be, and have no outcome.
-        uncovered: Those of them that were sent before the earlier runs were listed.
-        old: Ids of earlier runs that have a name of this batch; `None` if they were never listed.
-        marks_lost: Whether the service was seen not to keep marks.
-        calls: How many calls have used the journal so far.
-        sent_by: Which of them sent a launch last, the first being 1, by name.
+        uncovered: The part of `open` that was sent before the existing runs were listed.
+        old: Ids of runs with names of this batch that existed before it; `None` if they were
+            never listed.
+        marks_lost: Whether the service is known to drop marks.
+        calls: Number of calls (`launch_all` or `relaunch`) that have used the journal.
+        sent_by: For each name, the number of the call that last sent it, starting at 1.
     """
 
     def __init__(self, head: Mapping[str, Any]) -> None:
@@ -79,7 +81,7 @@ class History:
 
     @property
     def batch(self) -> Optional[str]:
-        """The token in the marks; `None` where runs bear no marks."""
+        """The token in the marks; `None` if the runs have no marks."""
         return self.head.get("batch")
 
     def add(self, name: str, digest: str) -> None:
@@ -88,7 +90,7 @@ class History:
         self.digests[name] = digest
 
     def replay(self, record: Mapping[str, Any]) -> None:
-        """Take in a line that tells what happened."""
+        """Apply the record of an event."""
         if "send" in record:
             launch = self._launch(record["send"], record)
             launch.attempts += 1
@@ -117,15 +119,15 @@ class History:
         elif "began" in record:
             self.calls += 1
         else:
-            raise LookupError("it tells nothing known")
+            raise LookupError("unknown record")
 
-    def tell_unsure(self) -> None:
-        """Say so in the launches whose outcome is not known."""
+    def mark_unsure(self) -> None:
+        """Set the error of the launches whose outcome is not known."""
         for name in self.open:
-            self.launches[name].error = "unsure: the journal ends before its outcome was known"
+            self.launches[name].error = "unsure: the journal has no outcome for this launch"
 
     def _launch(self, name: str, record: Mapping[str, Any]) -> Launch:
-        """Return a launch, begun anew if the record is of a further try."""
+        """Return the launch of a record; start its next try if the record belongs to that."""
         launch = self.launches[name]
         if record.get("try", 1) > launch.tries:
             launch = self.launches[name] = next_try(launch)
@@ -133,55 +135,55 @@ class History:
         return launch
 
     def closed(self, name: str) -> None:
-        """Note that the outcome of a launch is known."""
+        """Record that the outcome of a launch is known."""
         self.open.discard(name)
         self.uncovered.discard(name)
 
 
 def changed_rows(history: History, plan: Plan) -> list[str]:
-    """Return which rows of a plan are not what they were when the journal was begun."""
+    """Return which rows of a plan differ from those that the journal was started with."""
     found = []
     for row, name in enumerate(plan.names):
         digest = history.digests.get(name)
         if digest is None:
             found.append(f"row {row + 1} ({name!r}) is new")
         elif digest != _digest(plan, row, history.head["salt"]):
-            found.append(f"row {row + 1} ({name!r}) was something else")
+            found.append(f"row {row + 1} ({name!r}) has changed")
     return found
 
 
 def next_try(launch: Launch) -> Launch:
-    """Return a launch that tries again what another has tried."""
+    """Return a launch that is the next try of another."""
     tried = dataclasses.replace(launch, earlier=())
     return Launch(launch.name, number=launch.number, earlier=(*launch.earlier, tried))
 
 
 def report_of(path: Path) -> Report:
-    """Return what a journal tells, without a service; see `Report.from_journal`."""
+    """Read a report from a journal; see `Report.from_journal`."""
     with open(path, "rb") as file:
         history, _ = _read(file, os.fspath(path))
     if history is None:
         return Report()
-    history.tell_unsure()
+    history.mark_unsure()
     return Report(history.launches.values(), batch=history.batch)
 
 
 class Journal:
-    """The record of a batch, locked until it is closed; without a path it keeps nothing.
+    """The journal of a batch, locked until it is closed; without a path it records nothing.
 
-    Its methods are called under the lock of the ledger, but for `sync`.
+    All methods except `sync` must be called under the lock of the ledger.
 
     Args:
-        path: The file; `None` to keep nothing.
+        path: The file; `None` to record nothing.
 
     Raises:
-        JournalError: It is no journal, is broken or in use, or the locks of its file system do
-            nothing.
+        JournalError: The file is not a journal, is malformed or in use, or the locks of its file
+            system have no effect.
         OSError: The file cannot be read or written.
 
     Attributes:
-        history: What it tells; `None` if it is new.
-        resumed: Whether it was begun by an earlier call.
+        history: The contents; `None` if the journal is new.
+        resumed: Whether an earlier call started it.
     """
 
     def __init__(self, path: Optional[Path]) -> None:
@@ -196,7 +198,7 @@ class Journal:
         try:
             _lock(self._file, self._path)
             self.history, end = _read(self._file, self._path)
-            self._file.truncate(end)  # a process was killed while it wrote what stands behind
+            self._file.truncate(end)  # drop a line that a killed process did not finish
             self._size = end
             self.resumed = self.history is not None
         except BaseException:
@@ -212,10 +214,10 @@ class Journal:
         mark: bool = True,
         table: Optional[Mapping[str, Any]] = None,
     ) -> History:
-        """Begin a batch, or go on with the one that the journal is of; returns what it tells.
+        """Start a batch, or resume the batch of the journal, and return its history.
 
         Raises:
-            JournalError: It is of another task, version or set of launches.
+            JournalError: The journal belongs to another task, version or set of launches.
             OSError: The file cannot be written.
         """
         history = self.history
@@ -227,7 +229,7 @@ class Journal:
         return history
 
     def go_on(self) -> None:
-        """Note that a call begins."""
+        """Record that a call begins."""
         self._write([{"began": secrets.token_hex(4)}])
         self.flush()
         self.sync()
@@ -236,14 +238,14 @@ class Journal:
     def refuse(self, differences: Sequence[str]) -> None:
         """Raise an error if there are differences."""
         if differences:
-            raise JournalError(f"{self._path} is the journal of another batch:", differences)
+            raise JournalError(f"{self._path} belongs to another batch:", differences)
 
     def sending(self, launches: Sequence[Launch]) -> None:
-        """Note that launches are about to be sent; they may be after `sync` and `check`."""
+        """Record that launches are about to be sent; send them only after `sync` and `check`."""
         self._write([{"send": each.name, **_try(each)} for each in launches])
 
     def has_run(self, launch: Launch) -> None:
-        """Note the run of a launch."""
+        """Record the run of a launch."""
         record = {"run": launch.run_id, "name": launch.name, "attempts": launch.attempts}
         times = {"created": _text(launch.time_created)}
         if launch.time_modified is not None:
@@ -251,23 +253,23 @@ class Journal:
         self._write([{**record, "status": launch.status, **times, **_try(launch)}])
 
     def has_none(self, launch: Launch) -> None:
-        """Note that a launch was refused, or not sent: the next call sends it."""
+        """Record that a launch was refused or not sent; the next call sends it."""
         self._write([{"none": launch.name, "attempts": launch.attempts, **_try(launch)}])
 
     def is_doubled(self, launch: Launch) -> None:
-        """Note which further runs a launch has."""
+        """Record the additional runs of a launch."""
         self._write([{"doubled": launch.name, "runs": list(launch.doubles), **_try(launch)}])
 
     def are_old(self, run_ids: Iterable[str]) -> None:
-        """Note which runs with names of this batch are not of it."""
+        """Record which runs with names of this batch existed before it."""
         self._write([{"old": sorted(run_ids)}])
 
     def marks_are_lost(self) -> None:
-        """Note that the service does not keep marks."""
+        """Record that the service drops marks."""
         self._write([{"marks": False}])
 
     def flush(self) -> None:
-        """Hand over what was noted to the system, which keeps it if this process is killed."""
+        """Pass all records to the operating system, so that they survive this process."""
         if self._file is not None and not self._file.closed and not self._failed:
             try:
                 self._file.flush()
@@ -275,7 +277,7 @@ class Journal:
                 self._fail(error)
 
     def sync(self) -> None:
-        """Wait until what was flushed is on the disk; the one method that needs no lock."""
+        """Wait until flushed records are on disk; needs no lock."""
         if self._file is not None and not self._file.closed:
             try:
                 os.fsync(self._file.fileno())
@@ -284,10 +286,10 @@ class Journal:
                 raise
 
     def check(self) -> None:
-        """Make sure that nobody else writes to the file, as could be where locks do nothing.
+        """Detect other writers, which are possible if the locks of the file system do nothing.
 
         Raises:
-            JournalError: Somebody does.
+            JournalError: Another process has written to the file.
         """
         self.flush()
         if self._file is None or self._file.closed:
@@ -295,12 +297,12 @@ class Journal:
         if os.fstat(self._file.fileno()).st_size != self._size:
             self._failed = True
             raise JournalError(
-                f"{self._path} was written to by another process: it is in use by another "
-                "launch_all, and the locks of its file system do nothing"
+                f"{self._path} was written by another process: another launch_all uses it, and "
+                "the locks of its file system have no effect"
             )
 
     def close(self) -> None:
-        """Let others have it; what could not be written is given up."""
+        """Close and unlock the file; discard records that could not be written."""
         if self._file is not None:
             if self._failed:
                 self._file.raw.close()  # type: ignore[attr-defined]  # without its buffer
@@ -314,7 +316,7 @@ class Journal:
         self.close()
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        # A thread that was left behind may come when it is closed.
+        # A thread that did not end in time may still call this after the journal is closed.
         if self._file is None or self._file.closed or self._failed:
             return
         data = b"".join(json.dumps(each).encode() + b"\n" for each in records)
@@ -325,7 +327,7 @@ class Journal:
             self._fail(error)
 
     def _fail(self, error: OSError) -> NoReturn:
-        """Write no more: what stands there may be torn, and nothing may follow it."""
+        """Stop writing: the last line may be incomplete, and nothing may follow it."""
         self._failed = True
         error.filename = self._path
         raise error
@@ -363,48 +365,48 @@ class Journal:
     def _compare(
         self, history: History, task_id: str, version_id: str, plan: Plan, mark: bool
     ) -> None:
-        """Refuse a journal of something else."""
+        """Refuse a journal that belongs to another batch."""
         given = {"task": task_id, "version": version_id}
         found = [
-            f"it is of {what} {history.head[what]}, not of {given[what]}"
+            f"the {what} of the journal is {history.head[what]}, not {given[what]}"
             for what in given
             if history.head[what] != given[what]
         ]
         if history.head["format"] > 1 and mark != (history.batch is not None):
-            found.append(f"it was begun with mark={not mark}, and goes on with that only")
+            found.append(f"the batch was started with mark={not mark} and must resume with that")
         found += changed_rows(history, plan)
         names = set(plan.names)
         found += [
-            f"{name!r} is not among the launches" for name in history.launches if name not in names
+            f"the launch {name!r} is missing" for name in history.launches if name not in names
         ]
         self.refuse(found)
         history.digests.clear()
 
 
 def _read(file: BinaryIO, path: str) -> tuple[Optional[History], int]:
-    """Read a journal: what it tells, and where it ends.
+    """Read a journal: its contents, and the offset of its last complete line.
 
-    What it tells is `None` if it ends before anything can have been launched.
+    The contents are `None` if the journal ends before anything can have been launched.
     """
     end = 0
     file.seek(0)
     begin = file.read(len(_BEGIN))
     if begin != _BEGIN[: len(begin)]:
-        raise JournalError(f"{path} is no journal of launch_all")
+        raise JournalError(f"{path} is not a journal of launch_all")
     file.seek(0)
     history: Optional[History] = None
     planned = False
     for number, line in enumerate(file, 1):
         if not line.endswith(b"\n"):
-            break  # the process was killed while it wrote this
+            break  # the process was killed while it wrote this line
         end += len(line)
         try:
             record = json.loads(line)
             if history is None:
                 if record["format"] not in _FORMATS:
                     raise JournalError(
-                        f"{path} has format {record['format']}: a later version of this package "
-                        "wrote it"
+                        f"{path} has format {record['format']}, written by a later version of "
+                        "this package"
                     )
                 history = History({key: record[key] for key in record if key != "journal"})
             elif planned:
@@ -414,11 +416,11 @@ def _read(file: BinaryIO, path: str) -> tuple[Optional[History], int]:
             elif "planned" in record:
                 planned = True
             else:
-                raise LookupError("a launch is told of before the plan ends")
+                raise LookupError("an event before the end of the plan")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, JournalError):
                 raise
-            raise JournalError(f"{path}, line {number} is broken: {error!r}") from error
+            raise JournalError(f"{path}, line {number} is malformed: {error!r}") from error
     return (history, end) if planned else (None, 0)
 
 
@@ -444,7 +446,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync_folder(path: str) -> None:
-    """Make sure that a new file is found after a power cut."""
+    """Make sure that a new file still exists after a power failure."""
     if sys.platform != "win32":
         folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
         try:
@@ -454,22 +456,23 @@ def _sync_folder(path: str) -> None:
 
 
 def _lock(file: BinaryIO, path: str) -> None:
-    """Keep others out until the file is closed, or the process ends in whatever way."""
+    """Lock a file until it is closed or the process ends; verify that the lock has an effect."""
     try:
         _take_lock(file)
     except (BlockingIOError, PermissionError):
         raise JournalError(f"{path} is in use by another launch_all") from None
     except OSError as error:
         raise JournalError(
-            f"the file system of {path} has no locks ({error}): keep the journal on a local disk"
+            f"the file system of {path} does not support locks ({error}): keep the journal on a "
+            "local disk"
         ) from error
     with open(path, "rb+") as other:
         try:
             _take_lock(other)
         except OSError:
-            return  # as it should be
+            return  # the first lock keeps this one out, as it should
     raise JournalError(
-        f"the locks of the file system of {path} do nothing: keep the journal on a local disk"
+        f"the locks of the file system of {path} have no effect: keep the journal on a local disk"
     )
 
 
@@ -477,7 +480,7 @@ def _take_lock(file: BinaryIO) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        file.seek(1 << 30)  # far away: on Windows nobody else can read what is locked
+        file.seek(1 << 30)  # beyond the contents: on Windows others cannot read locked bytes
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         import fcntl

@@ -1,4 +1,4 @@
-"""Launching: each launch becomes one run and no more, whatever happens on the way."""
+"""Launching: each launch makes exactly one run, whatever fails on the way."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionsApi,
 )
+from libica.openapi.libtes.placeholders import find as placeholders
 
 from . import calling
-from ._client import redact
 from .calling import BatchError, BatchInterrupt, BatchWarning, Pace, passes
 from .finding import Audit, Finder
 from .journal import History, Journal, JournalError, changed_rows, next_try
 from .ledger import Ledger
 from .mark import LONGEST_DESCRIPTION, LONGEST_MARK, has_room
-from .placeholder import placeholders
 from .plan import Launches, LaunchesError, Plan
 from .progress import Bar, Progress, bar
 from .report import NOT_SENT, OUTCOMES, Launch, Report
@@ -37,9 +36,9 @@ from .waiting import GROWTH, POLL, Watch, audit
 
 RELAUNCHED = ("Failed", "TimedOut")
 NAMESAKES = 5
-"""How many ids of runs that may be doubles a note names."""
+"""Maximum number of run ids that a note lists."""
 
-MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by their names"
+MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by name"
 
 
 def launch_all(
@@ -59,63 +58,65 @@ def launch_all(
     allow_empty: bool = False,
     dry_run: bool = False,
 ) -> Report:
-    """Launch a version many times: each launch becomes one run and no more.
+    """Launch a version many times; each launch makes exactly one run.
 
-    All launches are checked before the first is sent: each needs a name of its own and an
-    argument for each placeholder. A launch that had no response is looked for in the lists of
-    runs, by its mark. It is sent again only if a list that is proven to be complete and fresh
-    does not show it; where there is no such proof it is reported as unsure. When all is launched,
-    the runs are listed once more, and launches with several runs are reported.
+    All launches are checked before the first is sent: each needs a unique name and an argument
+    for each placeholder. If a launch gets no response, its run is searched for in the lists of
+    runs, by its mark. The launch is sent again only if a list that is proven to be complete and
+    fresh does not have the run; without such proof it is reported as unsure. After the last
+    launch, the runs are listed once more, and launches with several runs are reported.
 
-    With a journal the same call goes on where the last one was, however that ended: what has a
-    run is not launched again. Refused launches are sent again. The journal holds no arguments.
+    With a journal, repeating the call resumes the batch, however the last call ended. Launches
+    that have a run are not launched again; refused launches are. The journal has no arguments.
 
     Args:
-        api_client: How the service is called. What is tried again is decided here, whatever its
-            configuration says of `retries`.
+        api_client: The client to use. This function decides about retries, whatever the
+            client's configuration says.
         task_id: Id of the task.
         version_id: Id of the version.
-        launches: A table with a column for the names of the runs and one for each placeholder:
-            the path of a CSV, TSV or .xlsx file, a frame of pandas or polars, a table of pyarrow,
-            or an iterable of dicts whose keys are the columns. Or an iterable of requests, as
+        launches: A table with a column of names for the runs and one column per placeholder: the
+            path of a CSV, TSV or .xlsx file, a pandas or polars frame, a pyarrow table, or an
+            iterable of dicts whose keys are the columns. Or an iterable of requests, as
             `LaunchTaskRequest` or dicts with JSON names.
-        concurrency: How many calls may be under way at once. Default 16.
-        journal: File to keep the record in. Default: none is kept.
-        progress: Whether to show a bar. Default: on a terminal and in a notebook, if tqdm is
-            installed. Or a function that is called with how many are done and how many there are.
-        stop_on_error: Whether to launch nothing more after a launch was refused. Default: go on;
-            the report tells which were refused, and why.
-        mark: Whether each run's description ends with a mark of its launch, by which it is
-            recognised. Default true. Without, runs are recognised by their names, and launching
-            begins with one run that a list has to show before the others are launched.
-        max_in_flight: How many runs may be under way at once, launched and not ended. Default:
-            any number.
-        name_column: The column of a table that has the names of the runs. Default: `name`, in
-            any casing, or the index of a pandas frame if that holds strings.
-        ignore_columns: Columns of a table that are not arguments. Default: none; a column that
-            fits no placeholder is an error.
-        allow_empty: Whether an empty cell of a table is an argument. Default: it is an error.
-        dry_run: Whether to check all launches, but send none. Default: they are sent. The
-            version is fetched; the journal is not touched.
+        concurrency: Maximum number of concurrent requests. Default: 16.
+        journal: Path of the journal file. Default: no journal.
+        progress: Whether to show a progress bar, or a function that is called with the number of
+            finished launches and the total. Default: a bar on a terminal and in a notebook, if
+            tqdm is installed.
+        stop_on_error: Whether to stop the batch when a launch is refused. Default: continue; the
+            report has the refused launches and the reasons.
+        mark: Whether to end each run's description with a mark that identifies its launch.
+            Default: true. Without marks, runs are recognised by name, and one run is launched and
+            must appear in a list before the others are launched.
+        max_in_flight: Maximum number of launched runs that have not finished. Default: no limit.
+        name_column: Heading of the column with the names of the runs. Default: `name` in any
+            casing, or the index of a pandas frame if it consists of strings.
+        ignore_columns: Headings of columns that are not arguments. Default: none; a column that
+            matches no placeholder is an error.
+        allow_empty: Whether an empty cell of a table is a valid argument. Default: it is an error.
+        dry_run: Whether to check all launches without sending any. Default: false. The version is
+            requested; the journal is not touched.
 
     Returns:
-        What became of each launch, in the order given.
+        The outcome of each launch, in the order given.
 
     Warns:
-        BatchWarning: Launches have more than one run, or runs that the service lost.
+        BatchWarning: Some launches have more than one run, or the service lost their runs.
 
     Raises:
-        LaunchesError: Launches do not fit the version; it names all of them.
-        ApiTypeError: `launches` holds no launches, or `ignore_columns` is not a list.
-        ApiValueError: The table cannot be read, or has no column for the names.
+        LaunchesError: Launches do not match the version or are invalid; it lists all problems.
+        ApiTypeError: Launches cannot be read from a value of this type, or `ignore_columns` is a
+            string.
+        ApiValueError: The table cannot be read, or has no column of names.
         ModuleNotFoundError: The table is an .xlsx file, and openpyxl is not installed
             (``pip install 'libica-libtes[excel]'``).
-        JournalError: The journal is that of another batch, or is in use.
-        ApiException: The version could not be got; nothing was launched.
-        BatchError: The batch was stopped, because the token was refused, 20 launches in a row
-            were forbidden (403), the service did not respond for ten minutes, the journal could
-            not be written, or a launch was refused and `stop_on_error` set. It has the report.
-        BatchInterrupt: Ctrl-C. A `KeyboardInterrupt` that has the report.
+        JournalError: The journal belongs to another batch, or is in use.
+        ApiException: The version could not be retrieved; nothing was launched.
+        BatchError: The batch was stopped: the token was refused, 20 consecutive launches were
+            forbidden (403), the service did not respond for ten minutes, the journal could not be
+            written, or a launch was refused and `stop_on_error` is set. Its ``report`` has the
+            outcomes so far.
+        BatchInterrupt: Ctrl-C: a `KeyboardInterrupt` whose ``report`` has the outcomes so far.
     """
     _check(concurrency=concurrency, max_in_flight=max_in_flight)
     version = TaskVersionsApi(api_client).get_task_version(task_id, version_id)
@@ -160,56 +161,57 @@ def relaunch(
     stop_on_error: bool = False,
     max_in_flight: Optional[int] = None,
 ) -> Report:
-    """Launch some launches of a batch again: those whose runs failed, unless you say otherwise.
+    """Launch some launches of a batch again, by default those whose runs failed.
 
-    Each is a next try of the same launch, with a mark and a run of its own, in the same journal.
-    The tries before are in the report: see `Launch.earlier` and `Report.tries`.
+    Each is a new try of the same launch, with its own mark and run, in the same journal. Earlier
+    tries stay in the report: see `Launch.earlier` and `Report.tries`.
 
     Args:
-        api_client: How the service is called.
-        journal: The journal of the batch; it tells the task and the version.
-        launches: The launches again, all or some of them, as `launch_all` takes them: the journal
-            holds no arguments. Default: the table that the journal was begun with.
-        status: Which launches are tried again: those whose last try has one of these outcomes, as
-            `Report.summary` counts them. Default ``("Failed", "TimedOut")``. With ``"Unsure"`` a
-            launch whose run no list shows may get a second one.
+        api_client: The client to use.
+        journal: Path of the journal of the batch, which has the ids of the task and the version.
+        launches: All or some of the launches, as `launch_all` accepts them, because the journal
+            has no arguments. Default: the table that the journal was started with.
+        status: The outcomes of the last try, as in `Report.summary`, that lead to a new try.
+            Default: ``("Failed", "TimedOut")``. With ``"Unsure"``, a launch whose run is missing
+            from the lists may get a second run.
         concurrency: As for `launch_all`.
         progress: As for `launch_all`.
         stop_on_error: As for `launch_all`.
         max_in_flight: As for `launch_all`.
 
     Returns:
-        What became of all launches of the batch, in the order of the journal.
+        The outcome of each launch of the batch, in the order of the journal.
 
     Warns:
         BatchWarning: As `launch_all`.
 
     Raises:
-        JournalError: It is no journal or in use, or the launches differ from those that it was
-            begun with.
-        ApiValueError: The journal was not begun with a table, or that is gone, and no launches
-            are given.
-        ApiException: The version, or how the runs are, could not be got; nothing was launched.
+        JournalError: The journal does not exist, is malformed or in use, or the launches differ
+            from those that it was started with.
+        ApiValueError: No launches are given, and the journal was not started with a table, or the
+            table no longer exists.
+        ApiException: The version or the statuses of the runs could not be retrieved; nothing was
+            launched.
         BatchError: As for `launch_all`.
         BatchInterrupt: As for `launch_all`.
     """
     _check(concurrency=concurrency, max_in_flight=max_in_flight)
     with ExitStack() as stack:
         if not os.path.exists(journal):
-            raise JournalError(f"there is no journal {os.fspath(journal)}")
+            raise JournalError(f"the journal {os.fspath(journal)} does not exist")
         record = stack.enter_context(Journal(journal))
         history = record.history
         if history is None:
-            raise JournalError(f"{os.fspath(journal)} tells of no launches")
+            raise JournalError(f"the journal {os.fspath(journal)} has no launches")
         ids = history.head["task"], history.head["version"]
         options = dict(history.head.get("table") or {})
         path = options.pop("path", None)
         source = path if launches is None else launches
         if source is None:
-            raise ApiValueError("give `launches`: the journal was not begun with a table")
+            raise ApiValueError("pass `launches`: the journal was not started with a table")
         if launches is None and not os.path.exists(path):
             raise ApiValueError(
-                f"give `launches`: {path}, the table that the journal was begun with, is gone"
+                f"pass `launches`: {path}, the table of the journal, no longer exists"
             )
         version = TaskVersionsApi(api_client).get_task_version(*ids)
         plan = stack.enter_context(Plan(api_client, source, placeholders(version), **options))
@@ -243,8 +245,8 @@ def relaunch(
 def _choose(
     api_client: ApiClient, history: History, names: Iterable[str], wanted: set[str], record: Journal
 ) -> list[Launch]:
-    """Return the launches to try again, as they are before that."""
-    history.tell_unsure()
+    """Return the launches to try again, in the state before the new try."""
+    history.mark_unsure()
     everything = list(history.launches.values())
     watch = Watch(api_client, everything)
     if history.batch is not None:
@@ -257,7 +259,7 @@ def _choose(
         if launch.outcome not in wanted:
             continue
         if launch.run_id is not None:
-            record.has_run(launch)  # with its status of now
+            record.has_run(launch)  # with its current status
         if launch.run_id is not None or launch.name in history.open:
             launch = history.launches[launch.name] = next_try(launch)
             history.closed(launch.name)
@@ -266,7 +268,7 @@ def _choose(
 
 
 class _Batch:
-    """A batch under way: threads send, the thread that called looks for what had no response.
+    """A batch in progress: several threads send; the calling thread searches for lost runs.
 
     Attributes:
         everything: The launches of the report.
@@ -299,7 +301,7 @@ class _Batch:
         self._watch_pace = Pace()
 
     def run(self, ids: tuple[str, str], concurrency: int, shown: Bar) -> None:
-        """Launch what has no run yet, and see to it that each launch has no more than one."""
+        """Send the launches without a run, and make sure that none gets more than one."""
         ledger, waits = self._ledger, calling.WAITS
         runs = TaskRunsApi(self._client)
         versions = TaskVersionsApi(self._client)
@@ -336,7 +338,7 @@ class _Batch:
         self._end(sender)
 
     def report(self, launches: Sequence[Launch]) -> Report:
-        """Return what became of the launches, or raise what stopped the batch."""
+        """Return the report, or raise the error that stopped the batch."""
         ledger = self._ledger
         batch = ledger.batch
         if ledger.names_decide and batch is not None:
@@ -352,9 +354,9 @@ class _Batch:
         return report
 
     def _end(self, sender: Sender) -> None:
-        """Give the calls under way some time, and leave the ledger as it can be gone on with."""
+        """If the batch was stopped, give calls in progress some time and close the ledger."""
         if self._ledger.stopped is not None:
-            with suppress(KeyboardInterrupt):  # who is in a hurry need not wait
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C ends the wait
                 sender.join(calling.WAITS.grace)
             try:
                 self._ledger.close()
@@ -362,7 +364,7 @@ class _Batch:
                 self._ledger.stop(error)
 
     def _tell(self, shown: Bar, seconds: float) -> bool:
-        """Wait a little, and tell how many are done; returns whether the batch has ended."""
+        """Wait a little, update the progress, and return whether the batch has ended."""
         ledger = self._ledger
         with ledger.changed:
             ended = ledger.changed.wait_for(lambda: ledger.ended, seconds)
@@ -374,12 +376,12 @@ class _Batch:
         return ended
 
     def _text(self, row: int) -> Optional[str]:
-        """Return the description that a launch has without its mark."""
+        """Return the description of a launch without its mark."""
         with self._ledger.changed:
             return _description(self._request(row), self._version)
 
     def _look_for_room(self) -> None:
-        """See which runs have ended, where no more may be under way."""
+        """If `max_in_flight` is reached, check which runs have finished."""
         ledger = self._ledger
         if not ledger.full or monotonic() < self._watch_at:
             return
@@ -388,7 +390,7 @@ class _Batch:
         before = len(self._watch.open)
         try:
             self._watch.look()
-            self._watch_pace.answered()
+            self._watch_pace.succeeded()
         except ApiException as error:
             self._watch_pace.failed(error)
             if not passes(error) or self._watch_pace.waited > calling.WAITS.patience:
@@ -399,7 +401,7 @@ class _Batch:
         self._watch_at = monotonic() + max(self._interval, self._watch_pace.wait())
 
     def _take_stock(self, runs: TaskRunsApi, finder: Finder) -> None:
-        """Adopt the runs that a list shows by their marks, even if the journal has lost them."""
+        """When a batch resumes, adopt runs by their marks even if the journal lacks them."""
         stock = Audit(runs, self._ledger.rows, self._ledger.batch)
         with suppress(ApiException):
             stock.once()
@@ -407,7 +409,7 @@ class _Batch:
                 finder.adopt(stock.shown)
 
     def _audit(self, runs: TaskRunsApi, finder: Finder) -> None:
-        """List the runs once more, for doubles and losses."""
+        """List the runs once more to find launches with several runs and lost runs."""
         ledger = self._ledger
         names = {}
         if ledger.names_decide:
@@ -422,7 +424,7 @@ class _Batch:
                 some = ", ".join(others[:NAMESAKES])
                 more = ", ..." if len(others) > NAMESAKES else ""
                 self._notes.append(
-                    "further runs with names of this batch, doubles or older ones: "
+                    "other runs with names of this batch, either older or second runs of a launch: "
                     f"{len(others):,} ({some}{more})"
                 )
         self._notes += closing.notes
@@ -433,17 +435,17 @@ def _warn(report: Report) -> None:
     found = []
     if doubled:
         found.append(
-            f"{doubled:,} launches have more than one run: see report.doubled, and "
-            "report.abort_doubles()"
+            f"launches with more than one run: {doubled:,} (see report.doubled and "
+            "report.abort_doubles())"
         )
     if lost:
-        found.append(f"the service lost the runs of {lost:,} launches: see report.lost")
+        found.append(f"launches whose runs the service lost: {lost:,} (see report.lost)")
     if found:
         warnings.warn("; ".join(found), BatchWarning, stacklevel=4)
 
 
 def _stopped(error: BaseException, report: Report) -> BatchError:
-    return BatchError(f"the batch was stopped: {redact(str(error))}", report)
+    return BatchError(f"the batch was stopped: {error}", report)
 
 
 def _check(**numbers: Optional[int]) -> None:
@@ -461,8 +463,8 @@ def _check_room(plan: Plan, version: TaskVersion) -> None:
             most = LONGEST_DESCRIPTION - LONGEST_MARK
             whose = "" if text is not version.description else " of the version"
             problem = (
-                f"the description{whose} has {len(text or ''):,} characters, and more than "
-                f"{most:,} leave no room for the mark: give a shorter one, or pass mark=False"
+                f"the description{whose} has {len(text or ''):,} characters; to leave room for "
+                f"the mark, use at most {most:,}, or pass mark=False"
             )
             problems.append(Problem(row + 1, name, problem))
     if problems:
@@ -470,7 +472,7 @@ def _check_room(plan: Plan, version: TaskVersion) -> None:
 
 
 def _description(request: bytes, version: TaskVersion) -> Optional[str]:
-    """Return the description that a launch has without its mark."""
+    """Return the description of a launch without its mark."""
     if b'"description"' not in request:
         return version.description
     text: Optional[str] = json.loads(request).get("description", version.description)
@@ -478,10 +480,10 @@ def _description(request: bytes, version: TaskVersion) -> Optional[str]:
 
 
 def _once(api_client: ApiClient, concurrency: int) -> ApiClient:
-    """Return a client that calls the same service in the same way, but nothing twice."""
+    """Return a client like the given one, but without retries."""
     given = api_client.configuration
     configuration = copy.copy(given)
-    configuration.api_key = given.api_key  # so that a token that either renews is there for both
+    configuration.api_key = given.api_key  # shared, so that both use a renewed token
     configuration.api_key_prefix = given.api_key_prefix
     configuration.retries = 0
     configuration.connection_pool_maxsize = max(concurrency, given.connection_pool_maxsize or 0)

@@ -1,6 +1,6 @@
-"""The ledger: the state of every launch, and the one place where states change.
+"""The ledger: the state of each launch, and the only place where states change.
 
-Time is counted in ticks, one for each change of state: nothing here depends on a clock.
+Time is counted in ticks, one per change of state, so nothing here depends on a clock.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ from .journal import History, Journal
 from .mark import Mark, mark_in
 from .report import FINISHED, NOT_SENT, Launch
 
+NO_OUTCOME = "an earlier call ended before the outcome was known"
+"""Why the outcome of a launch is unknown if no request of this call failed."""
+
 SPARE = 3
-"""How many launches are kept back while others are under way or in doubt."""
+"""Number of launches that are held back while others are in progress or in doubt."""
 
 
 class State(Enum):
-    """How far a launch is."""
+    """The state of a launch."""
 
-    NEW = "new"  # nothing of it has left this machine
+    NEW = "new"  # not sent
     WRITTEN = "written"  # the journal says that it is about to be sent
-    SENT = "sent"  # its request is under way
-    DOUBTFUL = "doubtful"  # it had no response: it may have a run
+    SENT = "sent"  # its request is in progress
+    DOUBTFUL = "doubtful"  # no response: it may have a run
     SETTLED = "settled"  # it has a run
-    REFUSED = "refused"  # it has none, and this call does not send it again
+    REFUSED = "refused"  # it has no run, and this call does not send it again
 
     if not TYPE_CHECKING:
-        __hash__ = object.__hash__  # that of Enum is written in Python
+        __hash__ = object.__hash__  # faster than that of Enum, which is written in Python
 
 
 NEXT: dict[State, set[State]] = {
@@ -42,31 +45,32 @@ NEXT: dict[State, set[State]] = {
     State.WRITTEN: {State.SENT, State.NEW, State.SETTLED},
     State.SENT: {State.SETTLED, State.DOUBTFUL, State.WRITTEN, State.REFUSED},
     State.DOUBTFUL: {State.SETTLED, State.WRITTEN, State.REFUSED},
-    State.REFUSED: {State.SETTLED},  # a list shows that it was not
+    State.REFUSED: {State.SETTLED},  # a list shows that it has a run after all
     State.SETTLED: set(),
 }
-"""Which states may follow which."""
+"""The states that may follow each state."""
 
 
 class Ledger:
-    """What is known of the launches of a batch, for several threads.
+    """The states of the launches of a batch, shared by several threads.
 
-    Methods take the lock themselves; whoever wants to wait for a change has `changed`.
+    Methods take the lock themselves; use `changed` to wait for a change.
 
     Args:
-        launches: The launches in the order of the report, as the history has them.
-        history: What the journal tells.
-        journal: Where changes are written down.
+        launches: The launches of the history, in the order of the report.
+        history: The contents of the journal.
+        journal: Records all changes.
         request: Returns the request of a row; called under the lock.
-        max_in_flight: How many runs may be under way at once. Default: any number.
+        max_in_flight: Maximum number of unfinished runs at a time. Default: no limit.
 
     Attributes:
         rows: The launches.
-        changed: The lock, and how a change is waited for.
-        stopped: What stopped the batch.
-        old: Ids of earlier runs with names of this batch; `None` until they are known.
-        names_decide: Whether runs without a mark may be of this batch.
-        witness_wanted: Whether a launch is wanted only to prove that lists are fresh.
+        changed: The lock, and a condition that is notified of changes.
+        stopped: The error that stopped the batch; `None` if nothing did.
+        old: Ids of runs with names of this batch that existed before it; `None` until known.
+        names_decide: Whether runs without a mark may belong to this batch.
+        witness_wanted: Whether the next launch is wanted as a witness, to prove that a list is
+            fresh.
         begun: The tick at which this call began.
     """
 
@@ -90,14 +94,15 @@ class Ledger:
         self._max_in_flight = max_in_flight
         self._uncovered = {r for r, it in enumerate(self.rows) if it.name in history.uncovered}
         self._gated = True
-        # Each earlier call has two ticks: what it sent was sent at one and lost by the other.
+        # Each earlier call counts two ticks: it sent its launches at the first, and those without
+        # a response became doubtful at the second.
         self.begun: int = 2 * history.calls + 2
         self._tick = self.begun
         self._states = [self._first_state(each, history) for each in self.rows]
         self._counts = Counter(self._states)
-        # When the launch was sent that made the run, or may have; 0 where that is not known.
+        # The tick of the request that made the run, or may have made it; 0 if not known.
         self._sent = array("q", bytes(8 * len(self.rows)))
-        self._since = array("q", bytes(8 * len(self.rows)))  # when it came to its present state
+        self._since = array("q", bytes(8 * len(self.rows)))  # the tick of the last change of state
         for row, each in enumerate(self.rows):
             call = history.sent_by.get(each.name, 0)
             if each.attempts == 1:
@@ -105,11 +110,11 @@ class Ledger:
             if self._states[row] is State.DOUBTFUL:
                 self._since[row] = 2 * call + 1
         settled = (r for r, state in enumerate(self._states) if state is State.SETTLED)
-        # The greatest `_sent` of those that are settled.
+        # The greatest `_sent` of all settled launches.
         self._newest = max((self._sent[row] for row in settled), default=0)
         self._doubts = {r for r, state in enumerate(self._states) if state is State.DOUBTFUL}
         self._fresh = deque(r for r, state in enumerate(self._states) if state is State.NEW)
-        self._ready: deque[int] = deque()  # those that are written
+        self._ready: deque[int] = deque()  # the rows that are written
         self._running = sum(
             each.run_id is not None and each.status not in FINISHED for each in self.rows
         )
@@ -120,67 +125,67 @@ class Ledger:
             return State.SETTLED
         return State.DOUBTFUL if launch.name in history.open else State.NEW
 
-    # Looking
+    # Queries
 
     def state(self, row: int) -> State:
         """Return the state of a launch."""
         return self._states[row]
 
     def mark(self, row: int) -> Optional[Mark]:
-        """Return the mark of a launch, or `None` where runs bear none."""
+        """Return the mark of a launch; `None` if the runs of this batch have no marks."""
         launch = self.rows[row]
         return Mark(self.batch, launch.number or 0, launch.tries) if self.batch else None
 
     @property
     def left(self) -> int:
-        """How many launches have no outcome yet."""
+        """Number of launches without an outcome."""
         with self.changed:
             done = self._counts[State.SETTLED] + self._counts[State.REFUSED]
             return len(self.rows) - done - (self._counts[State.DOUBTFUL] - len(self._doubts))
 
     @property
     def refused(self) -> int:
-        """How many launches have no run and are not sent again."""
+        """Number of launches that have no run and are not sent again."""
         return self._counts[State.REFUSED]
 
     @property
     def unsure(self) -> int:
-        """How many launches may have a run, and are looked for or were given up."""
+        """Number of launches that may have a run, whether they are still searched for or not."""
         return self._counts[State.DOUBTFUL]
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be sent or looked for."""
+        """Whether nothing remains to be sent or searched for."""
         return self.stopped is not None or not self.left
 
     @property
     def doubts(self) -> set[int]:
-        """The launches that are to be looked for."""
+        """The rows of the launches to search for."""
         with self.changed:
             return set(self._doubts)
 
     @property
     def full(self) -> bool:
-        """Whether as many runs are under way as may be."""
+        """Whether `max_in_flight` is reached."""
         under_way = self._running + self._counts[State.SENT] + len(self._doubts)
         return self._max_in_flight is not None and under_way >= self._max_in_flight
 
     @property
     def wants_old(self) -> bool:
-        """Whether launching waits until the earlier runs are listed: one was launched, as witness.
+        """Whether one launch was sent as a witness and launching now waits for `old`.
 
-        Before the lists show that one they need not show what was there before.
+        Until lists show the witness, they may also lack runs that existed before it.
         """
         with self.changed:
             return self._waits_for_old() and not self._counts[State.SENT]
 
     @property
     def can_prove(self) -> int:
-        """Up to which tick a list could be proven to be fresh, by the runs there are."""
+        """The latest tick for which a known run could prove that a list is fresh."""
         return self._newest
 
     def may_prove(self, tick: int) -> bool:
-        """Whether a launch that was sent after a tick may still turn out to have a run."""
+        """Return whether a launch sent after this tick may still turn out to have a run."""
         with self.changed:
             states = zip(self._states, self._since)
             under_way = any(state is State.SENT and since > tick for state, since in states)
@@ -189,30 +194,31 @@ class Ledger:
 
     @property
     def can_send(self) -> bool:
-        """Whether a launch can still be sent."""
-        with self.changed:
-            return bool(self._ready or self._fresh)
+        """Whether there is a launch left to send."""
+        with self.changed:  # those that are being written are in neither queue
+            return self._counts[State.NEW] + self._counts[State.WRITTEN] > 0
 
     def lost_at(self, row: int) -> int:
-        """Return the tick at which a launch came to its present state."""
+        """Return the tick at which a launch entered its current state."""
         return self._since[row]
 
     def covers(self, row: int) -> bool:
-        """Whether a run with the name of a launch, and not an earlier one, can only be its run."""
+        """Return whether a run with the name of a launch that is not in `old` must be its run."""
         return self.old is not None and row not in self._uncovered
 
     def proven(self, shown: Sequence[int]) -> int:
-        """Return the tick up to which a list is proven to show all runs there are.
+        """Return the tick up to which a list is proven to show all runs.
 
-        A run in the list, whose launch was sent at that tick, is its witness: the list is not
-        older. And all runs known by then must be in the list, or it is not complete.
+        The witness is a run in the list whose launch was sent at that tick: the list cannot be
+        older than the witness. All runs known at that tick must be in the list too; otherwise the
+        list is incomplete.
 
         Args:
-            shown: For each launch, whether its run was in the list.
+            shown: For each launch, whether the list has its run.
         """
         with self.changed:
             known = [r for r, state in enumerate(self._states) if state is State.SETTLED]
-            known = [r for r in known if self.rows[r].error is None]  # but for those that are lost
+            known = [r for r in known if self.rows[r].error is None]  # without lost ones
             missing = min((self._since[r] for r in known if not shown[r]), default=self._tick + 1)
             sent = (self._sent[r] for r in known if shown[r] and self._sent[r] <= missing)
             return max(sent, default=0)
@@ -220,10 +226,11 @@ class Ledger:
     # Sending
 
     def write(self, most: int) -> list[int]:
-        """Write down that launches are about to be sent; returns which.
+        """Write to the journal that launches are about to be sent, and return their rows.
 
-        They are not taken before `written`. The last of all stays unwritten as long as others are
-        under way: if this process is killed, it can prove to the next that a list is fresh.
+        `take` does not return them before `written` is called. The last launch is not written
+        while others are in progress: if this process is killed, that launch can be the witness of
+        the call that resumes.
         """
         with self.changed:
             rows = [self._fresh.popleft() for _ in range(min(most, self._writable))]
@@ -233,7 +240,7 @@ class Ledger:
             return rows
 
     def written(self, rows: Iterable[int]) -> None:
-        """Note that launches are written down on the disk."""
+        """Record that the journal has these launches on disk."""
         with self.changed:
             self._journal.check()
             for row in rows:
@@ -242,19 +249,19 @@ class Ledger:
 
     @property
     def ready(self) -> int:
-        """How many launches are written down and not sent."""
+        """Number of launches that are written and not sent."""
         return len(self._ready)
 
     def low(self, most: int) -> bool:
-        """Whether more should be written: at most so many are ready, and more can be."""
+        """Return whether more launches should be written: at most this many are ready."""
         with self.changed:
             return len(self._ready) <= most and self._writable > 0
 
     def take(self) -> Optional[tuple[int, bytes]]:
-        """Return a launch that is to be sent now, and its request; `None` if there is none.
+        """Return the row and request of a launch to send now; `None` if there is none.
 
-        The last launches are kept back as long as others are under way or in doubt: sent later
-        than those, they can prove that a list is fresh.
+        The last launches are held back while others are in progress or in doubt: being sent
+        later than those, they can prove that a list is fresh.
         """
         with self.changed:
             left = len(self._ready) + len(self._fresh)
@@ -270,17 +277,17 @@ class Ledger:
 
     @property
     def _kept(self) -> int:
-        """How many launches are kept back."""
+        """Number of launches that are held back."""
         return SPARE if self._doubts or self._counts[State.SENT] else 0
 
     @property
     def _writable(self) -> int:
-        """How many launches may be written down."""
+        """Number of launches that may be written now."""
         fresh = len(self._fresh)
         if self.witness_wanted and not self._ready:
             return min(1, fresh)
         most = fresh - (self._kept or int(fresh > 1 or bool(self._ready)))
-        if self._gate:  # after a kill, what is written counts as sent before `old` was known
+        if self._gate:  # after a kill, written launches count as sent before `old` was known
             most = min(most, int(not self._ready and not self._waits_for_old()))
         return most
 
@@ -291,44 +298,44 @@ class Ledger:
     def _waits_for_old(self) -> bool:
         return self._gate and (self._newest > self.begun or self._counts[State.SENT] > 0)
 
-    # What becomes of one that was sent
+    # Outcomes of a request
 
     def settle(self, row: int, run: AnyRun) -> None:
-        """Note the run in the response to a launch."""
+        """Record the run in the response to a launch."""
         with self.changed:
             mark = self.mark(row)
             if mark is not None and not (run.description or "").endswith(str(mark)):
                 self.lose_marks()
-            self._sent[row] = self._since[row]  # the run was made by this very request
+            self._sent[row] = self._since[row]  # this request made the run
             self._settle(row, run)
             self._newest = max(self._newest, self._sent[row])
 
     def lose(self, row: int, why: str) -> None:
-        """Note that a launch had no response: it may have a run."""
+        """Record that a launch got no response, so that it may have a run."""
         with self.changed:
             self.rows[row].error = why
             self._move(row, State.DOUBTFUL)
 
     def put_back(self, row: int) -> None:
-        """Note that a launch was not acted on: it is sent again."""
+        """Record that the service did not act on a launch, so that it is sent again."""
         with self.changed:
             self._move(row, State.WRITTEN)
 
     def refuse(self, row: int, why: str) -> None:
-        """Note that a launch was refused."""
+        """Record that a launch was refused."""
         with self.changed:
             self.rows[row].error = why
             self._journal.has_none(self.rows[row])
             self._move(row, State.REFUSED)
 
-    # What becomes of one that is doubtful
+    # Outcomes of a search
 
     def find(self, row: int, runs: Sequence[TaskRunSummary]) -> None:
-        """Note runs in a list that are those of a launch without a known run, the first first."""
+        """Record the runs, oldest first, that a list shows for a launch without a known run."""
         with self.changed:
             launch = self.rows[row]
             if launch.attempts > 1:
-                self._sent[row] = 0  # it may be from before
+                self._sent[row] = 0  # any of the requests may have made it
             waiting = {State.WRITTEN: self._ready, State.NEW: self._fresh}
             if self._states[row] in waiting:
                 waiting[self._states[row]].remove(row)
@@ -337,7 +344,7 @@ class Ledger:
             self.double(row, runs[1:])
 
     def double(self, row: int, runs: Iterable[TaskRunSummary]) -> None:
-        """Note further runs of a launch that has one."""
+        """Record additional runs of a launch that has a run."""
         with self.changed:
             launch = self.rows[row]
             if add_doubles(launch, runs):
@@ -345,13 +352,13 @@ class Ledger:
                 self._journal.is_doubled(launch)
 
     def send_again(self, row: int) -> None:
-        """Note that a launch is proven to have no run: it is sent again."""
+        """Record that a launch is proven to have no run, so that it is sent again."""
         with self.changed:
             self._uncovered.discard(row)
             self._move(row, State.WRITTEN)
 
     def give_up(self, row: int, why: str) -> None:
-        """Note that nobody can tell whether a launch has a run."""
+        """Record that it cannot be determined whether a launch has a run."""
         with self.changed:
             self.rows[row].error = f"unsure: {why}"
             self._doubts.discard(row)
@@ -360,7 +367,7 @@ class Ledger:
     # The batch
 
     def set_old(self, run_ids: Iterable[str]) -> None:
-        """Note which runs with names of this batch are earlier ones."""
+        """Record which runs with names of this batch existed before it."""
         with self.changed:
             unsure = (State.SENT, State.DOUBTFUL)
             self._uncovered = {r for r, state in enumerate(self._states) if state in unsure}
@@ -369,48 +376,45 @@ class Ledger:
             self.changed.notify_all()
 
     def go_on_without_old(self) -> None:
-        """Launch although the earlier runs are not known; none is then adopted by its name."""
+        """Launch although `old` is not known; no run is then adopted by its name."""
         with self.changed:
             self._gated = False
             self.changed.notify_all()
 
     def lose_marks(self) -> None:
-        """Note that the service does not keep marks, so that names have to decide."""
+        """Record that the service drops marks, so that runs are recognised by name."""
         with self.changed:
             if not self.names_decide:
                 self.names_decide = True
                 self._journal.marks_are_lost()
 
     def want_witness(self) -> None:
-        """Let the last launch be sent: its run can prove that a list is fresh."""
+        """Allow one held-back launch to be sent: its run can prove that a list is fresh."""
         with self.changed:
             self.witness_wanted = True
             self.changed.notify_all()
 
     def finished(self, count: int) -> None:
-        """Note that runs have ended, which makes room for others."""
+        """Record that runs have finished, which makes room for others."""
         with self.changed:
             self._running -= count
             self.changed.notify_all()
 
     def stop(self, error: BaseException) -> None:
-        """Send nothing more; the first error stays the reason."""
+        """Send nothing more; the first error given is kept as the reason."""
         with self.changed:
             self.stopped = self.stopped or error
             self.changed.notify_all()
 
     def close(self) -> None:
-        """Leave no launch between states: what was not sent is new, what was sent is doubtful."""
+        """Give each launch a final state: unsent ones are new, those in progress doubtful."""
         with self.changed:
             for row, state in enumerate(self._states):
                 if state is State.SENT:
                     self.lose(row, "the batch was stopped before the response came")
                     state = State.DOUBTFUL
                 if state is State.DOUBTFUL and row in self._doubts:
-                    why = (
-                        self.rows[row].error or "an earlier call ended before its outcome was known"
-                    )
-                    self.give_up(row, why)
+                    self.give_up(row, self.rows[row].error or NO_OUTCOME)
                 elif state in (State.NEW, State.WRITTEN):
                     self.rows[row].error = self.rows[row].error or NOT_SENT
             while self._ready:
@@ -420,7 +424,7 @@ class Ledger:
             self._journal.flush()
 
     def flush(self) -> None:
-        """Hand what was written down over to the system."""
+        """Flush the journal to the operating system."""
         with self.changed:
             self._journal.flush()
 
@@ -432,10 +436,10 @@ class Ledger:
         self._journal.has_run(launch)
 
     def _move(self, row: int, to: State) -> None:
-        """Change the state of a launch; nothing else does."""
+        """Change the state of a launch; nothing else changes states."""
         before = self._states[row]
         if to not in NEXT[before]:
-            raise ApiValueError(f"launch {row + 1} cannot be {to.value} after {before.value}")
+            raise ApiValueError(f"launch {row + 1} cannot become {to.value} after {before.value}")
         self._states[row] = to
         self._counts[before] -= 1
         self._counts[to] += 1
@@ -448,13 +452,14 @@ class Ledger:
             self._ready.append(row)
         held = len(self._ready) <= SPARE or self._max_in_flight is not None or self._gate
         if held or to not in (State.SENT, State.SETTLED, State.REFUSED):
-            self.changed.notify_all()  # otherwise nobody waits for it
+            self.changed.notify_all()  # no thread waits for other changes
 
 
 def add_doubles(launch: Launch, runs: Iterable[TaskRunSummary]) -> bool:
-    """Add further runs to a launch that has one; whether any of them is news.
+    """Add runs to a launch that has a run, and return whether any of them is new.
 
-    One with a mark that was made before becomes the run of the launch, the others are its doubles.
+    If a run with a mark is older than the run of the launch, it takes that place; all others
+    become doubles.
     """
     known = {launch.run_id, *launch.doubles}
     new = [run for run in runs if run.id not in known]

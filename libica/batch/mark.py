@@ -1,4 +1,4 @@
-"""The mark of a launch: the end of its run's description, by which the run is recognised."""
+"""Marks: the text that ends a run's description and identifies the launch that made the run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple, Optional
 
 LONGEST_DESCRIPTION = 4096
 LONGEST_MARK = 48
-"""Characters that a mark and the blank before it take at most."""
+"""Maximum length of a mark and the space before it, in characters."""
 
 _MARK = re.compile(r"\[batch ([0-9a-f]{16})-([0-9]{1,10})(?:\.([0-9]{1,5}))?\]")
 
 
 class Mark(NamedTuple):
-    """Names one try of one launch of one batch; no two launches anywhere have the same.
+    """Identifies one attempt at one launch of one batch; no two launches share a mark.
 
     Attributes:
         batch: Random token of the batch.
-        number: Number of the launch in the batch, from 1.
-        attempt: Number of the try, from 1; more than 1 after `relaunch`.
+        number: Number of the launch in the batch, starting at 1.
+        attempt: Number of the attempt, starting at 1; greater than 1 after `relaunch`.
     """
 
     batch: str
@@ -32,12 +32,12 @@ class Mark(NamedTuple):
 
 
 def new_batch() -> str:
-    """Return a token for a new batch."""
+    """Return a random token for a new batch."""
     return secrets.token_hex(8)
 
 
 def mark_in(description: Optional[str]) -> Optional[Mark]:
-    """Return the last mark in a description, or `None`."""
+    """Return the last mark in a description; `None` if it has no mark."""
     if not description or "[batch " not in description:
         return None
     found = _MARK.findall(description)
@@ -45,16 +45,16 @@ def mark_in(description: Optional[str]) -> Optional[Mark]:
 
 
 def marked(text: Optional[str], mark: Mark) -> str:
-    """Return a description: a text and, at its end, a mark."""
+    """Return a description that consists of a text and a mark."""
     return f"{text} {mark}" if text else str(mark)
 
 
 def has_room(text: Optional[str]) -> bool:
-    """Tell whether a description of this text can hold a mark, too."""
+    """Return whether a description with this text has room for a mark."""
     return len(text or "") + LONGEST_MARK <= LONGEST_DESCRIPTION
 
 
 def may_be_cut(description: Optional[str], text: Optional[str], mark: Mark) -> bool:
-    """Tell whether a description may be what was sent, its end cut off by the service."""
+    """Return whether a description may be the text and the mark, truncated by the service."""
     sent = marked(text, mark)
     return bool(description) and description != text and sent.startswith(str(description))

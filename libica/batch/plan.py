@@ -1,4 +1,4 @@
-"""What is to be launched: checked, and kept out of memory."""
+"""The launches of a batch: checked, and kept in a temporary file rather than in memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Protocol, Union
 
 from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, LaunchTaskRequest
+from libica.openapi.libtes.exceptions import kind
 
-from .tables import FIELDS, Problem, Reader, kind
+from .tables import FIELDS, Problem, Reader
 
 SHOWN = 20
-"""How many problems the text of an error names."""
+"""Maximum number of problems in an error message."""
 
 PLACES = 3
-"""How many places it names for one and the same problem."""
+"""Maximum number of places listed for one problem."""
 
-_IN_MEMORY = 1 << 22  # bytes of requests that need no file
+_IN_MEMORY = 1 << 22  # bytes of requests that are kept in memory before a file is used
 _LIMITED = ("name", "description", "acl")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")  # a line break above all
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")  # line breaks in particular
 
 
 class Frame(Protocol):
@@ -35,14 +36,14 @@ class Frame(Protocol):
 
 Request = Union[LaunchTaskRequest, Mapping[str, Any]]
 Launches = Union[Iterable[Request], Frame, str, "os.PathLike[str]"]
-"""What `launch_all` takes."""
+"""The launches that `launch_all` accepts."""
 
 
 class LaunchesError(ApiValueError):
-    """Launches do not go with the version; nothing was launched.
+    """Launches do not match the version or are invalid; nothing was launched.
 
     Attributes:
-        problems: What is wrong with which of them, in the order of the rows.
+        problems: All problems, in the order of the rows.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -52,7 +53,7 @@ class LaunchesError(ApiValueError):
     def __str__(self) -> str:
         rows = {each.row for each in self.problems} - {None}
         count = f"{len(rows):,} launch{'es' * (len(rows) != 1)}"
-        head = f"{count} cannot be sent" if rows else "the table does not fit the version"
+        head = f"{count} cannot be sent" if rows else "the table does not match the version"
         groups: dict[str, list[Problem]] = {}
         for each in self.problems:
             groups.setdefault(each.text, []).append(each)
@@ -61,37 +62,37 @@ class LaunchesError(ApiValueError):
 
 
 def _places(problems: Sequence[Problem]) -> str:
-    """Return where the same is wrong."""
+    """Return the places of problems that have the same text."""
     more = f" and {len(problems) - PLACES:,} more" if len(problems) > PLACES else ""
     return ", ".join(each.place for each in problems[:PLACES]) + more
 
 
 def lines(head: str, found: Sequence[object]) -> str:
-    """Return a text with a line for each thing found, unless they are too many."""
+    """Return a text with one line for each of the first items, and a count of the others."""
     more = [f"... and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else []
     return "\n  ".join([head, *map(str, found[:SHOWN]), *more])
 
 
 class Plan:
-    """The launches, checked; the requests lie in a temporary file.
+    """The launches, checked; their requests are kept in a temporary file.
 
     Args:
-        api_client: Knows how a request is written as JSON.
-        launches: The launches, as `launch_all` takes them.
+        api_client: Converts requests to JSON.
+        launches: The launches, as `launch_all` accepts them.
         wanted: The placeholders of the version.
-        name_column: The column of a table that has the names; ``name`` in any casing if unset.
-        ignore_columns: Columns of a table that are left out.
-        allow_empty: Whether an empty cell of a table is an argument.
+        name_column: Heading of the column with the names. Default: ``name`` in any casing.
+        ignore_columns: Headings of columns to ignore.
+        allow_empty: Whether an empty cell of a table is a valid argument.
 
     Raises:
-        LaunchesError: Launches do not go with the placeholders, or cannot be sent at all.
-        ApiValueError: The table cannot be read, or has no column for the names.
-        ApiTypeError: It is nothing that holds launches.
+        LaunchesError: Launches do not match the placeholders or are invalid.
+        ApiValueError: The table cannot be read, or has no column of names.
+        ApiTypeError: Launches cannot be read from a value of this type.
 
     Attributes:
         names: The names of the runs, in the order given.
-        table: How the file that they were read from is read again: ``path`` and the options, in
-            words of JSON; ``None`` if they were not read from a file.
+        table: How to read the file of the launches again: ``path`` and the options as JSON
+            values; ``None`` if they were not read from a file.
     """
 
     def __init__(
@@ -133,12 +134,12 @@ class Plan:
                 name = name if isinstance(name, str) else ""
                 word, number = ("row", given.row) if given.line is None else ("line", given.line)
                 if name and seen.setdefault(name, number) != number:
-                    found.append(f"{word} {seen[name]} has the same name")
+                    found.append(f"has the same name as {word} {seen[name]}")
                 line = b""
                 try:
                     line = encode(fields).encode() + b"\n"
                 except (TypeError, ValueError, RecursionError) as error:
-                    found = found or [f"cannot be sent as JSON: {error}"]
+                    found = found or [f"cannot be converted to JSON: {error}"]
                 if found:
                     problems.append(Problem(given.row, name, "; ".join(found), given.line))
                 elif not problems:
@@ -157,7 +158,7 @@ class Plan:
         return len(self.names)
 
     def request(self, row: int) -> bytes:
-        """Return the JSON of a request; equal requests have the same."""
+        """Return the JSON of a request; equal requests have equal JSON."""
         self._file.seek(self._ends[row])
         return self._file.readline()
 
@@ -173,7 +174,7 @@ class Plan:
 
 
 def _read(request: object) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of a request by their JSON names, and what is wrong with them."""
+    """Return the fields of a request by their JSON names, and the problems found."""
     if isinstance(request, LaunchTaskRequest):
         known = LaunchTaskRequest.attribute_map.items()
         request = {json_name: getattr(request, name) for name, json_name in known}
@@ -184,19 +185,19 @@ def _read(request: object) -> tuple[dict[str, Any], list[str]]:
     for key, value in request.items():
         name: Any = FIELDS.get(str(key).lower(), key)
         if name in fields:
-            problems.append(f"{name} is given twice, in two spellings")
+            problems.append(f"{name} is given twice, with different casing")
         elif value is not None:
             fields[name] = value
     return fields, problems
 
 
 def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
-    """Return what is wrong with a request; values are not shown, they may be secrets."""
+    """Return the problems of a request; values are not shown because they may be secrets."""
     limited = {each: fields.get(each) for each in _LIMITED}
     found: list[str] = []
     if _refusal(**limited):
         found += filter(None, (_refusal(**{each: value}) for each, value in limited.items()))
-    # The model would convert an int; a launch is kept, and looked for, under what was given.
+    # The model would convert an int, but the launch is recorded and searched for as given.
     for each in ("name", "description"):
         if fields.get(each).__class__ is int:
             found.append(f"{each} must be a string, not int")
@@ -204,9 +205,9 @@ def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
     if name is None or (isinstance(name, str) and not name.strip()):
         found.append("has no name")
     elif isinstance(name, str) and not _is_unicode(name):
-        found.append("the name holds half a surrogate pair")
+        found.append("the name contains half a surrogate pair")
     elif isinstance(name, str) and _CONTROL.search(name):
-        found.append("the name holds a line break or a control character")
+        found.append("the name contains a line break or a control character")
     arguments = fields.get("arguments", {})
     if not isinstance(arguments, Mapping):
         return [*found, f"arguments must be a dict, not {kind(arguments)}"]
@@ -223,7 +224,7 @@ def _misfits(fields: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
 
 
 def _refusal(**fields: Any) -> Optional[str]:
-    """Return why a request cannot have such fields."""
+    """Return why a request cannot have these fields; `None` if it can."""
     try:
         LaunchTaskRequest(**fields)
     except (ApiTypeError, ApiValueError) as error:

@@ -1,4 +1,4 @@
-"""A timeline of runs: a bar for each, or how many there were where they are too many."""
+"""Timeline of runs: one bar per run, or counts by status when there are many runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .report import FINISHED, Launch, Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# By Okabe and Ito, who chose them so that the colour-blind can tell them apart.
+# The palette of Okabe and Ito, which colour-blind people can tell apart.
 COLOURS = {
     "Completed": "#009E73",
     "Failed": "#D55E00",
@@ -22,22 +22,22 @@ COLOURS = {
     "Pending": "#BBBBBB",
 }
 OTHER = "#0072B2"
-UNDER_WAY = "#56B4E959"  # of runs that have ended since: pale
+UNDER_WAY = "#56B4E959"  # runs in progress at a past time: pale
 ABSENT = "#BBBBBB"
 INK = "#7C7C7C"
-"""Colour of text and lines: it has the same contrast to white and to the dark of notebooks."""
+"""Colour of text and lines, with equal contrast on white and on dark notebook pages."""
 
 MOST_BARS = 300
-"""Up to how many runs have a bar each; more are counted."""
+"""Maximum number of runs that are drawn as one bar each; beyond that, they are counted."""
 
 MOST_NAMES = 40
 LONGEST_NAME = 40  # characters
-MOMENTS = 800  # at which runs are counted
-SECOND = 1 / 86400  # of a day, which is what matplotlib counts
+MOMENTS = 800  # points in time at which runs are counted
+SECOND = 1 / 86400  # in days, the unit of matplotlib
 
 
 class Span(NamedTuple):
-    """When a run began and ended, in days."""
+    """Start and end of a run, in days."""
 
     start: float
     end: float
@@ -45,14 +45,14 @@ class Span(NamedTuple):
 
 
 def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
-    """Draw when runs began and ended; see ``Report.plot``."""
+    """Draw the timeline of a report; see ``Report.plot``."""
     try:
         from matplotlib import pyplot, rc_context
     except ModuleNotFoundError as error:
         if error.name == "matplotlib":
             error.msg += "; it comes with: pip install 'libica-libtes[plot]'"
         raise
-    dates: Any = import_module("matplotlib.dates")  # it is not typed
+    dates: Any = import_module("matplotlib.dates")  # has no type annotations
     spans = _spans(report, dates)
     with rc_context({} if ax else _theme()):
         if ax is None:
@@ -71,9 +71,9 @@ def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
 
 
 def _theme() -> Any:
-    """Return settings for a figure that is shown on the page behind it, light or dark.
+    """Return settings for a transparent figure that is legible on light and dark pages.
 
-    A style that somebody has chosen is kept.
+    If the user has set a matplotlib style, return no settings.
     """
     matplotlib: Any = import_module("matplotlib")
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
@@ -83,13 +83,13 @@ def _theme() -> Any:
 
 
 def _draw_bars(ax: Axes, spans: Sequence[Span]) -> None:
-    """Draw a bar for each run, the first that was created on top."""
+    """Draw one bar per run, the earliest at the top."""
     from matplotlib.collections import PolyCollection
 
     for status in dict.fromkeys(span.launch.outcome for span in spans):
         rows = [row for row, span in enumerate(spans) if span.launch.outcome == status]
         bars = PolyCollection([_corners(row, spans[row]) for row in rows])
-        # The edge keeps bars shorter than a dot from vanishing, and off their neighbours.
+        # The edge keeps bars visible that are narrower than a pixel, and apart from each other.
         width = min(1.0, 60 / len(spans))
         colour = COLOURS.get(status, OTHER)
         bars.set(facecolor=colour, edgecolor=colour, linewidth=width, antialiased=False)
@@ -103,14 +103,14 @@ def _draw_bars(ax: Axes, spans: Sequence[Span]) -> None:
 
 
 def _draw_counts(ax: Axes, spans: Sequence[Span]) -> None:
-    """Draw how many runs there were at each time, those of a status on top of the others'.
+    """Draw the number of runs over time as stacked areas, one per status.
 
-    What went wrong comes first, on the axis, with an edge: however few, they are seen.
+    Failures are at the bottom and have an edge, so that even a few of them are visible.
     """
-    numpy: Any = import_module("numpy")  # it comes with matplotlib
+    numpy: Any = import_module("numpy")  # matplotlib requires it
     ends = [span.end for span in spans]
     moments = numpy.linspace(spans[0].start, max(ends), MOMENTS)
-    moments = numpy.append(moments, moments[-1] + _margin(spans))  # to show how it ended
+    moments = numpy.append(moments, moments[-1] + _margin(spans))  # shows the final counts
 
     def count(times: Iterable[float]) -> Any:
         return numpy.searchsorted(numpy.sort(list(times)), moments, side="right")
@@ -133,13 +133,13 @@ def _draw_counts(ax: Axes, spans: Sequence[Span]) -> None:
         band = ax.fill_between(moments, lower, upper, where=counts > 0, facecolor=colour, **edge)
         band.set(label=status, zorder=3 if wrong else 2)
         lower = upper
-    ax.set_ylim(-0.015 * len(spans), 1.02 * len(spans))  # the lowest band is off the axis
+    ax.set_ylim(-0.015 * len(spans), 1.02 * len(spans))  # keeps the lowest band clear of the axis
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_ylabel("Runs")
 
 
 def _add_legend(ax: Axes, report: Report, spans: Sequence[Span]) -> None:
-    """Add a legend above, in as many columns as there is room for."""
+    """Add a legend above the axes, with as many columns as fit."""
     from matplotlib.patches import Patch
 
     drawn = {span.launch.outcome for span in spans}
@@ -151,10 +151,10 @@ def _add_legend(ax: Axes, report: Report, spans: Sequence[Span]) -> None:
             Patch(facecolor=colour, edgecolor=edge, label=_label(f"{status} ({count:,})"))
         )
     if len(spans) > MOST_BARS:
-        patches.append(Patch(facecolor=UNDER_WAY, label="Under way at that time"))
+        patches.append(Patch(facecolor=UNDER_WAY, label="In progress at that time"))
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False}
     figure: Any = ax.figure
-    figure.draw_without_rendering()  # only then it is known how wide the axes are
+    figure.draw_without_rendering()  # sets the width of the axes
     room = ax.get_window_extent().width
     for columns in range(len(patches), 0, -1):
         if ax.legend(handles=patches, ncols=columns, **place).get_window_extent().width <= room:
@@ -188,7 +188,7 @@ def _scale_time(ax: Axes, spans: Sequence[Span], dates: Any) -> None:
     ax.set_xlim(spans[0].start - margin, max(span.end for span in spans) + margin)
     locator = dates.AutoDateLocator(tz=timezone.utc)
     formatter = dates.ConciseDateFormatter(locator, tz=timezone.utc)
-    formatter.formats[5] = "%H:%M:%S.%f"  # short of a minute it would show seconds alone
+    formatter.formats[5] = "%H:%M:%S.%f"  # the default shows only seconds below a minute
     formatter.zero_formats[5] = "%H:%M:%S"
     formatter.offset_formats[5] = formatter.offset_formats[4]
     ax.xaxis.set_major_locator(locator)
@@ -200,4 +200,4 @@ def _scale_time(ax: Axes, spans: Sequence[Span], dates: Any) -> None:
 def _label(text: str) -> str:
     text = " ".join(text.split())
     shown = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
-    return shown.replace("$", r"\$")  # it would begin a formula
+    return shown.replace("$", r"\$")  # matplotlib would read it as a formula

@@ -1,4 +1,4 @@
-"""Bars that show how far something is."""
+"""Progress bars and progress callbacks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Progress = Union[bool, Callable[[int, int], object], None]
 
 
 class Bar:
-    """Counts what is done, from any thread, and passes it on.
+    """Counts finished items, from any thread, and reports the count.
 
     Args:
-        tell: Called with how many are done, and a text of those that need attention, which is
-            empty if there are none.
+        tell: Called with the number of finished items and a note about those that need
+            attention; the note is empty if none do.
     """
 
     def __init__(self, tell: Callable[[int, str], object]) -> None:
@@ -28,7 +28,7 @@ class Bar:
         self._lock = Lock()
 
     def update(self, n: int = 1, *, failed: int = 0, unsure: int = 0) -> None:
-        """Count ``n`` more, and say how many have failed and are unsure by now."""
+        """Count ``n`` more items; ``failed`` and ``unsure`` are totals."""
         counts = {"failed": failed, "unsure": unsure}
         note = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         with self._lock:
@@ -38,17 +38,17 @@ class Bar:
 
 @contextmanager
 def bar(progress: Progress, total: Optional[int], what: str) -> Iterator[Bar]:
-    """Show how far something is.
+    """Show progress while the block runs.
 
     Args:
-        progress: ``None`` for a bar on a terminal or in a notebook if tqdm is installed,
-            ``True`` for a bar in any case, ``False`` for none, or a function that is called with
-            how many are done and how many there are.
-        total: How many there are; ``None`` if unknown, which the function gets as 0.
-        what: What is done, shown beside the bar.
+        progress: ``None`` for a bar on a terminal or in a notebook if tqdm is installed, ``True``
+            to always show a bar, ``False`` for none, or a function that is called with the number
+            of finished items and the total.
+        total: Number of items; ``None`` if unknown, which the function gets as 0.
+        what: Label of the bar.
 
     Raises:
-        ModuleNotFoundError: ``progress`` is true, and tqdm is not installed.
+        ModuleNotFoundError: ``progress`` is ``True`` and tqdm is not installed.
     """
     if callable(progress):
         yield Bar(lambda done, _: progress(done, total or 0))
@@ -60,7 +60,7 @@ def bar(progress: Progress, total: Optional[int], what: str) -> Iterator[Bar]:
 
 
 def _show(shown: Any, done: int, note: str) -> None:
-    """Bring a bar of tqdm up to date, at once if the note is news."""
+    """Update a tqdm bar; redraw it immediately if the note changed."""
     news = note != (shown.postfix or "")
     shown.set_postfix_str(note, refresh=False)
     shown.update(done - shown.n)

@@ -1,4 +1,4 @@
-"""What became of the launches, to read, count, draw and hand on."""
+"""Reports: the outcome of each launch, with counts, tables and a timeline."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LOST = "Lost"
 UNKNOWN = "Unknown"
 NOT_SENT = "not sent: the batch was stopped"
 OUTCOMES = (*FINISHED, "Running", "Pending", NOT_LAUNCHED, UNSURE, LOST)
-"""What `Launch.outcome` can be, besides other statuses that a service may have."""
+"""Values of `Launch.outcome`; a service may have further statuses."""
 
 SHOWN = 20
-"""How many launches the text of a report names."""
+"""Maximum number of launches that the text of a report describes."""
 
 _FIRST = (*FINISHED, "Running", "Pending")
 _LAST = (UNKNOWN, NOT_LAUNCHED, UNSURE, LOST)
@@ -36,24 +36,24 @@ _SLOTS: dict[str, bool] = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 @dataclass(**_SLOTS)
 class Launch:
-    """What became of one launch.
+    """The outcome of one launch.
 
     Attributes:
         name: Name of the run.
-        run_id: Id of the run; `None` where there is none, or none is known.
-        status: Status of the run as last seen; `None` where there is no run.
-        attempts: How often the launch was sent.
-        error: What went wrong; begins with ``unsure:`` where there may be a run, and with
-            ``lost:`` where there was one that the service does not know any more.
-        time_created: When the run was made.
-        time_modified: When the run finished, if it has.
-        number: Number of the launch in its batch, from 1.
-        doubles: Ids of further runs that this one launch has.
-        earlier: The tries before this one, the first one first; see `relaunch`.
-        status_details: Why the run did not complete, in the words of the service.
-        exit_status: Exit status of the command, where those words have it.
-        stdout: URL of what the command wrote; of its last run if it was run repeatedly.
-        stderr: URL of the errors that it wrote.
+        run_id: Id of the run; `None` if there is no run, or none is known.
+        status: Last known status of the run; `None` if there is no run.
+        attempts: Number of times that the launch request was sent.
+        error: What went wrong. Begins with ``unsure:`` if there may be a run, and with ``lost:``
+            if there was a run that the service no longer has.
+        time_created: When the run was created.
+        time_modified: When the run finished; `None` if it has not.
+        number: Number of the launch in its batch, starting at 1.
+        doubles: Ids of additional runs that this launch made.
+        earlier: The earlier tries of this launch, oldest first; see `relaunch`.
+        status_details: Why the run did not complete, as reported by the service.
+        exit_status: Exit status of the command, if `status_details` or the logs mention it.
+        stdout: URL of the standard output of the command, from its last execution.
+        stderr: URL of the standard error of the command, from its last execution.
     """
 
     name: str
@@ -81,16 +81,17 @@ class Launch:
 
     @property
     def tries(self) -> int:
-        """Which try this is; more than 1 after `relaunch`."""
+        """Number of tries including this one; greater than 1 after `relaunch`."""
         return len(self.earlier) + 1
 
     @property
     def why(self) -> Optional[str]:
-        """On one line what there is to say of a launch that did not go well; or `None`."""
+        """What went wrong, on one line; `None` if nothing did."""
         status = None if self.exit_status is None else f"exit status {self.exit_status}"
         log = f"stderr: {self.stderr}" if self.stderr else None
-        doubles = f"doubled: {self.run_id}, {', '.join(self.doubles)}" if self.doubles else None
-        said = filter(None, (self.error, status, self.status_details, log, doubles))
+        doubles = f"several runs: {self.run_id}, {', '.join(self.doubles)}"
+        told = (self.error, status, self.status_details, log, doubles if self.doubles else None)
+        said = filter(None, told)
         return "; ".join(" ".join(each.split()) for each in said) or None
 
     def __repr__(self) -> str:
@@ -103,15 +104,15 @@ COLUMNS = tuple("tries" if each.name == "earlier" else each.name for each in fie
 
 
 class Report(Sequence[Launch]):
-    """What became of each launch, in the order in which they were given.
+    """The outcome of each launch, in the order given.
 
-    A part of it (``report[:10]``, ``report.failed``) is a report too.
+    A subset of it (``report[:10]``, ``report.failed``) is a report too.
 
     Args:
         launches: The launches.
         batch: Token of the batch in the marks of its runs, if they have marks.
-        notes: What there is to say of the batch as a whole.
-        api_client: What `abort_doubles` calls the service with; it is not pickled.
+        notes: Remarks about the batch as a whole.
+        api_client: The client that `abort_doubles` uses by default; it is not pickled.
 
     Attributes:
         batch: As given.
@@ -133,17 +134,17 @@ class Report(Sequence[Launch]):
 
     @classmethod
     def from_journal(cls, path: Union[str, os.PathLike[str]]) -> Report:
-        """Return what a journal tells, without a service.
+        """Read a report from a journal, without calling the service.
 
-        Statuses are those at the time of the launch: pass the report to `wait_all` for those of
-        now, and to look at all runs once, with ``timeout=0``.
+        Statuses are those at the time of launch. To update them, pass the report to `wait_all`,
+        with ``timeout=0`` to check all runs once without waiting.
 
         Args:
             path: The journal.
 
         Raises:
-            JournalError: It is no journal, or broken.
-            OSError: It cannot be read.
+            JournalError: The file is not a journal, or is malformed.
+            OSError: The file cannot be read.
         """
         from .journal import report_of
 
@@ -168,11 +169,12 @@ class Report(Sequence[Launch]):
 
     def __repr__(self) -> str:
         counts = "".join(f", {count} {status}" for status, count in self.summary().items())
+        launches = f"{len(self)} launch{'es' * (len(self) != 1)}"
         doubled = len(self.doubled)
-        return f"<Report: {len(self)} launches{counts}{f', {doubled} doubled' if doubled else ''}>"
+        return f"<Report: {launches}{counts}{f', {doubled} with several runs' * bool(doubled)}>"
 
     def __str__(self) -> str:
-        from ._client import redact
+        from libica.openapi.libtes import redact
 
         told = [each for each in self if each.why is not None and each.error != NOT_SENT]
         told_of = [redact(_line(each)) for each in told[:SHOWN]]
@@ -187,72 +189,72 @@ class Report(Sequence[Launch]):
 
     @property
     def completed(self) -> Report:
-        """The runs that ended well."""
+        """The runs that are ``Completed``."""
         return self._where(lambda each: each.outcome == "Completed")
 
     @property
     def failed(self) -> Report:
-        """The runs that ended otherwise: ``Failed``, ``TimedOut`` or ``Aborted``."""
+        """The runs that are ``Failed``, ``TimedOut`` or ``Aborted``."""
         return self._where(lambda each: each.outcome in FINISHED[1:])
 
     @property
     def unfinished(self) -> Report:
-        """The runs that had not ended when they were last seen."""
+        """The runs that had not finished when their status was last checked."""
         other = (*FINISHED, LOST)
         return self._where(lambda each: each.run_id is not None and each.outcome not in other)
 
     @property
     def not_launched(self) -> Report:
-        """The launches without a run: refused, or never sent."""
+        """The launches without a run: refused or never sent."""
         return self._where(lambda each: each.outcome == NOT_LAUNCHED)
 
     @property
     def unsure(self) -> Report:
-        """The launches of which nobody could tell whether there is a run."""
+        """The launches for which it is not known whether there is a run."""
         return self._where(lambda each: each.outcome == UNSURE)
 
     @property
     def lost(self) -> Report:
-        """The launches that had a run which the service does not know any more."""
+        """The launches that had a run which the service no longer has."""
         return self._where(lambda each: each.outcome == LOST)
 
     @property
     def doubled(self) -> Report:
-        """The launches that have more than one run; ``doubles`` has the ids of the others."""
+        """The launches that have more than one run; see ``Launch.doubles``."""
         return self._where(lambda each: each.doubles)
 
     @property
     def tries(self) -> Report:
-        """A row for every try of every launch, those before the last one too; see `relaunch`."""
+        """All tries of all launches, one row each; see `relaunch`."""
         return self._part(each for launch in self for each in (*launch.earlier, launch))
 
     @property
     def run_ids(self) -> list[str]:
-        """The ids of the runs, of those launches that have one."""
+        """The ids of the known runs."""
         return [each.run_id for each in self if each.run_id is not None]
 
     def summary(self) -> dict[str, int]:
-        """Return how many runs have each status.
+        """Return the number of launches by status of their run.
 
-        Launches without a run count as ``Not launched`` or ``Unsure``, runs that were never seen
-        as ``Unknown``, and runs that the service does not know any more as ``Lost``.
+        Launches without a run count as ``Not launched`` or ``Unsure``, runs whose status was
+        never read as ``Unknown``, and runs that the service no longer has as ``Lost``.
         """
         counts = Counter(each.outcome for each in self)
         others = sorted(set(counts) - {*_FIRST, *_LAST})
         return {key: counts[key] for key in (*_FIRST, *others, *_LAST) if counts[key]}
 
     def abort_doubles(self, api_client: Optional[ApiClient] = None) -> Report:
-        """Abort all runs of a launch but the first one made, for each launch that has several.
+        """Abort all but the first run of each launch that has more than one.
 
         Args:
-            api_client: How the service is called. Default: as the call that made this report did.
+            api_client: The client to use. Default: the one that made this report.
 
         Returns:
-            A row for each run that was to be aborted, as `abort_all` returns it.
+            One row for each run to abort, as `abort_all` returns them.
 
         Raises:
-            ApiValueError: There are doubles and no client to abort them with.
-            BatchError: The token was refused. It has the report.
+            ApiValueError: There are runs to abort, but there is no client.
+            BatchError: The token was refused. Its ``report`` has the outcome so far.
         """
         from libica.openapi.libtes import ApiValueError
 
@@ -264,14 +266,14 @@ class Report(Sequence[Launch]):
             return Report()
         if client is None:
             raise ApiValueError(
-                "abort_doubles needs an api_client: this report was not made by one"
+                "abort_doubles needs an api_client: this report was not made with one"
             )
         return abort_all(client, doubles)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a dict for each launch, with the attributes of ``Launch``, times as datetimes.
+        """Return a dict for each launch with the attributes of ``Launch``; times are datetimes.
 
-        In place of the earlier tries it has their number with this one, as ``tries``.
+        ``tries``, the number of tries, replaces ``earlier``.
         """
         rows = [{name: getattr(each, name) for name in COLUMNS} for each in self]
         for row in rows:
@@ -279,7 +281,7 @@ class Report(Sequence[Launch]):
         return rows
 
     def to_frame(self) -> Any:
-        """Return a pandas frame with a row for each launch and the columns of `to_dicts`.
+        """Return a pandas frame with one row per launch and the columns of `to_dicts`.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -297,15 +299,15 @@ class Report(Sequence[Launch]):
         return frame
 
     def to_csv(self, path: Union[str, os.PathLike[str]]) -> None:
-        """Write a row for each launch to a CSV file in UTF-8, with the columns of `to_dicts`.
+        """Write a CSV file in UTF-8 with one row per launch and the columns of `to_dicts`.
 
-        Times are in ISO 8601, several ids are separated by blanks.
+        Times are in ISO 8601; the ids in ``doubles`` are separated by spaces.
 
         Args:
-            path: The file, which is replaced.
+            path: The file; it is overwritten.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
             rows = csv.DictWriter(file, COLUMNS)
@@ -313,13 +315,13 @@ class Report(Sequence[Launch]):
             rows.writerows({name: _cell(row[name]) for name in row} for row in self.to_dicts())
 
     def to_html(self, path: Union[str, os.PathLike[str]]) -> None:
-        """Write all launches to one HTML file that needs no other; secrets are masked.
+        """Write all launches to a self-contained HTML file; secrets are masked.
 
         Args:
-            path: The file, which is replaced.
+            path: The file; it is overwritten.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         from .html_page import document
 
@@ -327,18 +329,19 @@ class Report(Sequence[Launch]):
             file.write(document(repr(self), self.notes, self._table_rows()))
 
     def plot(self, ax: Optional[Axes] = None) -> Axes:
-        """Draw a timeline: a bar for each run, from created to finished or up to now.
+        """Draw a timeline: one bar per run, from its creation to its end or until now.
 
-        More than 300 runs are counted: how many of each status there were at each time.
+        For more than 300 runs it draws the number of runs of each status over time instead.
 
         Args:
-            ax: Where to draw; a new figure by default.
+            ax: The axes to draw on. Default: those of a new figure.
 
         Returns:
-            Where it was drawn, for ``ax.figure.savefig("cohort.png")`` and the like.
+            The axes, for example for ``ax.figure.savefig("cohort.png")``.
 
         Raises:
-            ModuleNotFoundError: matplotlib is missing (``pip install 'libica-libtes[plot]'``).
+            ModuleNotFoundError: matplotlib is not installed
+                (``pip install 'libica-libtes[plot]'``).
         """
         from .plot import timeline
 
@@ -349,7 +352,7 @@ class Report(Sequence[Launch]):
         for row in rows:
             row["tries"] = row["tries"] if row["tries"] > 1 else None
             row["doubles"] = " ".join(row["doubles"]) or None
-            row["number"] = None  # the order says as much
+            row["number"] = None  # redundant with the order
         return rows
 
     def _repr_html_(self) -> str:

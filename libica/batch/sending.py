@@ -1,4 +1,4 @@
-"""Sending the launches of a ledger, by threads."""
+"""Threads that send the launches of a ledger."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from typing import Any, Optional
 from libica.openapi.libtes import ApiException, TaskRun, TlsException
 
 from . import calling
-from ._client import MASK, redact
 from .calling import Pace, passes
 from .ledger import Ledger
 from .mark import marked
 
 AHEAD = 8
-"""How many launches a thread are written to the journal at once."""
+"""Launches per thread that are written to the journal at once."""
 
 FORBIDDEN = 20
-"""Launches in a row that get 403 before it is held to be that of all."""
+"""Consecutive 403 responses after which the whole batch stops."""
 
 
 class Sender:
-    """Threads that send the launches of a ledger.
+    """Sends the launches of a ledger in several threads.
 
     Args:
         ledger: The launches.
-        journal: What `sync` of the journal does.
-        launch: Sends the body of a launch.
-        text: Description of the version, which a run has that is launched without one.
-        stop_on_error: Whether to stop after a launch was refused.
+        sync: Waits until the journal is on disk.
+        launch: Sends the body of a launch request.
+        text: Description of the version: the default description of its runs.
+        stop_on_error: Whether to stop the batch when a launch is refused.
     """
 
     def __init__(
@@ -50,10 +49,10 @@ class Sender:
         self._pace = Pace()
         self._forbidden = 0
         self._threads: list[threading.Thread] = []
-        self._block = 0  # how many launches are written down at once
+        self._block = 0  # launches that are written to the journal at once
 
     def start(self, concurrency: int) -> None:
-        """Start so many threads that send, and one that writes down what they are to send."""
+        """Start this many threads that send, and one that writes the journal ahead of them."""
         workers = min(concurrency, self._ledger.left)
         self._block = AHEAD * workers
         self._threads = [
@@ -64,19 +63,19 @@ class Sender:
             each.start()
 
     def join(self, seconds: float = threading.TIMEOUT_MAX) -> None:
-        """Wait for the threads to end, so long at most."""
+        """Wait for the threads to end, at most this many seconds."""
         until = monotonic() + seconds
-        for each in filter(threading.Thread.is_alive, self._threads):  # not all may have begun
+        for each in filter(threading.Thread.is_alive, self._threads):  # some may not have started
             each.join(max(0.0, min(until - monotonic(), threading.TIMEOUT_MAX)))
 
     def _guard(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except BaseException as error:  # a thread has nobody else to tell
+        except BaseException as error:  # nothing above a thread would handle it
             self._ledger.stop(error)
 
     def _prepare(self) -> None:
-        """Write down that launches are sent, somewhat ahead: nobody waits for the disk then."""
+        """Write launches to the journal ahead of the senders, so that they never wait for disk."""
         ledger = self._ledger
         while not ledger.ended:
             rows = ledger.write(self._block)
@@ -91,7 +90,7 @@ class Sender:
             self._send(*taken)
 
     def _take(self) -> Optional[tuple[int, bytes]]:
-        """Wait for a launch to send; none when all is done."""
+        """Wait for a launch to send; return `None` when the batch has ended."""
         ledger = self._ledger
         with ledger.changed:
             while not ledger.ended:
@@ -100,7 +99,7 @@ class Sender:
                     ledger.changed.wait(wait)
                 elif (taken := ledger.take()) is not None:
                     if ledger.ready == self._block // 2:
-                        ledger.changed.notify_all()  # for more to be written down
+                        ledger.changed.notify_all()  # wake the thread that writes the journal
                     return taken
                 else:
                     ledger.changed.wait()
@@ -114,42 +113,33 @@ class Sender:
         try:
             run = self._launch(body)
         except ApiException as error:
-            self._failed(row, error, _why(error, body))
+            self._failed(row, error)
         else:
             self._forbidden = 0
             if run.id is None:
                 self._ledger.lose(row, "the response has no id")
             else:
                 self._ledger.settle(row, run)
-                self._pace.answered()
+                self._pace.succeeded()
 
-    def _failed(self, row: int, error: ApiException, why: str) -> None:
-        """Decide what becomes of a launch that failed, and of the others."""
+    def _failed(self, row: int, error: ApiException) -> None:
+        """Decide what to do with a launch that failed, and whether the batch goes on."""
         with self._ledger.changed:
             if error.may_have_happened:
-                self._ledger.lose(row, why)
+                self._ledger.lose(row, str(error))
             elif passes(error, "POST"):
                 self._ledger.put_back(row)
             else:
-                self._refused(row, error, why)
+                self._refused(row, error)
                 return
             self._pace.failed(error, len(self._threads))
             if self._pace.waited > calling.WAITS.patience:
                 self._ledger.stop(error)
 
-    def _refused(self, row: int, error: ApiException, why: str) -> None:
-        self._pace.answered()
-        self._ledger.refuse(row, why)
+    def _refused(self, row: int, error: ApiException) -> None:
+        self._pace.succeeded()
+        self._ledger.refuse(row, str(error))
         self._forbidden = self._forbidden + 1 if error.status == 403 else 0
         fatal = error.status == 401 or isinstance(error, TlsException)
         if fatal or self._stop_on_error or self._forbidden >= FORBIDDEN:
             self._ledger.stop(error)
-
-
-def _why(error: ApiException, body: Mapping[str, Any]) -> str:
-    """Say why a launch failed, without what may be secret in it."""
-    text: str = redact(str(error))
-    for name, value in body.get("arguments", {}).items():
-        if name.upper().startswith("SECURE_") and value:
-            text = text.replace(value, MASK)
-    return text

@@ -1,4 +1,4 @@
-"""What holds launches, be it what it may: files, frames, rows and requests, one by one."""
+"""Reads launches from files, data frames, rows and requests, one at a time."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from itertools import chain
 from typing import Any, NamedTuple, Optional, Union
 
 from libica.openapi.libtes import ApiTypeError, ApiValueError, LaunchTaskRequest
+from libica.openapi.libtes.exceptions import kind
 
 from . import delimited, workbook
 from .cells import Line, Table, Unfit, Wholes, heading, is_blank, text
 
 FIELDS = {name.lower(): name for name in LaunchTaskRequest.attribute_map.values()}
-"""The JSON names of a request's fields, by their lowercase."""
+"""The JSON names of a request's fields, by their lower-case form."""
 
-_NO_ROWS = (Mapping, bytes, io.IOBase)  # though they can be iterated over
+_NO_ROWS = (Mapping, bytes, io.IOBase)  # iterable, but not over launches
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 
 
 class Problem(NamedTuple):
-    """Why a launch cannot be sent, or a table not be used.
+    """Why a launch cannot be sent, or a table cannot be used.
 
     Attributes:
-        row: Which launch it is, the first being 1; `None` if it concerns the whole table.
-        name: The name of its run, if it has one.
-        text: What is wrong.
-        line: The line of the file, or the row as Excel counts it, the first being 1; none where
-            the launches come from no file.
+        row: Number of the launch, starting at 1; `None` if the whole table is concerned.
+        name: Name of the run, if it has one.
+        text: The problem.
+        line: Line number in the file, or row number in Excel, starting at 1; `None` if the
+            launches do not come from a file.
     """
 
     row: Optional[int]
@@ -40,7 +41,7 @@ class Problem(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it is: the line, or else the row, and the name."""
+        """The line (without a file, the row) and the name."""
         if self.row is None:
             return "table" if self.line is None else f"line {self.line}"
         name = f" ({self.name!r})" if self.name else ""
@@ -51,13 +52,13 @@ class Problem(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A launch as it was given.
+    """A launch as given, not yet checked.
 
     Attributes:
-        row: Which it is, the first being 1.
-        request: What is to be its request.
-        wanted: The placeholders that it must have arguments for.
-        line: The line of the file.
+        row: Number of the launch, starting at 1.
+        request: The request as given, of any type.
+        wanted: The placeholders that need an argument.
+        line: Line number in the file, if it comes from one.
     """
 
     row: int
@@ -67,14 +68,14 @@ class Given(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """What the cells of a row are.
+    """The meaning of the cells of a row.
 
     Attributes:
-        labels: The headings, without blanks around them; empty where there is none.
-        name: Which cell is the name; `None` if no column has names.
-        arguments: The placeholders, each with the cell that is its argument.
-        surplus: The headings that fit no placeholder.
-        levels: How many of the first cells are an index.
+        labels: The headings without surrounding spaces; empty for a column without a heading.
+        name: Position of the name; `None` if no column has names.
+        arguments: For each placeholder, the position of its argument.
+        surplus: The headings that match no placeholder.
+        levels: Number of leading index cells.
     """
 
     labels: Sequence[str]
@@ -84,20 +85,21 @@ class _Layout(NamedTuple):
     levels: int = 0
 
     def misfit(self, cells: Sequence[object]) -> str:
-        """Return why a row has not as many cells as there are columns, if so.
+        """Return why the cells of a row do not match the columns; empty if they match.
 
-        It may lack, or have, all of the empty columns at the end. It may not have others, though
-        they are empty: with a separator that is not quoted, its cells would be shifted.
+        A row may include or omit the empty columns at the end, all of them together. Any other
+        number of cells is an error even if the extra ones are empty: an unquoted separator
+        within a cell shifts the cells behind it.
         """
         count, columns = len(cells), len(self.labels)
         while columns and not self.labels[columns - 1]:
             columns -= 1
         extra = [at for at, cell in enumerate(cells[columns:], columns) if not is_blank(cell)]
         if count not in (columns, len(self.labels)) or extra:
-            return f"has {count} cell{'s' * (count != 1)} for {columns} columns"
+            return f"has {count} cell{'s' * (count != 1)}, but the table has {columns} columns"
         for at in range(self.levels, columns):
             if not self.labels[at] and not is_blank(cells[at]):
-                return f"cell {at + 1} has no heading above it"
+                return f"cell {at + 1} is in a column without a heading"
         return ""
 
 
@@ -110,9 +112,10 @@ class Reader:
 
     Args:
         wanted: The placeholders of the version.
-        name_column: The column that holds the names of the runs; ``name`` in any casing if unset.
-        ignore_columns: Columns that are left out.
-        allow_empty: Whether an empty cell is an argument.
+        name_column: Heading of the column with the names of the runs. Default: ``name`` in any
+            casing.
+        ignore_columns: Headings of columns to ignore.
+        allow_empty: Whether an empty cell is a valid argument.
     """
 
     def __init__(
@@ -130,11 +133,11 @@ class Reader:
         self._allow_empty = allow_empty
 
     def read(self, launches: Any) -> Found:
-        """Yield the launches, and what is wrong with their rows or the table.
+        """Yield the launches, and the problems of rows and of the table.
 
         Raises:
-            ApiTypeError: It is nothing that holds launches.
-            ApiValueError: The table cannot be read, or has no column for the names.
+            ApiTypeError: Launches cannot be read from a value of this type.
+            ApiValueError: The table cannot be read, or has no column of names.
         """
         table = self._table(launches)
         if table is not None:
@@ -146,7 +149,7 @@ class Reader:
             raise ApiTypeError(f"launches must be {accepted}, not {kind(launches)}")
 
     def _table(self, launches: Any) -> Optional[Table]:
-        """Return what has columns as a table."""
+        """Return the launches as a table; `None` if they are not a table."""
         if isinstance(launches, (str, os.PathLike)):
             return self._of_file(launches)
         if type(launches) is csv.DictReader:
@@ -176,13 +179,13 @@ class Reader:
         return delimited.read(path, lambda columns: bool(self._names(columns)))
 
     def _of_pandas(self, frame: Any) -> Table:
-        """Return a frame as a table, in which the index comes first."""
+        """Return a pandas frame as a table whose first columns are the index."""
         columns = list(frame.columns)
         levels = [None if each in columns else each for each in frame.index.names]
         columns = [*levels, *columns]
         name = None
         if self._name_column is None and not self._names(columns) and len(frame.index):
-            # An index of texts: what else should it be?
+            # Without a column of names, an index of strings is taken as the names.
             name = 0 if all(isinstance(each, str) for each in frame.index) else None
         rows = frame.itertuples(index=True, name=None)
         if len(levels) > 1:
@@ -190,7 +193,7 @@ class Reader:
         return Table(columns, map(Line, rows), exact=False, levels=len(levels), name=name)
 
     def _names(self, columns: Sequence[object]) -> list[int]:
-        """Return which columns have the names of the runs."""
+        """Return the positions of the columns that may have the names of the runs."""
         labels = [heading(each) for each in columns]
         if self._name_column is not None:
             return [at for at, each in enumerate(labels) if each == self._name_column.strip()]
@@ -199,17 +202,17 @@ class Reader:
     def _layout(
         self, columns: Sequence[object], levels: int = 0, name: Optional[int] = None
     ) -> _Layout:
-        """Return what the cells below headings are.
+        """Return the meaning of the cells below these headings.
 
         Raises:
-            ApiValueError: A heading stands there twice, or several may be that of the names.
+            ApiValueError: Two headings are equal, or several columns may have the names.
         """
         labels = [heading(each) for each in columns]
         names = self._names(columns) if name is None else [name]
         if len(names) > 1:
             found = _quoted(labels[each] for each in names)
             raise ApiValueError(
-                f"several columns could be the names of the runs: {found}; choose one with "
+                f"several columns may have the names of the runs: {found}; choose one with "
                 "name_column=..."
             )
         name = names[0] if names else None
@@ -220,7 +223,7 @@ class Reader:
                 continue
             if label in arguments or label in surplus:
                 found = _quoted(filter(None, labels))
-                raise ApiValueError(f"two columns are called {label!r}; the table has {found}")
+                raise ApiValueError(f"two columns are named {label!r}; the table has {found}")
             if label in self._wanted:
                 arguments[label] = at
             elif at != name and at >= levels:
@@ -233,14 +236,14 @@ class Reader:
             looked = "name" if self._name_column is None else self._name_column
             found = _quoted(filter(None, layout.labels)) or "no columns"
             raise ApiValueError(
-                f"no column {looked!r} for the names of the runs; the table has {found}; choose "
+                f"no column {looked!r} with the names of the runs; the table has {found}; choose "
                 "one with name_column=..."
             )
         yield from self._surplus(layout.surplus)
         missing = [each for each in self._wanted if each not in layout.arguments]
         if missing:
             ignored = [each for each in missing if each in self._ignored]
-            why = f"; ignore_columns leaves out {_quoted(ignored)}" if ignored else ""
+            why = f"; ignore_columns excludes {_quoted(ignored)}" if ignored else ""
             yield Problem(None, None, f"no column for the placeholders {_quoted(missing)}{why}")
         wanted = list(layout.arguments)
         wholes: Wholes[_Place] = Wholes(table.exact)
@@ -252,7 +255,7 @@ class Reader:
         yield from _whole(wholes)
 
     def _of_requests(self, launches: Iterable[object]) -> Found:
-        """Yield requests as they are, and dicts whose keys are columns as rows."""
+        """Yield requests unchanged; treat dicts whose keys are columns as rows of a table."""
         layouts: dict[tuple[object, ...], _Layout] = {}
         wholes: Wholes[_Place] = Wholes(exact=True)
         for row, request in enumerate(launches, 1):
@@ -269,7 +272,7 @@ class Reader:
         yield from _whole(wholes)
 
     def _is_flat(self, request: Mapping[Any, object]) -> bool:
-        """Tell whether the keys are columns, not the fields of a request."""
+        """Return whether the keys are columns, not the fields of a request."""
         for key in request:
             if str(key).lower() == "arguments":
                 return key in self._wanted and isinstance(request[key], str)
@@ -292,14 +295,14 @@ class Reader:
         for label, each in layout.arguments.items():
             value = arguments[label] = text(cells[each])
             if each == at:
-                continue  # the name is checked as such
+                continue  # already checked as the name
             wholes.see((row, shown, line.number), label, cells[each])
             if isinstance(value, Unfit):
                 found.append(f"{label} {value.why}")
             elif value and is_blank(value):
-                found.append(f"{label} holds nothing but blanks")
+                found.append(f"{label} has only white space")
             elif not value and not self._allow_empty:
-                found.append(f"{label} is empty (allow_empty=True permits that)")
+                found.append(f"{label} is empty (to allow that, pass allow_empty=True)")
         if at is not None:
             wholes.see((row, shown, line.number), layout.labels[at] or "the name", cells[at])
         if found:
@@ -312,26 +315,26 @@ class Reader:
             yield Problem(
                 None,
                 None,
-                f"no placeholder for the columns {_quoted(columns)} ({version}); to leave them "
-                f"out, pass ignore_columns={list(columns)!r}",
+                f"no placeholder for the columns {_quoted(columns)} ({version}); to ignore them, "
+                f"pass ignore_columns={list(columns)!r}",
             )
 
 
 def _whole(wholes: Wholes[_Place]) -> Found:
     for column, (row, name, line) in wholes.found().items():
-        why = "holds integers stored as floats, such as 1431.0: make them integers again (pandas: "
-        how = "astype('Int64')); if the .0 is meant, use a text file or LaunchTaskRequests"
+        why = "has integers stored as floats, such as 1431.0: convert them to integers (pandas: "
+        how = "astype('Int64')); to send the .0, use a text file or LaunchTaskRequest"
         yield Problem(row, name, f"{column} {why}{how}", line)
 
 
 def _of_reader(reader: Any) -> Iterator[Line]:
-    """Yield the rows of a csv.reader, which lets a quote swallow lines and says nothing."""
+    """Yield the rows of a csv.reader; it silently joins lines at an unbalanced quote."""
     before = reader.line_num
     try:
         for cells in reader:
             broken = ""
             if reader.line_num > before + 1 or any("\n" in each or "\r" in each for each in cells):
-                broken = "a quoted cell spans several lines: is a quote unbalanced?"
+                broken = "a quoted cell spans several lines; look for an unbalanced quote"
             yield Line(cells, before + 1, broken)
             before = reader.line_num
     except csv.Error as error:
@@ -340,8 +343,3 @@ def _of_reader(reader: Any) -> Iterator[Line]:
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
-
-
-def kind(value: object) -> str:
-    """Return what a value is, for the text of an error."""
-    return "None" if value is None else type(value).__name__

@@ -1,4 +1,4 @@
-"""Waiting: for runs to finish, by pages of lists; and stopping them."""
+"""Waiting for runs to finish, with few requests, and aborting runs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from libica.openapi.libtes import (
     TaskRunsApi,
     TaskRunSummary,
 )
+from libica.openapi.libtes.exceptions import kind
+from libica.openapi.libtes.rest import retry_after
 
 from . import calling
-from ._client import retry_after
 from .calling import EXPIRED, PAGE, AnyRun, BatchError, bounded, note, passes
 from .finding import Audit, oldest_first
 from .ledger import add_doubles
@@ -43,10 +44,10 @@ Poll = Union[float, tuple[float, float], None]
 
 POLL = (1.0, 30.0)
 GROWTH = 1.5
-GETS = 10  # runs that no list shows, looked at in one round
-MISSES = 3  # rounds in which there is no such run, before that is believed
-CONCURRENCY = 16  # calls at once, where runs are looked at one by one
-ONCE = 10.0  # seconds for the one look of a timeout of 0
+GETS = 10  # runs that no list shows and that are requested one by one in a round
+MISSES = 3  # refused requests for a run after which it is no longer waited for
+CONCURRENCY = 16  # concurrent requests for single runs
+ONCE = 10.0  # seconds for the one round of a timeout of 0
 
 _EXIT_STATUS = re.compile(
     r"\bexit(?:ed)?(?: with)? ?(?:status|code)\W{1,3}?(-?\d+)\b", re.IGNORECASE
@@ -54,14 +55,14 @@ _EXIT_STATUS = re.compile(
 
 
 def is_finished(run: Union[AnyRun, Launch, str, None]) -> bool:
-    """Tell whether a run, or a status, is Completed, Failed, TimedOut or Aborted."""
+    """Return whether a run, or a status, is Completed, Failed, TimedOut or Aborted."""
     return (run if run is None or isinstance(run, str) else run.status) in FINISHED
 
 
 def duration(run: Union[AnyRun, Launch]) -> Optional[timedelta]:
-    """Return how long a run took from when it was made until it finished.
+    """Return the time from the creation of a run to its end.
 
-    ``None`` if it has not finished, or its times are not known.
+    ``None`` if the run has not finished, or its times are not known.
     """
     if not is_finished(run) or run.time_created is None or run.time_modified is None:
         return None
@@ -71,7 +72,7 @@ def duration(run: Union[AnyRun, Launch]) -> Optional[timedelta]:
 def wait(
     api_client: ApiClient, run: Run, *, timeout: Optional[float] = None, poll: Poll = None
 ) -> Launch:
-    """Wait for one run; as `wait_all`, but returns what it knows of the one."""
+    """Wait for one run and return its outcome; the arguments are those of `wait_all`."""
     return wait_all(api_client, [run], timeout=timeout, poll=poll, progress=False)[0]
 
 
@@ -85,33 +86,34 @@ def wait_all(
 ) -> Report:
     """Wait until all runs are Completed, Failed, TimedOut or Aborted.
 
-    They are looked at by lists of 1000, and one by one where that takes fewer calls. Failures
-    that pass are waited out. Ctrl-C ends the waiting and returns what is known by then, as the
-    timeout does: see `report.unfinished`. In the end, each run that did not complete is looked at
-    once, for why.
+    Runs are checked with lists of 1000, or one by one if that takes fewer requests. Transient
+    failures are retried. At the timeout and on Ctrl-C, the waiting ends and the current state is
+    returned; see `Report.unfinished`. Each run that did not complete is requested once to find
+    out why.
 
-    The first look at a report whose runs have marks lists all of them, and reports launches that
-    have more than one run.
+    If the runs of a report have marks, the first round lists all of them and reports launches
+    that have more than one run.
 
     Args:
-        api_client: How the service is called.
-        runs: A report of `launch_all`, or any of: ids, runs, launches. Those that have no run are
-            not waited for.
-        timeout: Seconds to wait at most, calls included; 0 looks once. Default: as long as it
-            takes.
-        poll: Seconds between two looks; or a pair, the first wait and the longest that it grows
+        api_client: The client to use.
+        runs: A report of `launch_all`, or an iterable of ids, runs and launches. Launches without
+            a run are not waited for.
+        timeout: Maximum time to wait in seconds, requests included; 0 checks once. Default: no
+            limit.
+        poll: Seconds between two checks; or a pair, the first delay and the longest that it grows
             to. Default: 1 to 30.
-        progress: Whether to show a bar. Default: on a terminal and in a notebook, if tqdm is
-            installed. Or a function that is called with how many are done and how many there are.
+        progress: Whether to show a progress bar, or a function that is called with the number of
+            finished runs and the total. Default: a bar on a terminal and in a notebook, if tqdm
+            is installed.
 
     Returns:
-        What is known of the runs, in the order given.
+        The outcomes of the runs, in the order given.
 
     Raises:
-        ApiTypeError: One of them is not a run.
-        ApiValueError: The seconds are not positive.
-        BatchError: The service refused to list runs, or did not respond for ten minutes. It has
-            the report.
+        ApiTypeError: A value in ``runs`` is not a run.
+        ApiValueError: ``poll`` is not positive.
+        BatchError: The service refused to list runs, or did not respond for ten minutes. Its
+            ``report`` has the outcomes so far.
     """
     first, longest = _seconds(poll)
     until = math.inf if timeout is None else monotonic() + timeout
@@ -141,7 +143,7 @@ def wait_all(
             waited = waited if failure else 0.0
             gone = failure and (not passes(failure) or waited > calling.WAITS.patience)
             if failure and gone and monotonic() < until:
-                raise BatchError(f"the waiting was ended: {failure}", report()) from failure
+                raise BatchError(f"stopped waiting: {failure}", report()) from failure
             asked = retry_after(failure.headers) if failure else None
             pause = min(max(interval, asked or 0.0), until - monotonic())
             if not watch.open or pause <= 0:
@@ -153,13 +155,13 @@ def wait_all(
 
 
 def audit(watch: Watch, launches: Sequence[Launch], batch: str) -> list[Launch]:
-    """List the runs of a batch: how they are, and whether launches have several.
+    """List the runs of a batch, update their statuses, and find launches with several runs.
 
     Returns:
-        The launches of which no run was known before.
+        The launches whose run was not known before.
 
     Raises:
-        ApiException: No list could be had.
+        ApiException: The list could not be retrieved.
     """
     listing = Audit(watch.api, launches, batch, see=watch.see, until=watch.until)
     listing.once()
@@ -178,20 +180,20 @@ def audit(watch: Watch, launches: Sequence[Launch], batch: str) -> list[Launch]:
 def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Report:
     """Abort the runs that have not finished.
 
-    That one has finished meanwhile is no error. A run that is under way may take a while to end:
-    `wait_all` waits for that.
+    It is not an error if a run has finished in the meantime. A run in progress may take a while
+    to end; use `wait_all` to wait for it.
 
     Args:
-        api_client: How the service is called.
+        api_client: The client to use.
         runs: As for `wait_all`.
-        concurrency: How many calls may be under way at once. Default 16.
+        concurrency: Maximum number of concurrent requests. Default: 16.
 
     Returns:
-        What is known of the runs, in the order given; `error` says which could not be aborted.
+        The outcomes of the runs, in the order given; `error` is set if a run was not aborted.
 
     Raises:
-        ApiTypeError: One of them is not a run.
-        BatchError: The token was refused. It has the report.
+        ApiTypeError: A value in ``runs`` is not a run.
+        BatchError: The token was refused. Its ``report`` has the outcomes so far.
     """
     launches = _launches(runs)
     watch = Watch(api_client, launches)
@@ -201,16 +203,16 @@ def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Re
     try:
         list(threads.map(watch.abort, list(watch.open.values())))
     except ApiException as error:
-        raise BatchError(f"the aborting was ended: {error}", report) from error
+        raise BatchError(f"stopped aborting: {error}", report) from error
     finally:
         threads.shutdown(cancel_futures=True)
     return report
 
 
 def _launches(runs: Runs) -> list[Launch]:
-    """Return a launch for each run, the same for those that are given twice."""
+    """Return a launch for each run; a run that is given twice has one launch."""
     if isinstance(runs, (str, bytes)) or not isinstance(runs, Iterable):
-        raise ApiTypeError(f"runs must be a report or a list of runs, not {_kind(runs)}")
+        raise ApiTypeError(f"runs must be a report or a list of runs, not {kind(runs)}")
     known: dict[str, Launch] = {}
     return [
         known.setdefault(launch.run_id, launch) if launch.run_id else launch
@@ -224,23 +226,23 @@ def _launch(run: Run) -> Launch:
     if isinstance(run, Launch):
         return dataclasses.replace(run)
     if not isinstance(run, (TaskRun, TaskRunSummary)):
-        raise ApiTypeError(f"a run must be an id, a run or a launch, not {_kind(run)}")
+        raise ApiTypeError(f"a run must be an id, a run or a launch, not {kind(run)}")
     launch = Launch(run.name or "")
     note(launch, run)
     return launch
 
 
 class Watch:
-    """Runs, what is known of them, and how they are looked at.
+    """Keeps the statuses of runs up to date.
 
     Args:
-        api_client: How the service is called.
-        launches: The runs; what is seen is written into them.
-        until: When, by the clock of `monotonic`, all calls are to have ended. Default: never.
+        api_client: The client to use.
+        launches: The launches whose runs are watched; they are updated in place.
+        until: Deadline for all requests, as `monotonic` counts. Default: none.
 
     Attributes:
-        api: How the service is called.
-        open: The runs that have not ended, by their ids.
+        api: The API of runs.
+        open: The runs that have not finished, by id.
         until: As given.
     """
 
@@ -251,38 +253,38 @@ class Watch:
         self.open: dict[str, Launch] = {}
         self._launches = list(launches)
         self.until: float = until
-        self._versions: set[str] = set()  # names and ids, by which a list can be filtered
+        self._versions: set[str] = set()  # names and ids of versions, to filter lists by
         self._filtering = True
-        self._pages = 1  # calls that the last listing took
+        self._pages = 1  # requests that the last listing took
         self._missing: Counter[str] = Counter()
         self._explained = {each.run_id for each in self._launches if each.status_details}
         self.add(self._launches)
 
     def add(self, launches: Iterable[Launch]) -> None:
-        """Watch further runs."""
+        """Watch more runs."""
         for each in launches:
             if each.run_id is not None and not is_finished(each):
                 self.open[each.run_id] = each
 
     def look(self) -> None:
-        """See how the open runs are."""
+        """Update the open runs, by lists and a limited number of single requests."""
         unseen = dict(self.open)
         if len(unseen) > self._pages:
             self._list(unseen)
         for run_id in islice(unseen, max(GETS, self._pages)):
-            # To the end, so that it is the turn of others the next time.
+            # Move it to the end, so that the next round requests other runs.
             self.open[run_id] = self.open.pop(run_id)
             self._get(run_id)
 
     def look_at_all(self) -> None:
-        """See how each open run is, if need be one by one."""
+        """Update every open run, one by one where lists do not show it."""
         unseen = dict(self.open)
         if len(unseen) > 1:
             self._list(unseen)
         _concurrently(self._get, list(unseen))
 
     def explain(self) -> None:
-        """Look once at each run that ended without completing, for why; see `explain`."""
+        """Request each run that did not complete, once, to find out why; see `explain`."""
         ended = [
             each
             for each in self._launches
@@ -291,7 +293,7 @@ class Watch:
         _concurrently(self._explain, ended)
 
     def _explain(self, launch: Launch) -> None:
-        with suppress(ApiException):  # in the next round, if there is one
+        with suppress(ApiException):  # the next round tries again
             explain(launch, self.api.get_task_run(launch.run_id, **bounded(self.until)))
             self._explained.add(launch.run_id)
 
@@ -315,7 +317,7 @@ class Watch:
                     return
 
     def see(self, run: AnyRun) -> None:
-        """Write down how a run is, if it is one of those that are watched and has not ended."""
+        """Update the launch of a run, if the run is watched and was not finished before."""
         launch = self.open.get(run.id or "")
         if launch is None:
             return
@@ -329,11 +331,11 @@ class Watch:
             del self.open[run.id or ""]
 
     def _list(self, unseen: dict[str, Launch]) -> None:
-        """Look at the newest runs until all are seen; takes out of ``unseen`` what it saw.
+        """List the newest runs until all of ``unseen`` are found; remove the found ones from it.
 
-        The list is filtered by the versions of the runs as soon as they are known, by name and
-        by id: the contract does not say which of them the filter takes. A page token that has
-        expired ends the list; what it did not show is looked at in the next round.
+        As soon as the versions of the runs are known, the list is filtered by them, by name and by
+        id, because the contract does not say which of the two the filter expects. An expired page
+        token ends the listing; the next round continues with the runs that it did not show.
         """
         created = [launch.time_created for launch in unseen.values()]
         oldest = None if None in created else min(filter(None, created))
@@ -366,16 +368,16 @@ class Watch:
                 versions = self._versions_of(unseen)
                 token, seen = (None, 0) if versions else (token, seen)
         if versions and not seen:
-            self._filtering = False  # the filter takes something else
+            self._filtering = False  # the filter expects something else
 
     def _versions_of(self, unseen: Mapping[str, Launch]) -> list[str]:
-        """Return what to filter by when a list shows the runs of others too."""
+        """Return the versions to filter by, once a list has shown runs of others."""
         if unseen and not self._versions:
-            self._get(next(iter(unseen)))  # it is seen again in the list
+            self._get(next(iter(unseen)))  # this run tells its version
         return sorted(self._versions)
 
     def _get(self, run_id: str) -> None:
-        """Look at one run; one that is refused repeatedly is watched no more."""
+        """Request one run; stop watching it if that is refused repeatedly."""
         try:
             run = self.api.get_task_run(run_id, **bounded(self.until))
         except (BadRequestException, ForbiddenException, NotFoundException) as error:
@@ -396,7 +398,7 @@ def _concurrently(work: Callable[[Item], object], items: Sequence[Item]) -> None
 
 
 def explain(launch: Launch, run: TaskRun) -> None:
-    """Write down why a run did not complete."""
+    """Copy the reason why a run did not complete to its launch."""
     launch.status_details = run.status_details
     log = run.logs[-1] if run.logs else None
     texts = [run.status_details]
@@ -413,14 +415,10 @@ def _is_before(run: TaskRunSummary, moment: Optional[datetime]) -> bool:
 
 
 def _seconds(poll: Poll) -> tuple[float, float]:
-    """Return the first wait and the longest."""
+    """Return the first and the longest delay."""
     if poll is None:
         return POLL
     first, longest = poll if isinstance(poll, tuple) else (poll, poll)
     if not 0 < first <= longest < math.inf:
-        raise ApiValueError("poll must be positive seconds, or a pair of them, the longer last")
+        raise ApiValueError("poll must be a positive number of seconds, or a pair: first, longest")
     return first, longest
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__

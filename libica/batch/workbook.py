@@ -1,4 +1,4 @@
-"""Workbooks of Excel: a cell is sent as the text that Excel shows, or not at all."""
+"""Excel workbooks: each cell is read as the text that Excel shows, or refused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Union
 from zipfile import BadZipFile
 
 from libica.openapi.libtes import ApiValueError
+from libica.openapi.libtes.exceptions import kind
 
 from .cells import Line, Table, Unfit, is_blank
 
@@ -18,17 +19,17 @@ _BROKEN = (
     *(BadZipFile, zlib.error, EOFError, NotImplementedError),
     *(LookupError, ValueError, TypeError, AttributeError, SyntaxError),
 )
-"""What openpyxl and the modules below it raise of files that are damaged."""
+"""Exceptions that openpyxl and the modules below it raise for damaged files."""
 
 _DIGITS = 15
-"""How many digits Excel keeps of a number, and shows."""
+"""Number of digits that Excel stores and shows of a number."""
 
 
 def read(path: Union[str, os.PathLike[str]]) -> Table:
     """Read the only sheet of a workbook that is not empty.
 
     Raises:
-        ApiValueError: It is not an .xlsx workbook, or has several sheets, or none.
+        ApiValueError: It is not an .xlsx workbook, or several sheets are not empty.
         ModuleNotFoundError: openpyxl is not installed.
     """
     lines = _lines(path)
@@ -40,7 +41,7 @@ def read(path: Union[str, os.PathLike[str]]) -> Table:
 
 
 def _padded(line: Line, count: int) -> Line:
-    """Return a row with as many empty cells at its end as it takes; a file has any number."""
+    """Return a row with its trailing empty cells cut or filled up to this number of cells."""
     cells = list(line.cells)
     while len(cells) > count and is_blank(cells[-1]):
         cells.pop()
@@ -48,7 +49,7 @@ def _padded(line: Line, count: int) -> Line:
 
 
 def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:
-    """Yield the rows, counted as Excel counts them."""
+    """Yield the rows, numbered as in Excel."""
     try:
         load: Any = import_module("openpyxl").load_workbook
     except ModuleNotFoundError as error:
@@ -56,10 +57,10 @@ def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:
             error.msg += "; it comes with: pip install 'libica-libtes[excel]'"
         raise
     try:
-        # The first has the formulas, the second what they came to when the file was saved.
+        # The first has the formulas, the second their values when the file was saved.
         with open(path, "rb") as first, open(path, "rb") as second:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of styles and the like
+                warnings.simplefilter("ignore")  # about styles and the like
                 formulas = load(first, read_only=True)
                 values = load(second, read_only=True, data_only=True)
             title = _filled(formulas, path)
@@ -73,17 +74,17 @@ def _lines(path: Union[str, os.PathLike[str]]) -> Iterator[Line]:
 
 
 def _filled(book: Any, path: Union[str, os.PathLike[str]]) -> str:
-    """Return the title of the only sheet that is not empty; nothing if all are."""
+    """Return the title of the only sheet that is not empty; an empty string if all are empty."""
     filled = [sheet.title for sheet in book.worksheets if any(map(_is_filled, _rows(sheet)))]
     if len(filled) > 1:
         found = ", ".join(map(repr, filled))
         how = "keep one, or read it with pandas.read_excel(path, sheet_name=..., dtype=str)"
-        raise ApiValueError(f"{os.fspath(path)} has several sheets, {found}: {how}")
+        raise ApiValueError(f"{os.fspath(path)} has several sheets with data, {found}: {how}")
     return filled[0] if filled else ""
 
 
 def _rows(sheet: Any) -> Iterator[Any]:
-    sheet.reset_dimensions()  # what a file says of them need not be so
+    sheet.reset_dimensions()  # the dimensions stored in the file may be wrong
     found: Iterator[Any] = sheet.iter_rows()
     return found
 
@@ -93,20 +94,20 @@ def _is_filled(row: Any) -> bool:
 
 
 def _shown(formula: Any, cell: Any) -> Union[str, Unfit]:
-    """Return what Excel shows of a cell, if that is beyond doubt."""
+    """Return the text that Excel shows for a cell, or why it is ambiguous."""
     value = cell.value
     if value is None:
         if formula.value is None:
             return ""
-        return Unfit("is a formula without a value: open the file in Excel and save it")
+        return Unfit("is a formula without a stored value: open the file in Excel and save it")
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        what = "date or time" if hasattr(value, "isoformat") else type(value).__name__
-        return Unfit(f"is a {what} of Excel, not text: format the cell as text and type it again")
+        what = "a date or time" if hasattr(value, "isoformat") else f"of type {kind(value)}"
+        return Unfit(f"is {what} in Excel, not text: format the cell as text and type it again")
     whole = value == int(value)
     if cell.number_format not in ("General", "@", *["0"] * whole):
         return Unfit(f"is a number shown as {cell.number_format!r}: format it as General or text")
     if isinstance(value, float) and abs(value) >= 10**_DIGITS:
-        return Unfit(f"is a number of more than {_DIGITS} digits, which Excel cuts: make it text")
+        return Unfit(f"is a number of more than {_DIGITS} digits, which Excel rounds: make it text")
     return str(int(value)) if whole else format(value, f".{_DIGITS}g")

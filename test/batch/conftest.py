@@ -1,4 +1,4 @@
-"""Fixtures: a service with one version, and a batch that loses no time."""
+"""Fixtures: a service with one version, and delays so short that no test waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from .service import Service
 def service() -> Iterator[Service]:
     with Service() as service:
         yield service
-        service.client.close()
 
 
 HASTY = calling.Waits(looks=(0.0, 0.02, 0.05), again=0.02, backoff=0.01, tick=0.01)
@@ -23,5 +22,5 @@ HASTY = calling.Waits(looks=(0.0, 0.02, 0.05), again=0.02, backoff=0.01, tick=0.
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for what had no response at once, and again soon after."""
+    """Search at once for launches that got no response, and again soon after."""
     monkeypatch.setattr(calling, "WAITS", HASTY)

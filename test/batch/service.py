@@ -1,98 +1,249 @@
-"""A TES service in memory with one version, which fails as a test says."""
+"""A TES service in memory that fails, lags and lies as a test says.
+
+`libica.local` is the service to use where none of that is needed.
+"""
 
 from __future__ import annotations
 
 import itertools
+import random
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
+from libica.batch import Report, launch_all
 from libica.openapi import libtes
 
-from ..conftest import TOKEN
 from ..server import Answer, Asked, Server
-from ..small_tes import SmallTes
 
-Hook = Callable[[Asked], Optional[Answer]]
+Json = dict[str, Any]
+Hook = Callable[[Asked], Any]
 EXECUTION = {"image": {"name": "none"}, "command": "{{sample}}", "args": ["{{url}}"]}
+TASK = "tdn.1"
+WHOLE_SECOND = datetime.now(timezone.utc).replace(microsecond=0)
 
 
 class LostError(Exception):
-    """Ends a connection without an answer."""
+    """Ends a connection without a response."""
 
 
 class Service(Server):
-    """Serves a version; hooks may answer or lose a call ``before`` or ``after`` it is acted on."""
+    """Serves the runs of one version; hooks may respond or lose a call ``before`` or ``after``.
 
-    def __init__(self, tes: Optional[SmallTes] = None) -> None:
+    Attributes:
+        runs: All runs by id, as JSON, in the order of their creation.
+        hidden: Ids of runs that no list shows.
+        version: The version, as JSON.
+        clock: Returns the time of creation of a run.
+        page: Returns the runs that a list has, for its query.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.tes = tes or SmallTes()
+        self.ids = TASK, f"tvn.{uuid.uuid4().hex}"
+        self.version: Json = {"id": self.ids[1], "version": "1.0", "execution": EXECUTION}
+        self.runs: dict[str, Json] = {}
+        self.hidden: set[str] = set()
         self.before: Optional[Hook] = None
         self.after: Optional[Hook] = None
+        self.clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
         self.under_way = self.most_under_way = 0
-        self._count = threading.Lock()
+        self._lock = threading.Lock()
         self.answer(self._serve)
         self.client = libtes.ApiClient(self.configuration())
-        body = {"name": "task", "taskVersions": [{"version": "1.0", "execution": EXECUTION}]}
-        task = libtes.TasksApi(self.client).create_task(body=body)
-        self.ids = str(task.id), str((task.task_versions or [])[0].id)
-        self.asked.clear()
 
     def configuration(self) -> libtes.Configuration:
-        configuration = libtes.Configuration(self.url, {"Authorization": TOKEN})
+        configuration = libtes.Configuration(self.url, {"Authorization": "token"})
         configuration.api_key_prefix["Authorization"] = "Bearer"
         configuration.retries = 0
         return configuration
 
+    def close(self) -> None:
+        self.client.close()
+        super().close()
+
     def _serve(self, asked: Asked) -> Answer:
-        with self._count:
+        with self._lock:
             self.under_way += 1
             self.most_under_way = max(self.under_way, self.most_under_way)
         try:
-            answer = self.before and self.before(asked)
-            if answer is None:
-                answer = self.tes(asked)
-                answer = (self.after and self.after(asked)) or answer
-            return answer
+            response = self.before and self.before(asked)
+            if response is None:
+                response = self.act(asked)
+                response = (self.after and self.after(asked)) or response
+            return response
         finally:
-            with self._count:
+            with self._lock:
                 self.under_way -= 1
+
+    def act(self, asked: Asked) -> Answer:
+        """Do what a request says."""
+        with self._lock:
+            if is_list(asked):
+                return Answer(200, self._list(asked.query))
+            if is_launch(asked):
+                return Answer(201, self.make(asked.json, asked.path.split("/")[-1].split(":")[0]))
+            key, _, verb = asked.path.rpartition("/")[2].partition(":")
+            if key == self.ids[1]:
+                return Answer(200, self.version)
+            run = self.runs.get(key)
+            if run is None:
+                return refused(404)
+            if verb == "abort":
+                if run["status"] == "Completed":
+                    return refused(400)
+                run["status"] = "Aborted"
+            return Answer(200, run)
+
+    def make(self, body: Json, version_id: str) -> Json:
+        """Make a run as a launch of a version does."""
+        run = {
+            "description": self.version.get("description"),
+            **{key: value for key, value in body.items() if key != "arguments"},
+            "id": f"trn.{uuid.uuid4().hex}",
+            "status": "Pending",
+            "taskVersionSummary": {"id": version_id, "version": "1.0"},
+        }
+        run["timeCreated"] = run["timeModified"] = self.clock().isoformat()
+        self.runs[str(run["id"])] = run
+        return dict(run)
+
+    def _list(self, query: dict[str, str]) -> Json:
+        found = [run for key, run in self.runs.items() if key not in self.hidden]
+        if "versions" in query:
+            versions = set(query["versions"].split(","))
+            found = [x for x in found if versions & set(x["taskVersionSummary"].values())]
+        found = self.listed(found)
+        start, size = int(query.get("pageToken", 0)), int(query.get("pageSize", 10))
+        more = start + size < len(found)
+        page = {"items": found[start : start + size]}
+        return {**page, "nextPageToken": str(start + size) if more else None}
+
+    def listed(self, runs: list[Json]) -> list[Json]:
+        """Return runs in the order in which lists show them."""
+        return sorted(runs, key=lambda run: str(run["timeCreated"]), reverse=True)
 
     @property
     def launches(self) -> list[str]:
-        """The names that were asked to be launched, in the order of asking."""
+        """The names in the launch requests, in the order of arrival."""
         return [each.json["name"] for each in self.asked if is_launch(each)]
 
     @property
-    def runs(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """The names of the runs, by their ids."""
-        things = self.tes._things.items()
-        return {key: thing["name"] for key, thing in things if key.startswith("trn.")}
+        with self._lock:
+            return {key: run["name"] for key, run in self.runs.items()}
 
     def add_runs(self, names: list[str], version: str = "", age: float = 0) -> list[str]:
         """Add runs, each some microseconds younger than the one before; returns their ids."""
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
-        summary = {"id": version or self.ids[1], "version": "2.0" if version else "1.0"}
+        before, self.clock = self.clock, lambda: begun
         ids = []
-        for number, name in enumerate(names):
-            created = (begun + timedelta(microseconds=number)).isoformat()
-            ids.append(f"trn.{len(self.tes._things):032x}")
-            self.tes._owners[ids[-1]] = "runs"
-            self.tes._things[ids[-1]] = {
-                "id": ids[-1],
-                "name": name,
-                "status": "Running",
-                "timeCreated": created,
-                "timeModified": created,
-                "version": summary["version"],  # what a list is filtered by
-                "taskVersionSummary": summary,
-            }
+        for name in names:
+            begun += timedelta(microseconds=1)
+            run = self.runs[self.make({"name": name}, version or self.ids[1])["id"]]
+            run.update(status="Running", description=None)
+            run["taskVersionSummary"]["version"] = "2.0" if version else "1.0"
+            ids.append(str(run["id"]))
+        self.clock = before
         return ids
 
+    def launch(self, launches: Any = 5, **options: Any) -> Report:
+        """Launch so many, or these."""
+        given = cohort(launches) if isinstance(launches, int) else launches
+        return launch_all(self.client, *self.ids, given, **options)
+
+    def check(self, report: Report) -> None:
+        """Check that each run is that of its launch, and that the report has all of them."""
+        told = {run_id: each.name for each in report for run_id in (each.run_id, *each.doubles)}
+        assert told == self.names
+        assert [each.error for each in report] == [None] * len(report)
+
     def set_status(self, run_ids: Iterable[str], status: str = "Completed") -> None:
-        for each in run_ids:
-            self.tes._things[each]["status"] = status
+        for each in list(run_ids):
+            self.runs[each]["status"] = status
+
+
+class UnrulyService(Service):
+    """Loses responses to launches, and has lists that lag, are unsorted or lack fields.
+
+    Args:
+        seed: Decides which responses are lost.
+        lost: Share of the launches whose response is lost, most of them after they were acted on.
+        doubled: Share of the launches that make two runs.
+        lag: Seconds until a list shows a run.
+        skew: Seconds by which the clocks of its two machines differ.
+        unsorted: Whether lists ignore the sort that is asked for.
+        without: Fields that lists lack.
+        most_described: Length to which descriptions are cut.
+
+    Attributes:
+        old: Ids of runs that `runs_of` leaves out.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        lost: float = 1 / 3,
+        doubled: float = 0,
+        lag: float = 0,
+        skew: float = 0,
+        unsorted: bool = False,
+        without: Optional[str] = None,
+        most_described: Optional[int] = None,
+    ) -> None:
+        super().__init__()
+        self._random = random.Random(seed)
+        self._lost, self._doubled, self._lag = lost, doubled, lag
+        self._unsorted, self._without = unsorted, without
+        self._most_described = most_described
+        self._made: dict[str, float] = {}
+        self.clock = lambda: WHOLE_SECOND + timedelta(seconds=skew * (len(self.runs) % 2))
+        self.old: set[str] = set()
+        self.before, self.after = self._forget, self._lose
+
+    def make(self, body: Json, version_id: str) -> Json:
+        if self._most_described is not None:
+            body = {**body, "description": body["description"][: self._most_described]}
+        run = super().make(body, version_id)
+        self._made[run["id"]] = time.monotonic()
+        return run
+
+    def listed(self, runs: list[Json]) -> list[Json]:
+        until = time.monotonic() - self._lag
+        runs = [run for run in runs if self._made[run["id"]] <= until]
+        runs = runs if self._unsorted else super().listed(runs)
+        return [{key: run[key] for key in run if key != self._without} for run in runs]
+
+    def _draw(self) -> float:
+        with self._lock:
+            return self._random.random()
+
+    def _forget(self, asked: Asked) -> Optional[Answer]:
+        if is_launch(asked):
+            if self._draw() < self._lost / 4:
+                raise LostError
+            if self._draw() < self._doubled:
+                self.act(asked)
+        return None
+
+    def _lose(self, asked: Asked) -> Optional[Answer]:
+        if is_launch(asked) and self._draw() < self._lost * 3 / 4:
+            raise LostError
+        return None
+
+    def runs_of(self, name: str) -> list[str]:
+        """Return the ids of the runs that launches of the version have made under a name."""
+        return [
+            key
+            for key, run in self.runs.items()
+            if run["name"] == name
+            and run["taskVersionSummary"]["id"] == self.ids[1]
+            and key not in self.old
+        ]
 
 
 EVER = range(10**9)
@@ -116,14 +267,18 @@ def lose(asked: Asked) -> Answer:
     raise LostError
 
 
-def refuse(status: int, **headers: str) -> Hook:
-    """Return a hook that answers with an error."""
+def refused(status: int, **headers: str) -> Answer:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: Answer(status, {"code": f"TES.{status}", "message": "No."}, sent)
+    return Answer(status, {"code": f"TES.{status}", "message": "No."}, sent)
 
 
-def cohort(count: int) -> list[dict[str, Any]]:
-    """Return launches that go with the version."""
+def refuse(status: int, **headers: str) -> Hook:
+    """Return a hook that responds with an error."""
+    return lambda _: refused(status, **headers)
+
+
+def cohort(count: int) -> list[Json]:
+    """Return launches that match the version."""
     return [
         {"name": f"s{number}", "arguments": {"sample": str(number), "url": "gds://v/x?secret"}}
         for number in range(count)

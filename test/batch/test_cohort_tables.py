@@ -1,4 +1,4 @@
-"""Tables in `launch_all`: what is read is what is sent, and a dry run sends nothing."""
+"""Tables in `launch_all`: the requests that are sent, and dry runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_table_is_sent_as_the_options_say(service: Service, tmp_path: Path) ->
     assert sent == {"s1": {"sample": "1", "url": "gds://v/1"}, "s2": {"sample": "2", "url": ""}}
 
 
-def test_a_dry_run_checks_all_and_sends_nothing(service: Service, tmp_path: Path) -> None:
+def test_a_dry_run_checks_all_launches_and_sends_none(service: Service, tmp_path: Path) -> None:
     path, journal = write(tmp_path), tmp_path / "journal"
     report = launch_all(
         service.client, *service.ids, path, journal=journal, dry_run=True, **OPTIONS
@@ -43,7 +43,7 @@ def test_a_dry_run_checks_all_and_sends_nothing(service: Service, tmp_path: Path
     assert not journal.exists()
 
 
-def test_the_bar_shows_what_was_refused(
+def test_the_progress_bar_counts_refused_launches(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("tqdm")

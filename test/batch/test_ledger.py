@@ -1,13 +1,14 @@
-"""The ledger and the finder, without threads, against a model of a service that cannot be trusted.
+"""The ledger and the finder against a model of an unreliable service, without threads.
 
-The model loses responses, makes runs late, makes two for one launch, refuses what it has acted on,
-shows lists that lag, in any order, and drops descriptions.
+The model loses responses, makes runs late or twice, refuses requests that it has acted on, and has
+lists that lag, are in any order, and lack descriptions.
 """
 
 from __future__ import annotations
 
 import itertools
 import tempfile
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Optional
@@ -37,11 +38,11 @@ FATES = (
     "lied about",
 )
 LATE = 30.0
-"""Seconds after the loss of a response by which a run is made; lists lag 5 s more at most."""
+"""Seconds after a lost response at which a late run is made; lists lag at most 5 s more."""
 
 
 class Model:
-    """A service: runs, when they were made, and what lists show of them."""
+    """A service: runs with their time of creation, and the lists of them."""
 
     def __init__(self, keeps: bool) -> None:
         self.now = 0.0
@@ -73,12 +74,12 @@ class Model:
 
 
 class Launching(RuleBasedStateMachine):
-    """Launches of a batch, of which any may go wrong in any way at any time."""
+    """The launches of a batch; any request may fail in any way at any time."""
 
     @initialize(mark=st.booleans(), keeps=st.booleans(), old=st.booleans(), freezes=st.booleans())
     def begin(self, mark: bool, keeps: bool, old: bool, freezes: bool) -> None:
         self.model = Model(keeps)
-        self.freezes = freezes  # lists may lag by far more, but then no run is made late
+        self.freezes = freezes  # lists may lag for longer, but then no run is made late
         names = [f"s{row}" for row in range(ROWS)]
         if old:
             for name in names:
@@ -94,9 +95,9 @@ class Launching(RuleBasedStateMachine):
         self.finder = Finder(self.ledger, api, VERSION, lambda _: "text", lambda: self.model.now)
         self.under_way: dict[int, Optional[str]] = {}
         self.made: dict[str, list[str]] = defaultdict(list)
-        self.spoiled: set[str] = set()  # launches that the service lied of or doubled
+        self.spoiled: set[str] = set()  # launches that made two runs or were refused but made one
 
-    # What is done
+    # Events
 
     @rule(most=st.integers(1, ROWS))
     def send(self, most: int) -> None:
@@ -146,7 +147,7 @@ class Launching(RuleBasedStateMachine):
         self.made[name].append(str(run.id))
         return run
 
-    # What holds
+    # Properties
 
     @invariant()
     def no_launch_is_doubled(self) -> None:
@@ -177,7 +178,7 @@ class Launching(RuleBasedStateMachine):
         self.each_run_is_that_of_its_launch()
         told = report_of(self.path)
         for row, (launch, kept) in enumerate(zip(self.ledger.rows, told)):
-            # Nothing is lost: what has a run is known to have it, or said to be unsure.
+            # No run is lost: it is known, or its launch is reported as unsure.
             assert (
                 launch.run_id
                 or not self.made[launch.name]
@@ -189,7 +190,7 @@ class Launching(RuleBasedStateMachine):
 
 TestLaunching = Launching.TestCase
 TestLaunching.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -209,7 +210,7 @@ def run(number: int, mark: Optional[Mark]) -> libtes.TaskRun:
     return libtes.TaskRun(id=f"trn.{number}", status="Pending", description=f"text {mark}")
 
 
-def test_only_these_states_follow_each_other(ledger: Ledger) -> None:
+def test_states_change_only_as_declared(ledger: Ledger) -> None:
     for before, after in itertools.product(State, State):
         ledger._states[0] = before
         with ledger.changed:
@@ -222,46 +223,82 @@ def test_only_these_states_follow_each_other(ledger: Ledger) -> None:
                     ledger._move(0, after)
 
 
-def test_a_list_proves_what_was_there_when_its_newest_witness_was_sent(ledger: Ledger) -> None:
+def test_a_list_is_proven_up_to_its_newest_witness(ledger: Ledger) -> None:
     ledger.written(ledger.write(5))
     for _ in range(3):
         assert ledger.take() is not None
     ledger.lose(0, "lost")
-    ledger.settle(1, run(1, ledger.mark(1)))  # it was sent before the loss
+    ledger.settle(1, run(1, ledger.mark(1)))  # sent before the loss
     assert ledger.proven([0, 1, 0, 0, 0, 0]) < ledger.lost_at(0)
     ledger.settle(2, run(2, ledger.mark(2)))
     ledger.want_witness()
     assert ledger.take() is not None
     ledger.settle(3, run(3, ledger.mark(3)))
     assert ledger.proven([0, 1, 1, 1, 0, 0]) > ledger.lost_at(0)
-    assert ledger.proven([0, 1, 0, 1, 0, 0]) < ledger.lost_at(0)  # one that exists is missing
+    assert ledger.proven([0, 1, 0, 1, 0, 0]) < ledger.lost_at(0)  # a known run is missing
     assert ledger.proven([0, 1, 1, 0, 0, 0]) < ledger.lost_at(0)  # the witness is missing
     assert ledger.proven([0] * 6) == 0
 
 
-def test_the_last_launch_is_not_even_written_while_others_are_under_way(ledger: Ledger) -> None:
+def test_the_last_launches_are_held_back_while_others_are_in_progress(ledger: Ledger) -> None:
     rows = ledger.write(100)
     ledger.written(rows)
     assert rows == [0, 1, 2, 3, 4]
     assert not ledger.low(100)
     while ledger.take() is not None:
         pass
-    assert ledger.ready == 2  # two more are kept back
+    assert ledger.ready == 2  # two more are held back
     ledger.lose(0, "lost")
     for row in (1, 2):
         ledger.settle(row, run(row, ledger.mark(row)))
     assert ledger.take() is None
     ledger.want_witness()
     assert ledger.take() is not None
-    assert ledger.take() is None  # one is enough
+    assert ledger.take() is None  # one witness is enough
 
 
-def test_a_mark_that_does_not_come_back_is_noticed(ledger: Ledger) -> None:
+def test_a_missing_mark_in_a_response_is_noticed(ledger: Ledger) -> None:
     ledger.written(ledger.write(5))
     ledger.take()
     ledger.settle(0, run(0, ledger.mark(1)))
     assert ledger.names_decide
 
 
-def test_waits_add_up_to_the_35_seconds_that_are_promised() -> None:
+def test_the_delays_before_a_proof_add_up_to_35_seconds() -> None:
     assert 35 < sum(calling.Waits().looks) < 40
+
+
+def test_a_launch_in_doubt_is_not_given_up_while_its_witness_is_written_or_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.0,)))
+    model: Any = Model(keeps=True)
+    finder = Finder(ledger, model, VERSION, lambda _: "text", lambda: model.now)
+
+    def look() -> None:
+        finder.look()
+        model.now += 1
+        assert 0 in ledger.doubts
+
+    ledger.written(ledger.write(1))
+    ledger.take()
+    ledger.lose(0, "lost")
+    ledger.want_witness()
+    rows = ledger.write(1)
+    while ledger.write(100):
+        pass
+    look()  # the journal is waiting for the disk
+    ledger.written(rows)
+    look()
+    may_prove, taken = ledger.may_prove, threading.Thread(target=ledger.take)
+
+    def then_send(tick: int) -> bool:
+        proves = may_prove(tick)
+        taken.start()
+        taken.join(0.2)
+        return proves
+
+    monkeypatch.setattr(ledger, "may_prove", then_send)
+    look()
+    taken.join()
+    assert ledger.state(1) is State.SENT

@@ -1,4 +1,4 @@
-"""The mark: where it stands in a description, what it survives, and who goes without."""
+"""Marks: their place in a description, what they survive, and batches without them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.batch import BatchWarning, JournalError, LaunchesError, Report, launch_all
+from libica.batch import BatchWarning, LaunchesError
 from libica.batch.mark import LONGEST_MARK, Mark, has_room, mark_in, marked, may_be_cut, new_batch
 
-from .service import Service, cohort, is_launch, is_list, lose, on
-from .unruly import UnrulyService
+from ..server import Answer
+from .service import EVER, Service, UnrulyService, cohort, is_launch, is_list, lose, on
 
 pytestmark = pytest.mark.usefixtures("hasty")
 MARK = Mark("0123456789abcdef", 17)
@@ -28,7 +28,7 @@ def test_a_mark_is_read_from_the_end_of_any_text(text: str, mark: Mark) -> None:
 
 
 @given(st.text(min_size=1), marks, st.data())
-def test_a_description_whose_end_was_cut_off_is_told_from_others(
+def test_a_truncated_description_is_told_from_others(
     text: str, mark: Mark, data: st.DataObject
 ) -> None:
     sent = marked(text, mark)
@@ -43,79 +43,35 @@ def test_a_text_without_a_mark_has_none(text: Any) -> None:
     assert mark_in(text) is None
 
 
-def launch(service: Service, launches: Any = 5, **options: Any) -> Report:
-    given = cohort(launches) if isinstance(launches, int) else launches
-    return launch_all(service.client, *service.ids, given, **options)
-
-
-def sent(service: Service) -> dict[str, str]:
+def sent(service: Service) -> list[tuple[str, str]]:
     found = [each.json for each in service.asked if is_launch(each)]
-    return {each["name"]: each.get("description") for each in found}
+    return [(each["name"], each.get("description")) for each in found]
 
 
-def describe(service: Service, text: str) -> None:
-    service.tes._things[service.ids[1]]["description"] = text
-
-
-def test_it_stands_behind_the_text_of_the_launch_or_else_of_the_version(service: Service) -> None:
-    describe(service, "The version's.")
+def test_it_follows_the_text_of_the_launch_or_else_of_the_version(service: Service) -> None:
+    service.version["description"] = "The version's."
     launches = [{**cohort(2)[0], "description": "My own."}, *cohort(2)[1:]]
-    report = launch(service, launches)
-    assert sent(service) == {
+    report = service.launch(launches)
+    assert dict(sent(service)) == {
         "s0": f"My own. [batch {report.batch}-1]",
         "s1": f"The version's. [batch {report.batch}-2]",
     }
 
 
-def test_no_two_launches_have_the_same(service: Service) -> None:
-    for _ in range(2):
-        launch(service)
-    found = [each.json["description"] for each in service.asked if is_launch(each)]
-    assert len(set(found)) == len(found) == 10
-
-
-def test_a_launch_that_is_sent_again_has_the_same(service: Service, tmp_path: Path) -> None:
+def test_each_launch_keeps_its_own_when_it_is_sent_again(service: Service, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     service.before = on(range(1), is_launch, lose)
     service.after = on(range(4, 5), is_launch, lose)
-    first = launch(service, journal=journal)
-    found = [each.json for each in service.asked if is_launch(each)]
-    assert len({each["description"] for each in found}) == 5
-    assert launch(service, journal=journal).run_ids == first.run_ids
-
-
-def test_a_mark_is_on_the_disk_before_it_is_sent(service: Service, tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    seen: list[bool] = []
-
-    def before(asked: Any) -> None:
-        if is_launch(asked):
-            mark = mark_in(asked.json["description"])
-            assert mark is not None
-            seen.append(mark.batch.encode() in journal.read_bytes().splitlines()[0])
-
-    service.before = before
-    launch(service, journal=journal)
-    assert seen == [True] * 5
-
-
-def test_descriptions_are_left_alone_if_so_wished(service: Service) -> None:
-    report = launch(service, mark=False)
-    assert set(sent(service).values()) == {None}
-    assert report.batch is None
-    assert not report.notes
-
-
-def test_without_marks_the_first_run_has_to_be_listed_before_others_are_launched(
-    service: Service,
-) -> None:
-    launch(service, mark=False)
-    kinds = ["launch" if is_launch(each) else "list" for each in service.asked[1:]]
-    assert kinds[:2] == ["launch", "list"]
+    first = service.launch(journal=journal)
+    assert len(sent(service)) == 6
+    assert len(set(sent(service))) == 5
+    assert service.launch(journal=journal).run_ids == first.run_ids
+    service.launch()
+    assert len({description for _, description in sent(service)}) == 10
 
 
 @pytest.mark.parametrize("whose", ["launch", "version"])
-def test_a_description_that_leaves_no_room_is_refused_before_anything_is_sent(
+def test_a_description_without_room_for_it_is_refused_before_anything_is_sent(
     service: Service, whose: str
 ) -> None:
     text = "x" * (4096 - LONGEST_MARK + 1)
@@ -125,27 +81,45 @@ def test_a_description_that_leaves_no_room_is_refused_before_anything_is_sent(
     if whose == "launch":
         launches[1]["description"] = text
     else:
-        describe(service, text)
+        service.version["description"] = text
     with pytest.raises(LaunchesError, match=r"4,049 characters.*mark=False") as caught:
-        launch(service, launches)
+        service.launch(launches)
     assert len(caught.value.problems) == {"launch": 1, "version": 2}[whose]
     assert not service.launches
-    assert launch(service, launches, mark=False).summary() == {"Pending": 2}
+    assert service.launch(launches, mark=False).summary() == {"Pending": 2}
 
 
 @pytest.mark.parametrize("kept", [0, 10, 60])
 def test_a_service_that_cuts_descriptions_is_noticed(kept: int) -> None:
-    for seed in range(3):
+    for seed in range(2):
         with UnrulyService(seed, most_described=kept) as service:
-            describe(service, "A text that is longer than that. " * 2)
-            report = launch(service, 30)
+            service.version["description"] = "A text that is longer than that. " * 2
+            report = service.launch(30)
             for each in report:
                 made = service.runs_of(each.name)
                 assert len(made) <= 1
                 assert [each.run_id] == made or each.outcome == "Unsure"
             assert "does not keep marks" in report.notes[0]
             assert report.batch is None
-            service.client.close()
+
+
+# Runs without marks
+
+
+def test_without_marks_descriptions_are_kept_and_the_first_run_must_be_listed_before_others(
+    service: Service,
+) -> None:
+    report = service.launch(mark=False)
+    assert {description for _, description in sent(service)} == {None}
+    assert report.batch is None
+    assert not report.notes
+    kinds = ["launch" if is_launch(each) else "list" for each in service.asked[1:]]
+    assert kinds[:2] == ["launch", "list"]
+
+
+def test_without_marks_a_batch_goes_on_if_no_list_has_its_first_run(service: Service) -> None:
+    service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
+    assert service.launch(mark=False).summary() == {"Pending": 5}
 
 
 def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:
@@ -154,7 +128,7 @@ def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:
         return lose(asked)
 
     service.before = on(range(1), is_launch, by_another)
-    report = launch(service, concurrency=1)
+    report = service.launch(concurrency=1)
     assert report[0].attempts == 2
     assert report[0].run_id != next(iter(service.runs))
 
@@ -166,57 +140,48 @@ def test_without_marks_no_run_is_adopted_for_a_launch_that_was_never_sent(servic
 
     service.before = on(range(1, 2), is_launch, by_another)
     with pytest.warns(BatchWarning, match="more than one run"):  # as far as names tell
-        report = launch(service, 10, mark=False, concurrency=1)
+        report = service.launch(10, mark=False, concurrency=1)
     assert report.summary() == {"Pending": 10}
     assert service.launches.count("s9") == 1
+
+
+# Proof
 
 
 def test_a_run_whose_mark_may_have_been_cut_off_leaves_its_launch_unsure(service: Service) -> None:
     def cut(asked: Any) -> Any:
         (run_id,) = service.add_runs(["s0"])
-        service.tes._things[run_id]["description"] = asked.json["description"][:-3]
+        service.runs[run_id]["description"] = asked.json["description"][:-3]
         return lose(asked)
 
     service.before = on(range(1), is_launch, cut)
-    report = launch(service, concurrency=1)
+    report = service.launch(concurrency=1)
     assert report.summary() == {"Pending": 4, "Unsure": 1}
     assert f"its run may be {next(iter(service.runs))}" in str(report[0].error)
 
 
 def test_a_launch_without_a_witness_is_unsure_and_not_sent_again(service: Service) -> None:
     service.before = on(range(1), is_launch, lose)
-    report = launch(service, 1)
+    report = service.launch(1)
     assert report.summary() == {"Unsure": 1}
-    assert "nothing was launched after it" in str(report[0].error)
+    assert "no later launch exists to prove" in str(report[0].error)
     assert len(service.launches) == 1
 
 
-def test_a_list_that_is_not_complete_proves_nothing(service: Service) -> None:
-    shown = service.tes._list
-
-    def without_one(query: Any, owner: str) -> Any:
-        page = shown(query, owner)
-        page["items"] = [run for run in page["items"] if run["name"] != "s1"]
-        return page
-
-    service.tes._list = without_one  # type: ignore[method-assign]
-    service.before = on(range(1), is_launch, lose)
-    report = launch(service, concurrency=1)
-    assert report.summary() == {"Pending": 4, "Unsure": 1}
-    assert str(report[0].error).startswith("unsure: the list of runs is not complete; POST")
-
-
-@pytest.mark.parametrize("mark", [True, False])
-def test_a_journal_goes_on_with_marks_or_without_as_it_began(
-    service: Service, tmp_path: Path, mark: bool
+def test_an_incomplete_list_proves_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launch(service, journal=tmp_path / "journal", mark=mark)
-    with pytest.raises(JournalError, match=f"begun with mark={mark}"):
-        launch(service, journal=tmp_path / "journal", mark=not mark)
+    monkeypatch.setattr(
+        service, "listed", lambda runs: [run for run in runs if run["name"] != "s1"]
+    )
+    service.before = on(range(1), is_launch, lose)
+    report = service.launch(concurrency=1)
+    assert report.summary() == {"Pending": 4, "Unsure": 1}
+    assert str(report[0].error).startswith("unsure: the list of runs is incomplete; POST")
 
 
-def test_lists_are_walked_for_what_is_not_found_only(service: Service) -> None:
+def test_whole_lists_are_read_only_for_runs_that_are_not_found(service: Service) -> None:
     service.after = on(range(1), is_launch, lose)
     service.add_runs(["old"] * 5000, age=60)
-    launch(service, 3, concurrency=1)
+    service.launch(3, concurrency=1)
     assert sum(map(is_list, service.asked)) <= 4

@@ -1,4 +1,4 @@
-"""Exactly once, against a service whose lists are late, unsorted or lack fields."""
+"""Exactly once, with a service that loses responses and whose lists cannot be trusted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import pytest
 from libica.batch import Report, calling, launch_all
 from libica.openapi import libtes
 
-from .service import cohort
-from .unruly import SCALE, UnrulyService
+from .service import UnrulyService, cohort
+
+SCALE = 50
+"""How many times shorter than usual all delays are."""
 
 FAULTS: dict[str, dict[str, Any]] = {
-    "whole seconds": {"whole_seconds": True},
-    "clocks 2 s apart": {"skew": 2},
+    "equal times": {},
+    "clocks 3 h apart": {"skew": 10_800},
     "a sort that is ignored": {"unsorted": True},
-    "no times": {"times": False},
-    "no versions": {"versions": False},
-    "lists 5 s late": {"lag": 5},
+    "no times": {"without": "timeCreated"},
+    "no versions": {"without": "taskVersionSummary"},
+    "lists 5 s late": {"lag": 5 / SCALE},
 }
 LAUNCHES = 40
 
@@ -36,24 +38,21 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def another_cohort(service: UnrulyService) -> Iterator[None]:
-    """Have others launch the same names before, and another version of them at the same time."""
-    versions = libtes.TaskVersionsApi(service.client)
+    """Launch the same names before, and runs of another version with these names."""
     hooks = service.before, service.after
     service.before = service.after = None
-    body = {"version": "2.0", "execution": {"command": "true"}}
-    other = versions.create_task_version(service.ids[0], body=body)
-    launches = cohort(LAUNCHES)
-    for each in launches:
+    versions = libtes.TaskVersionsApi(service.client)
+    for each in cohort(LAUNCHES):
         versions.launch_task_run(*service.ids, body=each)
-    service.unruly.launched.clear()
-    for each in launches[::2]:
-        versions.launch_task_run(service.ids[0], other.id, body=each)
+    service.old.update(service.runs)
+    for each in cohort(LAUNCHES)[::2]:
+        versions.launch_task_run(service.ids[0], "tvn.other", body=each)
     service.before, service.after = hooks
     yield
 
 
 def check(service: UnrulyService, report: Report) -> None:
-    """Check that no launch is lost or doubled without the report saying so."""
+    """Check that the report has each lost or additional run."""
     for launch in report:
         made = service.runs_of(launch.name)
         told = {launch.run_id, *launch.doubles} - {None}
@@ -63,17 +62,18 @@ def check(service: UnrulyService, report: Report) -> None:
             assert told == set(made), launch
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("mark", [True, False], ids=["marks", "names"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_launch_is_lost_or_doubled(fault: str, mark: bool, seed: int) -> None:
+def test_each_launch_makes_one_run_or_is_reported_as_unsure(
+    fault: str, mark: bool, seed: int
+) -> None:
     with UnrulyService(seed, **FAULTS[fault]) as service, another_cohort(service):
         report = launch_all(service.client, *service.ids, cohort(LAUNCHES), mark=mark)
         check(service, report)
         assert not report.doubled
         assert not report.lost
         assert all(len(service.runs_of(launch.name)) <= 1 for launch in report)
-        # Names tell less: of what was launched before the old runs were listed they tell nothing.
-        # The waits are a fraction of real ones, so on a busy machine a proof may come too late.
+        # Without marks, nothing can be proven about launches that were sent before the old runs
+        # were listed. Delays are short here, so on a busy machine a proof may come too late.
         assert len(report.unsure) <= (LAUNCHES // 4 if mark else LAUNCHES // 2)
-        service.client.close()

@@ -1,4 +1,4 @@
-"""The timeline of a report: its bars, the counts of many runs, and how it looks."""
+"""Timelines: bars of runs, counts of many runs, and their looks on any page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def launch(
 
 
 def bars(ax: Any) -> list[tuple[int, float, float, tuple[float, ...]]]:
-    """Row, seconds from ``TIME`` to start and to end, and colour of each bar, row by row."""
+    """Return row, seconds from ``TIME`` to start and end, and colour of each bar."""
     zero, found = dates.date2num(TIME), []
     for collection in ax.collections:
         (colour,) = collection.get_facecolor().tolist() if collection.get_paths() else [()]
@@ -63,43 +63,37 @@ def names(ax: Any) -> list[str]:
     return [text.get_text() for text in ax.get_yticklabels()]
 
 
-def test_each_run_has_a_bar_from_created_to_finished() -> None:
-    report = Report([launch("a", start=0, took=60), launch("b", start=5.5, took=10)])
-    assert [each[:3] for each in bars(report.plot())] == [(0, 0, 60), (1, 5.5, 15.5)]
-
-
-def test_the_run_that_was_created_first_is_on_top() -> None:
-    ax = Report([launch("late", start=9), launch("early"), launch("middle", start=5)]).plot()
-    assert names(ax) == ["early", "middle", "late"]
+def test_each_run_has_a_bar_from_its_creation_to_its_end_the_earliest_on_top() -> None:
+    late, early = launch("late", start=5.5, took=10), launch("early", took=60)
+    # A run whose end is unknown, or before its start, has no length.
+    odd = [launch("none", start=7, took=None), launch("back", start=8, took=-60)]
+    ax = Report([late, early, *odd]).plot()
+    assert [each[:3] for each in bars(ax)] == [(0, 0, 60), (1, 5.5, 15.5), (2, 7, 7), (3, 8, 8)]
+    assert names(ax) == ["early", "late", "none", "back"]
     bottom, top = ax.get_ylim()
     assert bottom > top
+    low, high = ((each - dates.date2num(TIME)) * 86400 for each in ax.get_xlim())
+    assert -3 < low < 0
+    assert 60 < high < 63
 
 
-@pytest.mark.parametrize("status", ["Running", "Pending", "Finalizing", None])
-def test_a_run_that_has_not_ended_goes_up_to_now(status: Optional[str]) -> None:
+@pytest.mark.parametrize("status", ["Running", "Finalizing", None])
+def test_the_bar_of_an_unfinished_run_ends_now(status: Optional[str]) -> None:
     before = datetime.now(timezone.utc)
-    # A run under way has been modified too.
+    # A run in progress has been modified too.
     ((_, _, end, _),) = bars(Report([launch("a", status, took=5)]).plot())
     after = datetime.now(timezone.utc)
     assert (before - TIME).total_seconds() - 0.1 <= end <= (after - TIME).total_seconds() + 0.1
 
 
-def test_a_run_whose_end_is_not_known_has_no_length() -> None:
-    assert bars(Report([launch("a", took=None)]).plot())[0][1:3] == (0, 0)
-
-
-def test_a_clock_that_went_back_makes_no_bar_go_back() -> None:
-    assert bars(Report([launch("a", took=-60)]).plot())[0][1:3] == (0, 0)
-
-
-def test_launches_without_a_run_have_no_bar_but_stand_in_the_legend() -> None:
+def test_launches_without_a_run_are_in_the_legend_only() -> None:
     report = Report([launch("a"), Launch("b", error="400"), Launch("c", error="unsure: who knows")])
     ax = report.plot()
     assert len(bars(ax)) == 1
     assert legend(ax) == ["Completed (1)", "Not launched (1)", "Unsure (1)"]
 
 
-def test_each_status_has_a_colour_of_its_own_and_a_place_in_the_legend() -> None:
+def test_each_status_has_its_own_colour_in_bars_and_legend() -> None:
     ax = Report([launch(status, status, start) for start, status in enumerate(STATUSES)]).plot()
     colours = [each[3] for each in bars(ax)]
     assert len(set(colours)) == len(STATUSES)
@@ -107,55 +101,31 @@ def test_each_status_has_a_colour_of_its_own_and_a_place_in_the_legend() -> None
     assert dict(zip(legend(ax), patches)) == {
         f"{status} (1)": colour for status, colour in zip(STATUSES, colours)
     }
-
-
-def test_the_colours_differ_in_brightness_too_where_it_matters_most() -> None:
-    ax = Report(
-        [launch("a", "Completed"), launch("b", "Failed", 1), launch("c", "TimedOut", 2)]
-    ).plot()
-    grey = [0.3 * red + 0.59 * green + 0.11 * blue for *_, (red, green, blue, _) in bars(ax)]
-    assert abs(grey[1] - grey[2]) > 0.1
-
-
-def test_unknown_statuses_are_drawn() -> None:
+    grey = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue, _ in colours]
+    assert abs(grey[1] - grey[2]) > 0.1  # failures differ in brightness too
     ax = Report([launch("a", "Frozen"), launch("b", "Melted")]).plot()
     assert legend(ax) == ["Frozen (1)", "Melted (1)"]
-    assert drawn(ax)
 
 
 @pytest.mark.parametrize(("count", "named"), [(40, True), (41, False), (300, False)])
-def test_names_stand_on_the_axis_where_there_is_room(count: int, named: bool) -> None:
+def test_names_are_on_the_axis_if_there_is_room(count: int, named: bool) -> None:
     ax = Report([launch(f"s{each}", start=each) for each in range(count)]).plot()
     assert len(bars(ax)) == count
     assert names(ax) == ([f"s{each}" for each in range(count)] if named else [])
     assert ax.get_ylabel() == ("" if named else f"{count:,} runs")
-    assert drawn(ax)
 
 
-def test_names_are_cut_and_are_no_formulas() -> None:
+def test_names_are_shortened_and_are_not_formulas() -> None:
     ax = Report([launch("x" * 255), launch("$a_{$", start=1), launch("a\nb", start=2)]).plot()
     assert names(ax) == ["x" * 37 + "...", r"\$a_{\$", "a b"]
     assert drawn(ax)
 
 
-def test_all_bars_lie_within_the_axes() -> None:
-    ax = Report([launch("a", took=600), launch("b", start=300, took=10)]).plot()
-    low, high = ((each - dates.date2num(TIME)) * 86400 for each in ax.get_xlim())
-    assert -30 < low < 0
-    assert 600 < high < 630
-
-
 @pytest.mark.parametrize(
     ("took", "expected"),
-    [
-        (0, "04:05:54.0"),
-        (20, "04:06:00"),
-        (3600, "04:30"),
-        (86400 * 3, "12:00"),
-        (86400 * 60, "Apr"),
-    ],
+    [(0, "04:05:54.0"), (20, "04:06:00"), (3600, "04:30"), (86400 * 60, "Apr")],
 )
-def test_times_are_dates_in_utc_however_long_it_took(took: float, expected: str) -> None:
+def test_times_are_in_utc_with_a_fitting_format(took: float, expected: str) -> None:
     with matplotlib.rc_context({"timezone": "Asia/Tokyo"}):
         ax = Report([launch("a", took=took)]).plot()
         assert drawn(ax)
@@ -164,25 +134,20 @@ def test_times_are_dates_in_utc_however_long_it_took(took: float, expected: str)
 
 
 def test_a_report_without_runs_says_so() -> None:
-    for report in (Report(), Report([Launch("a")])):
-        ax = report.plot()
-        assert [text.get_text() for text in ax.texts] == ["No runs"]
-        assert drawn(ax)
+    ax = Report([Launch("a")]).plot()
+    assert [text.get_text() for text in ax.texts] == ["No runs"]
+    assert drawn(ax)
 
 
-def test_it_draws_where_it_is_told() -> None:
+def test_it_draws_on_the_given_axes_or_on_a_figure_that_grows_with_the_runs() -> None:
     figure, (first, second) = pyplot.subplots(2)
     assert Report([launch("a")]).plot(second) is second
-    assert Report([launch("a")]).plot(ax=second) is second
     assert (len(first.collections), pyplot.get_fignums()) == (0, [figure.number])
-
-
-def test_without_a_place_it_makes_a_figure_that_grows_with_the_runs_up_to_a_height() -> None:
     heights = [
         Report([launch(f"s{each}") for each in range(count)]).plot().figure.get_figheight()
-        for count in (1, 20, 100, 300, 1000)
+        for count in (1, 20, 100, 301)
     ]
-    assert heights[0] < heights[1] < heights[2] == heights[3] == heights[4] <= 8
+    assert heights[0] < heights[1] < heights[2] == heights[3] <= 8
 
 
 # Many runs
@@ -202,7 +167,7 @@ def cohort(count: int, seed: int = 0) -> Report:
 
 
 def pixels(ax: Any) -> Any:
-    """Draw the axes, and return the colours of their dots, the first row being the top."""
+    """Draw the axes and return their pixels, bottom row first."""
     ax.set_axis_off()
     ax.figure.set_facecolor("white")
     ax.figure.canvas.draw()
@@ -212,17 +177,14 @@ def pixels(ax: Any) -> Any:
 
 
 def dots(column: Any, colour: str) -> int:
-    """Count the dots of a colour, or of one very near to it."""
+    """Count the pixels of a colour, with a small tolerance."""
     wanted = [255 * each for each in matplotlib.colors.to_rgb(colour)]
     return int((abs(column - numpy.array(wanted)).max(axis=-1) < 8).sum())
 
 
-@pytest.mark.parametrize("count", [301, 5000])
-@pytest.mark.parametrize("seed", [1, 2])
-def test_of_many_runs_each_status_has_the_height_of_its_count_at_any_time(
-    count: int, seed: int
-) -> None:
-    report = cohort(count, seed)
+def test_of_many_runs_the_height_of_each_status_is_its_count_at_any_time() -> None:
+    count = 2000
+    report = cohort(count)
     ax = report.plot()
     (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     picture = pixels(ax)
@@ -238,31 +200,27 @@ def test_of_many_runs_each_status_has_the_height_of_its_count_at_any_time(
 
 
 @pytest.mark.parametrize("status", STATUSES[1:4])
-def test_one_run_that_went_wrong_among_thousands_is_seen(status: str) -> None:
-    runs = [launch(f"s{each}", start=each) for each in range(5000)]
+def test_one_failure_among_thousands_of_runs_is_visible(status: str) -> None:
+    runs = [launch(f"s{each}", start=each) for each in range(2000)]
     assert not dots(pixels(Report(runs).plot()), COLOURS[status])
-    runs[2500] = launch("bad", status, 2500)
+    runs[1000] = launch("bad", status, 1000)
     assert dots(pixels(Report(runs).plot()), COLOURS[status]) > 100
 
 
-def test_many_runs_that_have_not_ended_are_drawn_up_to_now() -> None:
+def test_many_unfinished_runs_are_drawn_until_now() -> None:
     runs = [launch(f"s{each}", "Running" if each % 2 else "Frozen") for each in range(1000)]
     ax = Report(runs).plot()
-    assert legend(ax) == ["Running (500)", "Frozen (500)", "Under way at that time"]
+    assert legend(ax) == ["Running (500)", "Frozen (500)", "In progress at that time"]
     picture = pixels(ax)
     for colour in (COLOURS["Running"], OTHER):
         assert 0.45 < dots(picture, colour) / picture[..., 0].size < 0.5
-
-
-def test_many_runs_of_no_length_are_drawn() -> None:
     assert drawn(Report([launch(f"s{each}", took=0) for each in range(1000)]).plot())
 
 
 # Looks
 
 
-@pytest.mark.parametrize("count", [1, 40, 1000])
-@pytest.mark.parametrize("size", [None, (10, 4), (5, 4)])
+@pytest.mark.parametrize(("count", "size"), [(1, (5, 4)), (40, None), (1000, (10, 4))])
 def test_the_legend_is_not_clipped(count: int, size: Any) -> None:
     runs = [launch("n" * 30 + str(each), STATUSES[each % 6], each) for each in range(count)]
     runs += [launch("a", "Finalizing"), launch("b", "FailedRestartable"), launch("c", "CheckedOut")]
@@ -276,7 +234,7 @@ def test_the_legend_is_not_clipped(count: int, size: Any) -> None:
 
 
 def contrast(one: Any, other: Any) -> float:
-    """Return the ratio that the guidelines for accessible pages count in."""
+    """Return the contrast ratio as defined by WCAG."""
     shades = []
     for colour in (one, other):
         parts = [
@@ -287,18 +245,18 @@ def contrast(one: Any, other: Any) -> float:
     return (max(shades) + 0.05) / (min(shades) + 0.05)
 
 
-@pytest.mark.parametrize("page", ["#FFFFFF", "#111111", "#1E1E1E"])
-def test_it_reads_on_light_and_dark_pages(page: str) -> None:
+def test_it_is_legible_on_light_and_dark_pages() -> None:
     ax = Report([launch("a")]).plot()
     ax.figure.canvas.draw()
     assert ax.figure.get_facecolor()[3] == ax.get_facecolor()[3] == 0
     texts = [*ax.get_legend().get_texts(), *ax.get_xticklabels(), *ax.get_yticklabels()]
-    for each in [*texts, ax.xaxis.label, ax.xaxis.get_offset_text()]:
-        assert contrast(each.get_color(), page) > 3.9
-    assert contrast(ax.spines["left"].get_edgecolor(), page) > 3
+    for page in ("#FFFFFF", "#111111", "#1E1E1E"):
+        for each in [*texts, ax.xaxis.label, ax.xaxis.get_offset_text()]:
+            assert contrast(each.get_color(), page) > 3.9
+        assert contrast(ax.spines["left"].get_edgecolor(), page) > 3
 
 
-def test_a_style_that_was_chosen_is_kept() -> None:
+def test_a_chosen_style_is_kept() -> None:
     with pyplot.style.context("dark_background"):
         ax = Report([launch("a")]).plot()
         assert matplotlib.colors.to_hex(ax.figure.get_facecolor()) == "#000000"

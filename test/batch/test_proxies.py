@@ -1,13 +1,9 @@
-"""Through a real proxy a batch makes as many runs as launches, even if every response is lost."""
+"""A batch behind a real proxy that loses the first response to each launch."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
-import ssl
 from pathlib import Path
-from socketserver import StreamRequestHandler
-from typing import Optional
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,45 +14,23 @@ from libica.openapi import libtes
 
 from ..authority import Authority
 from ..client.proxies.conftest import squid
-from ..server import Listener
-from .faults import message
+from .faults import FaultyProxy
 
 COUNT = 20
 
 
-class Front(Listener):
-    """Passes calls on to a service, and drops the first response to the launch of each name."""
-
-    def __init__(self, port: int, context: Optional[ssl.SSLContext]) -> None:
-        self.launched: list[bytes] = []
-        owner = self
-
-        class Handler(StreamRequestHandler):
-            def handle(self) -> None:
-                inner = socket.create_connection(("127.0.0.1", port))
-                with contextlib.suppress(OSError), inner, inner.makefile("rb") as responses:
-                    while call := message(self.rfile):
-                        inner.sendall(call)
-                        response = message(responses)
-                        if b":launch " in call.partition(b"\r\n")[0]:
-                            body = call.partition(b"\r\n\r\n")[2]
-                            owner.launched.append(body)
-                            if owner.launched.count(body) == 1:
-                                return
-                        self.wfile.write(response)
-
-        super().__init__(Handler, context)
-
-
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_batch_whose_first_responses_are_lost_behind_squid_makes_a_run_for_each_launch(
+def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
     scheme: str, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
     context = authority.server("127.0.0.1") if scheme == "https" else None
     with contextlib.ExitStack() as stack:
         tes = stack.enter_context(LocalTes())
-        front = stack.enter_context(Front(urlsplit(tes.url).port or 0, context))
+        front = stack.enter_context(
+            FaultyProxy(urlsplit(tes.url).port or 0, context, first_only=True)
+        )
         configuration = tes.configuration()
         configuration.host = front.url
         configuration.ssl_ca_cert = str(authority.file)
@@ -73,4 +47,4 @@ def test_a_batch_whose_first_responses_are_lost_behind_squid_makes_a_run_for_eac
         names = [run.name for run in libtes.TaskRunsApi(client).iter_task_runs()]
     assert sorted(names) == sorted(str(launch["name"]) for launch in launches)
     assert len(report.run_ids) == len(set(report.run_ids)) == COUNT
-    assert len(front.launched) == COUNT
+    assert front.launches == COUNT

@@ -1,9 +1,8 @@
-"""Launching again what has failed: which launches, with what, and what is told of their tries."""
+"""Launching again: which launches, with which arguments, and the report of all tries."""
 
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def launch(service: Service, path: Path, launches: Any, statuses: str) -> Report:
-    """Launch, and have the runs end so: a letter each, C for Completed."""
+    """Launch, and have the runs end with these statuses, by their first letters."""
     report = launch_all(service.client, *service.ids, launches, journal=path, concurrency=1)
     names = {"C": "Completed", "F": "Failed", "T": "TimedOut", "A": "Aborted", "R": "Running"}
     for run_id, letter in zip(report.run_ids, statuses):
@@ -44,7 +43,16 @@ def launch(service: Service, path: Path, launches: Any, statuses: str) -> Report
     return report
 
 
-def test_what_failed_is_launched_again_from_the_table(
+@pytest.fixture
+def unsure(service: Service, path: Path, table: Path) -> None:
+    """Launch a batch whose first launch has a run that was neither in a response nor listed."""
+    service.before = on(EVER, is_list, refuse(403))
+    service.after = on(range(1), is_launch, lose)
+    assert launch(service, path, table, "CCCC").summary() == {"Pending": 4, "Unsure": 1}
+    service.before = service.after = None
+
+
+def test_failed_runs_are_launched_again_from_the_table(
     service: Service, path: Path, table: Path
 ) -> None:
     before = launch(service, path, table, "CFTAR")
@@ -56,9 +64,13 @@ def test_what_failed_is_launched_again_from_the_table(
     (earlier,) = report[1].earlier
     assert (earlier.run_id, earlier.status) == (before[1].run_id, "Failed")
     assert report[1].run_id not in before.run_ids
+    marks = [mark_in(each.json["description"]) for each in service.asked if is_launch(each)]
+    assert sorted(str(each) for each in marks) == [
+        f"[batch {before.batch}-{number}.2]" for number in (2, 3)
+    ]
 
 
-def test_all_tries_are_told(service: Service, path: Path, table: Path) -> None:
+def test_all_tries_are_reported(service: Service, path: Path, table: Path) -> None:
     launch(service, path, table, "CFCCC")
     second = relaunch(service.client, path)
     service.set_status([str(second[1].run_id)], "TimedOut")
@@ -74,14 +86,9 @@ def test_all_tries_are_told(service: Service, path: Path, table: Path) -> None:
     assert [each.earlier for each in waited] == [each.earlier for each in third]
 
 
-def test_each_try_has_a_mark_of_its_own(service: Service, path: Path, table: Path) -> None:
-    report = launch(service, path, table, "FCCCC")
-    relaunch(service.client, path)
-    marks = [mark_in(each.json["description"]) for each in service.asked if is_launch(each)]
-    assert marks == [(report.batch, 1, 2)]
-
-
-def test_a_try_without_a_response_is_looked_for(service: Service, path: Path, table: Path) -> None:
+def test_the_run_of_a_try_without_a_response_is_found(
+    service: Service, path: Path, table: Path
+) -> None:
     launch(service, path, table, "FCCCC")
     service.after = on(range(1), is_launch, lose)
     report = relaunch(service.client, path)
@@ -90,14 +97,14 @@ def test_a_try_without_a_response_is_looked_for(service: Service, path: Path, ta
     assert not report.doubled
 
 
-def test_a_batch_goes_on_after_a_relaunch_that_was_stopped(
+def test_a_batch_resumes_after_a_relaunch_that_was_stopped(
     service: Service, path: Path, table: Path
 ) -> None:
     launch(service, path, table, "FFCCC")
     service.after = on(range(1), is_launch, lose)
     service.before = on(EVER, is_list, refuse(403))
     with pytest.raises(libtes.ForbiddenException):
-        relaunch(service.client, path)  # how the runs are cannot be told
+        relaunch(service.client, path)  # the statuses of the runs are not known
     service.before = on(EVER[1:], is_list, refuse(403))
     report = relaunch(service.client, path)
     assert report.summary() == {"Completed": 3, "Pending": 1, "Unsure": 1}
@@ -108,9 +115,9 @@ def test_a_batch_goes_on_after_a_relaunch_that_was_stopped(
     assert len(service.launches) == 2
 
 
-def test_the_launches_can_be_given_and_be_some_of_them(service: Service, path: Path) -> None:
+def test_some_of_the_launches_can_be_passed_again(service: Service, path: Path) -> None:
     launch(service, path, cohort(5), "FFFFF")
-    with pytest.raises(libtes.ApiValueError, match="give `launches`"):
+    with pytest.raises(libtes.ApiValueError, match="pass `launches`"):
         relaunch(service.client, path)
     report = relaunch(service.client, path, cohort(5)[3:])
     assert service.launches == ["s3", "s4"]
@@ -122,7 +129,7 @@ def test_rows_that_differ_are_refused(service: Service, path: Path, table: Path)
     table.write_text(table.read_text().replace("s0,0,", "s0,1,") + "new,1,2\n")
     with pytest.raises(JournalError) as caught:
         relaunch(service.client, path)
-    assert caught.value.differences == ["row 1 ('s0') was something else", "row 6 ('new') is new"]
+    assert caught.value.differences == ["row 1 ('s0') has changed", "row 6 ('new') is new"]
     assert not service.launches
 
 
@@ -133,71 +140,46 @@ def test_the_statuses_can_be_chosen(
     service: Service, path: Path, table: Path, status: Any, names: list[str]
 ) -> None:
     launch(service, path, table, "CAFFR")
+    with pytest.raises(libtes.ApiValueError, match="status must be 'Failed', not 'failed'"):
+        relaunch(service.client, path, status="failed")
     relaunch(service.client, path, status=status)
     assert service.launches == names
 
 
-def test_a_launch_that_is_unsure_can_be_launched_again(
-    service: Service, path: Path, table: Path
-) -> None:
-    service.before = on(EVER, is_list, refuse(403))
-    service.after = on(range(1), is_launch, lose)
-    assert launch(service, path, table, "CCCC").summary() == {"Pending": 4, "Unsure": 1}
-    # Its run exists: whoever launches it again is told of the double when it is listed.
-    (hidden,) = [key for key, name in service.runs.items() if name == "s0"]
-    kept = service.tes._owners.pop(hidden)
+@pytest.mark.usefixtures("unsure")
+def test_an_unsure_launch_can_be_launched_again(service: Service, path: Path) -> None:
+    """A run that lists do not have until then is reported afterwards."""
+    (hidden,) = [key for key, name in service.names.items() if name == "s0"]
+    service.hidden.add(hidden)
 
     def show(asked: Asked) -> None:
         if is_launch(asked):
-            service.tes._owners[hidden] = kept
+            service.hidden.clear()
 
-    service.before, service.after = show, None  # type: ignore[assignment]
+    service.before = show
     with pytest.warns(UserWarning, match="more than one run"):
         report = relaunch(service.client, path, status="Unsure")
     (launched,) = report.doubled
     assert {launched.run_id, *launched.doubles} == {
-        key for key, name in service.runs.items() if name == "s0"
+        key for key, name in service.names.items() if name == "s0"
     }
 
 
-def test_a_launch_that_was_unsure_is_not_launched_again_if_its_run_is_listed_by_now(
-    service: Service, path: Path, table: Path
+@pytest.mark.usefixtures("unsure")
+@pytest.mark.parametrize("others", [0, 1500])
+def test_an_unsure_launch_is_not_launched_again_if_lists_have_its_run_by_now(
+    service: Service, path: Path, others: int
 ) -> None:
-    service.before = on(EVER, is_list, refuse(403))
-    service.after = on(range(1), is_launch, lose)
-    assert launch(service, path, table, "CCCC").summary() == {"Pending": 4, "Unsure": 1}
-    service.before = None
+    if others:
+        service.runs[next(iter(service.runs))]["timeCreated"] = "2020-01-01T00:00:00Z"
+        service.add_runs(["other"] * others, age=60)
     report = relaunch(service.client, path, status="Unsure")
     assert not service.launches
-    assert set(report.run_ids) == set(service.runs)
+    assert set(report.run_ids) == {key for key, name in service.names.items() if name != "other"}
     assert Report.from_journal(path).run_ids == report.run_ids
 
 
-def test_the_run_of_a_launch_that_is_unsure_is_found_behind_those_of_others(
-    service: Service, path: Path, table: Path
-) -> None:
-    service.before = on(EVER, is_list, refuse(403))
-    service.after = on(range(1), is_launch, lose)
-    launch(service, path, table, "CCCC")
-    service.before = None
-    service.tes._things[next(iter(service.runs))]["timeCreated"] = "2020-01-01T00:00:00Z"
-    service.add_runs(["other"] * 1500, age=60)
-    relaunch(service.client, path, status="Unsure")
-    assert not service.launches
-
-
-def test_a_table_that_is_gone_has_to_be_given(service: Service, path: Path, table: Path) -> None:
-    launch(service, path, table, "FCCCC")
-    moved = table.rename(table.with_name("moved.csv"))
-    with pytest.raises(libtes.ApiValueError, match=r"give `launches`: .*cohort\.csv.* is gone"):
-        relaunch(service.client, path)
-    relaunch(service.client, path, moved)
-    assert service.launches == ["s0"]
-
-
-def test_a_launch_that_never_was_one_is_no_second_try(
-    service: Service, path: Path, table: Path
-) -> None:
+def test_a_refused_launch_has_no_second_try(service: Service, path: Path, table: Path) -> None:
     service.before = on(range(1), is_launch, refuse(400))
     launch(service, path, table, "CCCC")
     report = relaunch(service.client, path, status="Not launched")
@@ -205,42 +187,34 @@ def test_a_launch_that_never_was_one_is_no_second_try(
     assert report[0].tries == 1
 
 
-def test_statuses_are_got_one_by_one_where_lists_do_not_show_them(
+def test_runs_missing_from_lists_are_requested_one_by_one(
     service: Service, path: Path, table: Path
 ) -> None:
     launch(service, path, table, "FFCCC")
-    shown = service.tes._list
-    service.tes._list = lambda *_: {"items": []}  # type: ignore[method-assign]
-    service.after = lambda _: setattr(service.tes, "_list", shown)  # type: ignore[func-returns-value]
+    service.hidden.update(service.runs)
     relaunch(service.client, path)
     assert service.launches == ["s0", "s1"]
 
 
-def test_the_table_is_found_from_another_folder(
+def test_the_table_is_found_from_another_folder_unless_it_was_moved(
     service: Service, path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    launch(service, path, table.name, "FCCCC")
-    assert json.loads(path.read_text().splitlines()[0])["table"]["path"] == str(table)
+    launch(service, path, table.name, "FFCCC")
     monkeypatch.chdir("/")
-    assert relaunch(service.client, path).summary() == {"Completed": 4, "Pending": 1}
-
-
-def test_a_journal_that_tells_nothing_is_refused(service: Service, path: Path) -> None:
-    path.write_bytes(b"")
-    with pytest.raises(JournalError, match="tells of no launches"):
+    report = relaunch(service.client, path)
+    assert report.summary() == {"Completed": 3, "Pending": 2}
+    service.set_status(report.run_ids[:1], "Failed")
+    moved = table.rename(table.with_name("moved.csv"))
+    with pytest.raises(libtes.ApiValueError, match=r"pass `launches`: .*cohort\.csv.* no longer"):
         relaunch(service.client, path)
+    assert relaunch(service.client, path, moved)[0].tries == 3
 
 
-def test_a_journal_that_is_not_there_is_refused_and_not_made(service: Service, path: Path) -> None:
-    with pytest.raises(JournalError, match="there is no journal"):
+def test_a_missing_or_empty_journal_is_refused(service: Service, path: Path) -> None:
+    with pytest.raises(JournalError, match=r"cohort\.jsonl does not exist"):
         relaunch(service.client, path)
     assert not path.exists()
-
-
-def test_a_status_in_the_wrong_case_is_refused_and_named(
-    service: Service, path: Path, table: Path
-) -> None:
-    launch_all(service.client, *service.ids, table, journal=path)
-    with pytest.raises(libtes.ApiValueError, match="status must be 'Failed', not 'failed'"):
-        relaunch(service.client, path, status="failed")
+    path.write_bytes(b"")
+    with pytest.raises(JournalError, match="has no launches"):
+        relaunch(service.client, path)

@@ -1,4 +1,4 @@
-"""What a report tells of its launches: counts, parts, dicts, a frame, a table."""
+"""Reports: counts and subsets, dicts, frames and files, and their text and HTML."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pickle
 import re
 import sys
 from datetime import datetime, timedelta, timezone
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from libica.batch.report import Launch, Report
 
 from ..helpers import run_python
-from ..models.test_html import HOSTILE, Seen
 
 TIME = datetime(2021, 3, 8, 4, 5, 54, 645483, timezone.utc)
 LATER = TIME + timedelta(minutes=5)
@@ -38,63 +38,30 @@ def names(report: Report) -> str:
     return "".join(each.name for each in report)
 
 
-# As a sequence
+# Sequences and counts
 
 
-def test_a_report_has_the_launches_in_the_order_given() -> None:
-    assert list(REPORT) == LAUNCHES
-    assert (len(REPORT), REPORT[0], REPORT[-1]) == (11, LAUNCHES[0], LAUNCHES[-1])
-    assert LAUNCHES[3] in REPORT
-    assert REPORT.index(LAUNCHES[3]) == 3
-
-
-def test_a_part_of_a_report_is_a_report() -> None:
-    part = REPORT[2:5]
-    assert isinstance(part, Report)
-    assert names(part) == "cde"
-
-
-def test_a_report_can_be_made_of_any_iterable_which_it_does_not_change() -> None:
+def test_a_report_is_a_sequence_whose_slices_are_reports() -> None:
     given = list(LAUNCHES)
-    report = Report(given)
+    report = Report(iter(given))
     given.clear()
-    assert len(report) == len(Report(iter(LAUNCHES))) == 11
+    assert list(report) == LAUNCHES
+    assert (len(report), report[0], report[-1]) == (11, LAUNCHES[0], LAUNCHES[-1])
+    assert LAUNCHES[3] in report
+    assert report.index(LAUNCHES[3]) == 3
+    assert isinstance(report[2:5], Report)
+    assert names(report[2:5]) == "cde"
     assert not Report()
-
-
-def test_a_report_can_be_pickled() -> None:
     assert list(pickle.loads(pickle.dumps(REPORT))) == LAUNCHES
 
 
-# What became of them
-
-
-@pytest.mark.parametrize(
-    ("part", "expected"),
-    [
-        ("completed", "ah"),
-        ("failed", "bfg"),
-        ("unfinished", "dij"),
-        ("not_launched", "ck"),
-        ("unsure", "e"),
-    ],
-)
-def test_a_report_can_be_asked_for_the_launches_that_went_a_certain_way(
-    part: str, expected: str
-) -> None:
-    assert names(getattr(REPORT, part)) == expected
-
-
-def test_each_launch_is_in_one_of_the_parts() -> None:
+def test_each_launch_is_in_one_subset() -> None:
     parts = (REPORT.completed, REPORT.failed, REPORT.unfinished, REPORT.not_launched, REPORT.unsure)
-    assert sorted("".join(map(names, parts))) == sorted(names(REPORT))
-
-
-def test_the_ids_are_those_of_the_runs() -> None:
+    assert [names(part) for part in parts] == ["ah", "bfg", "dij", "ck", "e"]
     assert REPORT.run_ids == [f"trn.{number}" for number in range(1, 9)]
 
 
-def test_the_summary_counts_by_status_what_ended_first_and_what_has_no_run_last() -> None:
+def test_the_summary_counts_final_statuses_first_and_launches_without_a_run_last() -> None:
     assert list(REPORT.summary().items()) == [
         ("Completed", 2),
         ("Failed", 1),
@@ -109,7 +76,14 @@ def test_the_summary_counts_by_status_what_ended_first_and_what_has_no_run_last(
     assert Report().summary() == {}
 
 
-# As data
+def test_tries_have_one_row_each() -> None:
+    launch = Launch("a", "trn.2", "Running", 1, earlier=(Launch("a", "trn.1", "Failed", 1),))
+    report = Report([launch, Launch("b", "trn.3", "Completed", 1)])
+    assert report.tries.run_ids == ["trn.1", "trn.2", "trn.3"]
+    assert [each["tries"] for each in report.to_dicts()] == [2, 1]
+
+
+# Data
 
 
 def test_to_dicts_has_all_attributes() -> None:
@@ -131,21 +105,18 @@ def test_to_dicts_has_all_attributes() -> None:
     }
 
 
-def test_to_frame_has_a_row_for_each_launch() -> None:
+def test_to_frame_has_one_row_per_launch_and_times_even_if_all_are_unset() -> None:
     pytest.importorskip("pandas")
     frame = REPORT.to_frame()
     assert list(frame.columns) == list(REPORT.to_dicts()[0])
     assert list(frame["name"]) == [each.name for each in LAUNCHES]
     took = (frame["time_modified"] - frame["time_created"]).dropna()
     assert {each.total_seconds() for each in took} == {300.0}
-
-
-@pytest.mark.parametrize("report", [Report(), Report([Launch("a")])], ids=["empty", "no run"])
-def test_a_frame_has_times_even_if_there_are_none(report: Report) -> None:
-    pytest.importorskip("pandas")
-    frame = report.to_frame()
-    assert len(frame) == len(report)
-    assert str(frame["time_created"].dtype).endswith("UTC]")
+    for report in (Report(), Report([Launch("a")])):
+        assert str(report.to_frame()["time_created"].dtype).endswith("UTC]")
+    frame = Report([FAILED, LAUNCHES[0]]).to_frame()
+    assert list(frame["exit_status"].dropna()) == [3]
+    assert frame["stderr"][0] == "gds://logs/b.err"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +126,7 @@ def test_a_frame_has_times_even_if_there_are_none(report: Report) -> None:
         ("matplotlib", "plot", "pip install 'libica-libtes[plot]'"),
     ],
 )
-def test_what_is_not_installed_is_named_with_how_to_install_it(
+def test_a_missing_package_is_named_with_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, module: str, call: str, told: str
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
@@ -165,7 +136,7 @@ def test_what_is_not_installed_is_named_with_how_to_install_it(
         getattr(REPORT, call)()
 
 
-def test_none_of_these_is_loaded_before_it_is_used() -> None:
+def test_no_optional_package_is_loaded_before_it_is_used() -> None:
     code = """
 import sys
 from libica.batch.report import Launch, Report
@@ -176,68 +147,7 @@ print([each for each in ("pandas", "matplotlib", "tqdm", "html", "urllib3") if e
     assert run_python(code) == "[]\n"
 
 
-# To look at
-
-
-def test_repr_is_one_line_with_the_counts() -> None:
-    assert repr(REPORT[:4]) == (
-        "<Report: 4 launches, 1 Completed, 1 Failed, 1 Running, 1 Not launched>"
-    )
-    assert repr(Report()) == "<Report: 0 launches>"
-
-
-def test_repr_of_a_launch_has_what_is_known_on_a_short_line() -> None:
-    assert repr(LAUNCHES[10]) == "Launch(name='k', attempts=0)"
-    assert repr(LAUNCHES[3]) == (
-        "Launch(name='d', run_id='trn.3', status='Running', attempts=1, "
-        "time_created=2021-03-08 04:05:54+00:00)"
-    )
-    long = repr(Launch("line\n" * 100, error="why\n" * 100))
-    assert len(long) < 250
-    assert "\n" not in long
-
-
-def test_a_notebook_shows_a_table() -> None:
-    seen = Seen(REPORT._repr_html_())
-    assert seen.of("code")[0] == repr(REPORT)
-    assert seen.of("th") == list(REPORT.to_dicts()[0])[:7]
-    assert seen.tags.count("tr") == 12
-    row = seen.of("code")[1:7]
-    assert row == [
-        "a",
-        "trn.1",
-        "Completed",
-        "1",
-        "2021-03-08 04:05:54 UTC",
-        "2021-03-08 04:10:54 UTC",
-    ]
-
-
-def test_a_table_has_the_columns_that_are_in_use() -> None:
-    assert Seen(Report([Launch("a")])._repr_html_()).of("th") == ["name", "attempts"]
-    assert Seen(Report()._repr_html_()).of("code") == ["<Report: 0 launches>"]
-
-
-def test_a_table_has_100_rows_and_tells_how_many_more_there_are() -> None:
-    seen = Seen(Report([Launch("a")] * 1000)._repr_html_())
-    assert seen.tags.count("tr") == 101
-    assert seen.of("p") == ["... and 900 more"]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_values_are_text(text: str) -> None:
-    seen = Seen(Report([Launch(text, text, text, 1, text)])._repr_html_())
-    assert seen.text.count(text.replace("\ud800", "?")) == 5  # the fifth stands in the summary
-
-
-def test_no_table_shows_a_signed_url() -> None:
-    launch = Launch("a", error="400: cannot read https://b.example.org/a?X-Amz-Signature=secret")
-    html = Report([launch])._repr_html_()
-    assert "example.org/a?***" in html
-    assert "secret" not in html
-
-
-# Why runs failed, and what else is to be said
+# Text
 
 FAILED = Launch(
     "b<b>",
@@ -254,7 +164,7 @@ WHY = (
 )
 
 
-def test_the_text_of_a_report_says_what_did_not_go_well() -> None:
+def test_the_text_of_a_report_has_one_line_for_each_launch_that_went_wrong() -> None:
     report = Report([LAUNCHES[0], FAILED, LAUNCHES[4]], notes=["Take note."])
     assert str(report).splitlines() == [
         "<Report: 3 launches, 1 Completed, 1 Failed, 1 Unsure>",
@@ -262,24 +172,100 @@ def test_the_text_of_a_report_says_what_did_not_go_well() -> None:
         f"  {WHY}",
         "  'e': Unsure: unsure: the service could not be asked",
     ]
-    assert str(report.completed) == "<Report: 1 launches, 1 Completed>"
-
-
-def test_the_text_of_a_report_names_20_and_counts_the_others() -> None:
+    assert str(report.completed) == repr(report.completed) == "<Report: 1 launch, 1 Completed>"
+    assert repr(Report()) == "<Report: 0 launches>"
     shown = str(Report([FAILED] * 500)).splitlines()
     assert len(shown) == 22
     assert shown[-1].strip() == "... and 480 more"
 
 
-def test_tables_and_frames_have_the_reasons() -> None:
-    html = Report([FAILED])._repr_html_()
-    for each in ("exit status 3", "gds://logs/b.err", "b&lt;b&gt;"):
-        assert each in html
-    assert "signature" not in html
-    pytest.importorskip("pandas")
-    frame = Report([FAILED, LAUNCHES[0]]).to_frame()
-    assert list(frame["exit_status"].dropna()) == [3]
-    assert frame["stderr"][0] == "gds://logs/b.err"
+def test_repr_of_a_launch_is_one_short_line() -> None:
+    assert repr(LAUNCHES[10]) == "Launch(name='k', attempts=0)"
+    assert repr(LAUNCHES[3]) == (
+        "Launch(name='d', run_id='trn.3', status='Running', attempts=1, "
+        "time_created=2021-03-08 04:05:54+00:00)"
+    )
+    long = repr(Launch("line\n" * 100, error="why\n" * 100, doubles=("a", "b"), earlier=(FAILED,)))
+    assert "doubles=(a, b), earlier=1" in long
+    assert len(long) < 280
+    assert "\n" not in long
+
+
+# HTML
+
+
+class Seen(HTMLParser):
+    """The tags of a page and the texts within them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        assert tag in {"code", "p", "table", "tr", "th", "td"}
+        self.tags.append(tag)
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def of(self, tag: str) -> list[str]:
+        return [text for around, text in self.texts if around == tag]
+
+
+def inside(document: str) -> str:
+    """Return the body of a document."""
+    return document.partition("<body>\n")[2].partition("\n</body>")[0]
+
+
+def test_a_notebook_shows_a_table_of_the_columns_in_use() -> None:
+    seen = Seen(REPORT._repr_html_())
+    assert seen.of("code")[0] == repr(REPORT)
+    assert seen.of("th") == list(REPORT.to_dicts()[0])[:7]
+    assert seen.tags.count("tr") == 12
+    times = ["2021-03-08 04:05:54 UTC", "2021-03-08 04:10:54 UTC"]
+    assert seen.of("code")[1:7] == ["a", "trn.1", "Completed", "1", *times]
+    assert Seen(Report([Launch("a")])._repr_html_()).of("th") == ["name", "attempts"]
+    assert Seen(Report()._repr_html_()).of("code") == ["<Report: 0 launches>"]
+    seen = Seen(Report([Launch("a")] * 1000)._repr_html_())
+    assert seen.tags.count("tr") == 101
+    assert seen.of("p") == ["... and 900 more"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<script>alert(1)</script>", "</code><img src=x>", "'\"><b>", "<!-- ", "&lt;&#60;", "\ud800"],
+)
+def test_hostile_values_are_escaped(text: str, tmp_path: Path) -> None:
+    report = Report([Launch(text, text, "Failed", status_details=text, stderr=text)], notes=[text])
+    report.to_html(tmp_path / "report.html")
+    report.to_csv(tmp_path / "report.csv")
+    for html in (report._repr_html_(), inside((tmp_path / "report.html").read_text("utf-8"))):
+        assert "".join(Seen(html).of("code")).count(text.replace("\ud800", "?")) == 4
+    assert len(str(report).splitlines()) == 3
+
+
+def test_to_html_is_one_file_with_all_rows_and_no_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    report = Report([FAILED] * 300, notes=["<Take note>"])
+    report.to_html(path)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert Seen(inside(text)).tags.count("tr") == 301
+    assert not re.search(r"(src|href|url)\s*[=(]", text)
+    for html in (text, report._repr_html_()):
+        for each in ("exit status 3", "gds://logs/b.err", "b&lt;b&gt;", "&lt;Take note&gt;"):
+            assert each in html
+        assert "https://x/y?***" in html
+        assert "signature" not in html
 
 
 def test_to_csv_writes_all_rows_and_columns(tmp_path: Path) -> None:
@@ -292,37 +278,3 @@ def test_to_csv_writes_all_rows_and_columns(tmp_path: Path) -> None:
     assert rows[0]["time_created"] == TIME.isoformat()
     assert (rows[1]["exit_status"], rows[1]["stderr"]) == ("3", "gds://logs/b.err")
     assert (rows[2]["name"], rows[2]["doubles"]) == ('d,"e', "trn.10 trn.11")
-
-
-def inside(document: str) -> str:
-    """Return the body of a document."""
-    return document.partition("<body>\n")[2].partition("\n</body>")[0]
-
-
-def test_to_html_is_one_file_with_all_rows(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    Report([FAILED] * 300, notes=["<Take note>"]).to_html(path)
-    text = path.read_text(encoding="utf-8")
-    assert text.startswith("<!DOCTYPE html>")
-    assert Seen(inside(text)).tags.count("tr") == 301
-    assert "&lt;Take note&gt;" in text
-    assert "<b>" not in text
-    assert "signature" not in text
-    assert not re.search(r"(src|href|url)\s*[=(]", text)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_values_are_text_in_files_too(text: str, tmp_path: Path) -> None:
-    report = Report([Launch(text, text, "Failed", status_details=text, stderr=text)], notes=[text])
-    report.to_html(tmp_path / "report.html")
-    report.to_csv(tmp_path / "report.csv")
-    seen = Seen(inside((tmp_path / "report.html").read_text(encoding="utf-8")))
-    assert text.replace("\ud800", "?") in seen.text
-    assert len(str(report).splitlines()) == 3 or "\n" in text
-
-
-def test_tries_have_a_row_each() -> None:
-    launch = Launch("a", "trn.2", "Running", 1, earlier=(Launch("a", "trn.1", "Failed", 1),))
-    report = Report([launch, Launch("b", "trn.3", "Completed", 1)])
-    assert report.tries.run_ids == ["trn.1", "trn.2", "trn.3"]
-    assert [each["tries"] for each in report.to_dicts()] == [2, 1]

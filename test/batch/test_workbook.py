@@ -1,4 +1,4 @@
-"""Workbooks of Excel: what they show is sent, and what only seems so is refused."""
+"""Excel workbooks: the shown text is sent, and ambiguous cells are refused."""
 
 from __future__ import annotations
 
@@ -55,51 +55,46 @@ def test_numbers_are_sent_as_excel_shows_them(tmp_path: Path) -> None:
     ]
 
 
-def test_formats_that_show_the_digits_are_read(tmp_path: Path) -> None:
-    path = write(tmp_path, HEAD, ["a"], B2=(1, "0"), C2=(2, "@"))
-    assert read(path) == [ROW]
-
-
 def test_empty_rows_and_columns_are_no_launches(tmp_path: Path) -> None:
     path = write(tmp_path, [], [" name", None, "x ", "y", None], [], ["a", "", 1, 2, " "], H20=" ")
     assert read(path) == [ROW]
 
 
-def test_a_row_is_named_as_excel_counts_it(tmp_path: Path) -> None:
+def test_rows_are_numbered_as_in_excel(tmp_path: Path) -> None:
     path = write(tmp_path, [], HEAD, [], ["a", 1, 2], ["b", 3])
-    assert problems(path) == ["line 5 ('b'): y is empty (allow_empty=True permits that)"]
+    assert problems(path) == ["line 5 ('b'): y is empty (to allow that, pass allow_empty=True)"]
     assert read(path, allow_empty=True) == [ROW, ("b", "3", "")]
     path = write(tmp_path, HEAD, ["a", 1, 2, None, 5], [None, 3, 4])
-    assert problems(path) == ["line 2 ('a'): has 5 cells for 3 columns", "line 3: has no name"]
-
-
-def test_a_cell_below_no_heading_is_refused(tmp_path: Path) -> None:
+    assert problems(path) == [
+        "line 2 ('a'): has 5 cells, but the table has 3 columns",
+        "line 3: has no name",
+    ]
     path = write(tmp_path, ["name", None, "x", "y"], ["a", "?", 1, 2])
-    assert problems(path) == ["line 2 ('a'): cell 2 has no heading above it"]
+    assert problems(path) == ["line 2 ('a'): cell 2 is in a column without a heading"]
 
 
 @pytest.mark.parametrize(
     ("cell", "problem"),
     [
-        (datetime.datetime(2024, 9, 2), "x is a date or time of Excel, not text"),
-        (datetime.time(9, 2), "x is a date or time of Excel, not text"),
-        (True, "x is a bool of Excel, not text"),
+        (datetime.datetime(2024, 9, 2), "x is a date or time in Excel, not text"),
+        (datetime.time(9, 2), "x is a date or time in Excel, not text"),
+        (True, "x is of type bool in Excel, not text"),
         ((0.05, "0%"), "x is a number shown as '0%'"),
         ((42, "00000"), "x is a number shown as '00000'"),
         ((1.5, "0"), "x is a number shown as '0'"),
         ((1431, "#,##0"), "x is a number shown as '#,##0'"),
-        (1.23456789012346e18, "x is a number of more than 15 digits, which Excel cuts"),
-        ("=A2&1", "x is a formula without a value: open the file in Excel and save it"),
-        ("#REF!", "x is the text '#REF!', which stands for a missing value"),
-        ("nan", "x is the text 'nan', which stands for a missing value"),
+        (1.23456789012346e18, "x is a number of more than 15 digits, which Excel rounds"),
+        ("=A2&1", "x is a formula without a stored value: open the file in Excel and save it"),
+        ("#REF!", "x is the text '#REF!', which represents a missing value"),
+        ("nan", "x is the text 'nan', which represents a missing value"),
     ],
 )
-def test_a_cell_whose_text_is_in_doubt_is_refused(cell: Any, problem: str, tmp_path: Path) -> None:
+def test_a_cell_with_an_ambiguous_text_is_refused(cell: Any, problem: str, tmp_path: Path) -> None:
     (found,) = problems(write(tmp_path, HEAD, ["a", None, 2], B2=cell))
     assert found.startswith(f"line 2 ('a'): {problem}")
 
 
-def test_a_formula_is_sent_as_what_it_came_to(tmp_path: Path) -> None:
+def test_the_value_of_a_formula_is_sent(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD, ["a", "=1+0", 2])
     book = path.read_bytes()
     assert problems(path)
@@ -108,7 +103,7 @@ def test_a_formula_is_sent_as_what_it_came_to(tmp_path: Path) -> None:
 
 
 def calculated(book: bytes) -> bytes:
-    """Return a workbook with the value of its formula, which openpyxl cannot write."""
+    """Return a workbook with a stored value for its formula, which openpyxl cannot write."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(made, "w") as new:
         for name in old.namelist():
@@ -121,10 +116,10 @@ def test_a_break_in_a_cell_is_an_argument_but_no_name(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD, ["a", "1\n2", "3"])
     assert read(path) == [("a", "1\n2", "3")]
     (problem,) = problems(write(tmp_path, HEAD, ["a\nb", "1", "2"]))
-    assert "the name holds a line break" in problem
+    assert "the name contains a line break" in problem
 
 
-def test_only_one_sheet_may_hold_something(tmp_path: Path) -> None:
+def test_only_one_sheet_may_have_data(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD, ["a", 1, 2])
     book = openpyxl.load_workbook(path)
     notes = book.create_sheet("Notes", 0)
@@ -132,15 +127,15 @@ def test_only_one_sheet_may_hold_something(tmp_path: Path) -> None:
     assert read(path) == [ROW]
     notes["C3"] = "by hand"
     book.save(path)
-    assert "has several sheets, 'Notes', 'Sheet': keep one" in refusal(path)
+    assert "has several sheets with data, 'Notes', 'Sheet': keep one" in refusal(path)
 
 
-def test_a_workbook_is_known_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_workbook_is_recognised_under_any_name(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD, ["a", 1, 2]).rename(tmp_path / "cohort.csv")
     assert read(path) == [ROW]
 
 
-def test_what_is_no_workbook_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_workbook_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "cohort.xlsx"
     path.write_bytes(b"PK\3\4 and no more")
     assert "cohort.xlsx cannot be read as an .xlsx workbook" in refusal(path)

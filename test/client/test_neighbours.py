@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from libica.openapi import libtes
-from test.authority import Authority
-from test.helpers import run_python
-from test.real_parts import lacking
-from test.server import Answer, Server
+
+from ..authority import Authority
+from ..helpers import run_python
+from ..real_parts import lacking
+from ..server import Response, Server
 
 TOKEN = "token-of-a-neighbour"
 
@@ -53,7 +54,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     if request.param == "https":
         context = Authority(tmp_path).server("127.0.0.1", "localhost")
     with Server(context) as server:
-        server.answer(Answer(body={"id": "trn.0"}))
+        server.respond(Response(body={"id": "trn.0"}))
         yield server
 
 
@@ -104,12 +105,12 @@ def test_no_thread_leaves_a_cassette_that_lets_nothing_out(
     from vcr.errors import CannotOverwriteExistingCassetteException
 
     met = threading.Barrier(4)
-    service.answer(lambda _: [Answer(body={"id": "trn.0"}), met.wait(10)][0])
+    service.respond(lambda _: [Response(body={"id": "trn.0"}), met.wait(10)][0])
     client = client_of(service, tmp_path)
     with ThreadPoolExecutor(4) as threads:
         api = libtes.TaskRunsApi(client)
         list(threads.map(api.get_task_run, ["trn.0"] * kept))
-        service.answer(Answer(body={"id": "trn.0"}))
+        service.respond(Response(body={"id": "trn.0"}))
         with vcr.use_cassette(str(tmp_path / "none.yaml"), record_mode="none"):
             calls = [threads.submit(api.create_task_run, body={}) for _ in range(40)]
             errors = [type(call.exception()) for call in calls]
@@ -180,7 +181,7 @@ def test_a_patched_connection_class_is_used_also_by_a_client_that_has_made_calls
             raise ConnectionRefusedError("patched")
 
     with Server() as service:
-        service.answer(Answer(body={"id": "trn.0"}, headers={"Connection": "close"}))
+        service.respond(Response(body={"id": "trn.0"}, headers={"Connection": "close"}))
         configuration = libtes.Configuration(service.url)
         configuration.retries = 0
         with libtes.ApiClient(configuration) as client:
@@ -234,11 +235,11 @@ def call(service: Server, tmp_path: Path, trusted: bool = True) -> str:
 def test_pyopenssl_injected_into_urllib3_makes_the_connection(
     service: Server, tmp_path: Path
 ) -> None:
-    def late(asked: Any) -> Answer:
+    def late(asked: Any) -> Response:
         threading.Event().wait(1)
-        return Answer(body={"id": "trn.0"})
+        return Response(body={"id": "trn.0"})
 
-    service.answer(Answer(body={"id": "trn.0", "name": "x" * 100_000}), late)
+    service.respond(Response(body={"id": "trn.0", "name": "x" * 100_000}), late)
     # urllib3 announces that it will drop this module.
     inject = (
         "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
@@ -293,7 +294,7 @@ URLLib3Instrumentor().instrument(tracer_provider=provider)
 
 @needs("sentry_sdk")
 def test_sentry_sees_calls_and_no_secret(service: Server, tmp_path: Path) -> None:
-    service.answer(Answer(body={"id": "trn.0"}), Answer(403, {"code": "no", "message": "no"}))
+    service.respond(Response(body={"id": "trn.0"}), Response(403, {"code": "no", "message": "no"}))
     code = """
 import json, sentry_sdk
 seen = []
@@ -350,7 +351,7 @@ def test_a_socket_of_another_kind_is_read_with_the_read_timeout(
         urllib3.util.connection, "create_connection", lambda *a, **k: Other(make(*a, **k))
     )
     with Server() as service:
-        service.answer(Answer(body={"id": "trn.0"}))
+        service.respond(Response(body={"id": "trn.0"}))
         with libtes.ApiClient(libtes.Configuration(service.url)) as client:
             for _ in range(2):
                 assert libtes.TaskRunsApi(client).create_task_run(body={}).id == "trn.0"

@@ -1,19 +1,20 @@
 """Client for the Task Execution Service (TES) of Illumina Connected Analytics v1.
 
-Everything that this package offers is named here and loaded on first use, so that importing it
-costs next to nothing.
+The public names are loaded on first use, so that importing this package takes next to no time.
 """
 
 from ._lazy import lazy
 
 __version__ = "1.0.0"
 
-# Type checkers take it for true. Without `bool`, Jedi would skip what stands below it.
+# True for type checkers; importing typing would take most of the time. Without `: bool`, Jedi
+# would skip what is below.
 TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from . import placeholders as placeholders
     from . import rest as rest
+    from ._redaction import redact as redact
     from .api import *
     from .api_client import ApiClient as ApiClient
     from .async_result import AsyncResult as AsyncResult
@@ -37,6 +38,7 @@ else:
         "ApiKeyExchange": "tokens",
         "AsyncResult": "async_result",
         "Configuration": "configuration",
+        "redact": "_redaction",
         **dict.fromkeys(api.__all__, "api"),
         **dict.fromkeys(_EXCEPTIONS, "exceptions"),
         **dict.fromkeys(models.__all__, "models"),

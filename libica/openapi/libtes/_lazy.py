@@ -1,4 +1,4 @@
-"""Packages whose names are loaded on first use (PEP 562)."""
+"""Packages that load their public names on first use (PEP 562)."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -10,8 +10,8 @@ def lazy(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
-    ``names`` has for each name that it offers the submodule that defines it; submodules can be
-    had as attributes too.
+    ``names`` maps each public name to the submodule that defines it. Public submodules are loaded
+    as attributes, too.
     """
 
     def load(name: str) -> object:
@@ -31,5 +31,5 @@ def lazy(
 
 
 def snake_case(name: str) -> str:
-    """Return the name of the module that holds a model."""
+    """Return the name of the module that defines a class, such as ``task_version``."""
     return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")

@@ -15,28 +15,32 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 MASK = "***"
 SECRET_NAMES = frozenset("password credentials jwt nonce executionrawjson accesstoken".split())
-SHORTEST_SECRET = 6
-"""Characters from which on a secret is masked in any text; shorter ones occur in common words."""
+SHORTEST_SECRET = 6  # characters; a shorter secret may be part of common words
 
 _URL_SIGNED = re.compile(r'(\w://[^\s?"]*\?)[^\s"]+').sub
 _NAMES = "|".join(map("_?".join, sorted(SECRET_NAMES)))
 _NAMED = re.compile(
-    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)"""  # the name in broken JSON, and one of
-    r"""("(?:[^"\\]|\\.)*"? | \{[^}]*\}? | \[[^\]]*\]? | [^\s",}\]]+)  # what may stand there""",
+    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)"""  # a secret name in broken JSON, then its value
+    r"""("(?:[^"\\]|\\.)*"? | \{[^}]*\}? | \[[^\]]*\]? | [^\s",}\]]+)""",
     re.IGNORECASE | re.VERBOSE,
 ).sub
 
 
 def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
-    """Return a copy of plain data with its secrets masked.
+    """Return a copy of plain data with ``***`` in place of its secrets.
 
-    Secrets are what stands under one of ``SECRET_NAMES`` in any spelling, variables named
-    ``SECURE_*``, whatever follows the question mark of a URL, where signatures stand, and the
-    ``known`` ones wherever they occur.
+    Secrets are values under one of the names ``password``, ``credentials``, ``jwt``, ``nonce``,
+    ``executionRawJson`` and ``accessToken``, in any spelling; variables named ``SECURE_*``; and
+    the query of a URL, which may hold a signature.
+
+    Args:
+        data: JSON data or text; ``to_dict()`` of a model.
+        name: The name that the data has where it comes from, if any.
+        known: Other secrets, to be masked wherever they occur.
     """
     if isinstance(data, Mapping):
-        under = {_hide(key, known): (_heading(name, key), each) for key, each in data.items()}
-        return {key: redact(each, heading, known) for key, (heading, each) in under.items()}
+        named = {_hide(key, known): (_nested(name, key), each) for key, each in data.items()}
+        return {key: redact(each, nested, known) for key, (nested, each) in named.items()}
     if isinstance(data, (list, tuple)):
         return [redact(each, name, known) for each in data]
     if data is not None and _is_secret(name):
@@ -53,7 +57,7 @@ def _hide(text: Any, known: Sequence[str]) -> Any:
 
 
 def redact_text(text: str, known: Sequence[str]) -> str:
-    """Return a text, JSON or not, with its secrets masked; without any it stays as it is."""
+    """Return a text, JSON or not, with its secrets masked, or unchanged if it has none."""
     try:
         data = json.loads(text, object_pairs_hook=_unique)
         masked = redact(data, known=known)
@@ -65,19 +69,19 @@ def redact_text(text: str, known: Sequence[str]) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise ValueError("what stands under a key that comes twice would not be seen")
+        raise ValueError("duplicate keys, of which the parser drops all but the last")
     return data
 
 
 def secrets_of(texts: Sequence[str], data: Any) -> list[str]:
-    """Return secrets to look for elsewhere: texts whole and in parts, and those in plain data."""
+    """Return known secrets, longest first: the texts, their parts, and the secrets in the data."""
     parts = [part for text in texts for part in re.split(r"[\s;,=]+", text)]
     found = {each for each in (*texts, *parts, *_secrets(data, "")) if len(each) >= SHORTEST_SECRET}
     return sorted({quoted for each in found for quoted in _quotings(each)}, key=len, reverse=True)
 
 
 def _quotings(text: str) -> Iterator[str]:
-    """Yield the forms in which a text may be repeated: JSON, JSON in JSON, HTML, a URL."""
+    """Yield the forms in which a response may quote a text: JSON, JSON in JSON, HTML, a URL."""
     import html
     from urllib.parse import quote
 
@@ -89,7 +93,7 @@ def _quotings(text: str) -> Iterator[str]:
 def _secrets(data: Any, name: str) -> Iterator[str]:
     if isinstance(data, Mapping):
         for key, each in data.items():
-            yield from _secrets(each, _heading(name, key))
+            yield from _secrets(each, _nested(name, key))
     elif isinstance(data, (list, tuple)):
         for each in data:
             yield from _secrets(each, name)
@@ -97,8 +101,8 @@ def _secrets(data: Any, name: str) -> Iterator[str]:
         yield str(data)
 
 
-def _heading(name: str, key: object) -> str:
-    """Return the name by which to judge what stands under a key that stands under a name."""
+def _nested(name: str, key: object) -> str:
+    """Return the name of a value in a map; everything below a secret name is secret."""
     return name if _is_secret(name) else str(key)
 
 
@@ -106,18 +110,15 @@ def _is_secret(name: str) -> bool:
     return name.upper().startswith("SECURE_") or name.replace("_", "").lower() in SECRET_NAMES
 
 
-def _is_on(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
-
-
-SHOW_LOCALS: bool = _is_on("LIBTES_SHOW_LOCALS")
-"""Whether tracebacks keep local variables unless a configuration's ``show_locals`` says."""
+_ON = ("1", "true", "yes", "on")
+SHOW_LOCALS: bool = os.environ.get("LIBTES_SHOW_LOCALS", "").strip().lower() in _ON
+"""Default of a configuration's ``show_locals``."""
 
 
 class Boundary:
-    """Base of the classes that users call: exceptions leave their public methods redacted.
+    """Base of the public classes: their methods are ``confidential``.
 
-    Methods of subclasses elsewhere are left as they are: what they hold is not this package's.
+    Methods of subclasses outside this package are left alone.
     """
 
     __slots__ = ()
@@ -135,18 +136,17 @@ def _guarded(member: Any) -> Any:
     if isinstance(member, classmethod):
         return classmethod(confidential(member.__func__))
     if isinstance(member, property):
-        parts: list[Any] = [
-            each and confidential(each) for each in (member.fget, member.fset, member.fdel)
-        ]
-        return property(parts[0], parts[1], parts[2], member.__doc__)
+        accessors: Any = (member.fget, member.fset, member.fdel)
+        get, set_, delete = (each and confidential(each) for each in accessors)
+        return property(get, set_, delete, member.__doc__)
     return member
 
 
 def confidential(function: Function) -> Function:
-    """Empty the frames that an exception passes on its way out of a function.
+    """Clear the local variables of this package from the traceback of what a function raises.
 
-    Tools that print the local variables of a traceback would show tokens and bodies. Files and
-    lines stay, and so do the frames of the caller and of a hook.
+    Tools that show local variables would show tokens and bodies. Files and lines stay, and so do
+    the frames of the caller and of a hook.
     """
 
     @functools.wraps(function)
@@ -155,7 +155,7 @@ def confidential(function: Function) -> Function:
             return function(*args, **kwargs)
         except BaseException as error:
             if not shows_locals(*args, *kwargs.values()):
-                args = kwargs = ()  # type: ignore[assignment]  # this frame is in it, too
+                args = kwargs = ()  # type: ignore[assignment]  # in this frame, too
                 clear_frames(error)
             raise
 
@@ -163,7 +163,7 @@ def confidential(function: Function) -> Function:
 
 
 def shows_locals(*arguments: object) -> bool:
-    """Tell whether local variables stay: as the first configuration that a call is given says."""
+    """Tell whether tracebacks keep local variables, by the first configuration in a call."""
     for found in arguments:
         if issubclass(type(found), Boundary):
             for name in ("api_client", "configuration", "local_vars_configuration"):
@@ -175,9 +175,9 @@ def shows_locals(*arguments: object) -> bool:
 
 
 _PACKAGE = __name__.rpartition(".")[0]
-_CLEARED = frozenset(
+_CLEARED = frozenset(  # the second line: what urllib3 calls if it is installed
     "urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split()
-    + "socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split()  # within urllib3, if at all
+    + "socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split()
 )
 
 
@@ -186,19 +186,19 @@ def _is_ours(module: str) -> bool:
 
 
 def clear_frames(error: BaseException) -> None:
-    """Forget the local variables in the frames of this package and of what it calls."""
+    """Clear the local variables in the frames of this package and of the libraries it calls."""
     from traceback import walk_tb
 
     for each in chain(error):
         for frame, _ in walk_tb(each.__traceback__):
             module = frame.f_globals.get("__name__", "")
             if _is_ours(module) or module.partition(".")[0] in _CLEARED:
-                with suppress(RuntimeError):  # it is still running
+                with suppress(RuntimeError):  # the frame is still running
                     frame.clear()
 
 
 def scrub(error: Optional[BaseException], known: Sequence[str] = ()) -> None:
-    """Take from an exception, and those it came from, what it quotes of a response."""
+    """Remove what an exception, or one it came from, quotes of a response."""
     for each in chain(error):
         each.args = tuple(redact(arg, known=known) for arg in each.args if type(arg) is not bytes)
         for name in ("doc", "object", "partial"):  # of the errors of json, codecs and http.client
@@ -210,11 +210,10 @@ def scrub(error: Optional[BaseException], known: Sequence[str] = ()) -> None:
 
 
 def chain(error: Optional[BaseException]) -> list[BaseException]:
-    """Return an exception and those it came from, each once."""
+    """Return an exception and all in its chain of causes and contexts, each once."""
     found: list[BaseException] = []
     waiting = [error]
-    while waiting:
-        each = waiting.pop()
+    for each in waiting:
         if each is not None and not any(each is other for other in found):
             found.append(each)
             waiting += (each.__context__, each.__cause__)

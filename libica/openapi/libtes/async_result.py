@@ -1,4 +1,4 @@
-"""Calls in the background: the result to wait for, and the threads that work."""
+"""Calls in the background: their results, and the threads that run them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ T = TypeVar("T")
 
 
 class AsyncResult(Future[T]):
-    """What ``async_req=True`` returns: the result of a call that goes on in the background.
+    """The result of a call that runs in the background, as ``async_req=True`` returns it.
 
-    It has the methods of ``multiprocessing.pool.AsyncResult`` and is a
-    ``concurrent.futures.Future``, so ``as_completed`` and ``asyncio.wrap_future`` take it too.
+    It is a ``concurrent.futures.Future``, for ``as_completed`` or ``asyncio.wrap_future``, with
+    the methods of ``multiprocessing.pool.AsyncResult``.
     """
 
     def get(self, timeout: Optional[float] = None) -> T:
         """Wait for the result and return it, or raise what the call raised.
 
         Raises:
-            TimeoutError: The call goes on; as in ``concurrent.futures`` and ``multiprocessing``.
+            TimeoutError: No result after ``timeout`` seconds; the call goes on. The exception is
+                that of ``concurrent.futures`` and that of ``multiprocessing``.
         """
         self.wait(timeout)
         if self.done():
@@ -39,7 +40,7 @@ class AsyncResult(Future[T]):
         raise both(f"no result after {timeout} s; the call goes on")
 
     def wait(self, timeout: Optional[float] = None) -> None:
-        """Wait until the call has ended, or until ``timeout`` seconds have passed."""
+        """Wait for the end of the call, at most ``timeout`` seconds."""
         with suppress(FutureTimeoutError, CancelledError):
             self.exception(timeout)
 
@@ -48,18 +49,14 @@ class AsyncResult(Future[T]):
         return self.done()
 
     def successful(self) -> bool:
-        """Tell whether the call has ended without raising.
-
-        Raises:
-            ValueError: It has not ended.
-        """
+        """Tell whether the call has ended without raising; ``ValueError`` if it has not ended."""
         if not self.done():
             raise ValueError(f"{self!r} not ready")
         return not self.cancelled() and self.exception() is None
 
 
 class Workers:
-    """Threads that run calls in order; they keep neither the interpreter nor their owner alive."""
+    """Threads that run calls in order; they keep neither the interpreter nor the owner alive."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -70,33 +67,33 @@ class Workers:
         _ALL.add(self)
 
     def submit(self, call: Callable[[], T]) -> AsyncResult[T]:
-        """Run a call in the background; the owner sees to it that no two threads submit at once."""
+        """Run a call in the background. The owner must not call this in two threads at once."""
         result: AsyncResult[T] = AsyncResult()
         self._submitted += 1
         self._calls.put((result, call))
         if len(self._threads) < self._count:
-            arguments = (self._calls, self._ended)
-            thread = threading.Thread(target=_work, args=arguments, name="libtes", daemon=True)
+            given = (self._calls, self._ended)  # not the owner, which may be collected
+            thread = threading.Thread(target=_work, args=given, name="libtes", daemon=True)
             self._threads.append(thread)
             thread.start()
         return result
 
     def cancel(self) -> None:
-        """Cancel the calls that have not begun, and let the threads end."""
+        """Cancel the calls that have not started, and let the threads end."""
         with suppress(Empty):
             while item := self._calls.get_nowait():
                 item[0].cancel()
         self.__del__()
 
     def close(self) -> None:
-        """End the threads once all that was submitted is done."""
+        """Wait for all calls, then end the threads."""
         self.__del__()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
 
     def finish(self, patience: float) -> int:
-        """Wait while calls end one after another; return how many there are when none does."""
+        """Wait while a call ends every ``patience`` seconds; return how many are left then."""
         for ended in range(self._submitted):
             if not self._ended.acquire(timeout=patience):
                 return self._submitted - ended
@@ -113,21 +110,19 @@ def _work(calls: SimpleQueue[Any], ended: threading.Semaphore) -> None:
         if result.set_running_or_notify_cancel():
             try:
                 result.set_result(call())
-            except BaseException as error:  # a thread has nobody else to tell
+            except BaseException as error:  # the result is the only place to report it
                 result.set_exception(error)
         del item, result, call
         ended.release()
 
 
-PATIENCE = 2.0
-"""Seconds that the end of the interpreter waits for the next of the calls under way to end."""
-
+PATIENCE = 2.0  # seconds that the exit of the interpreter waits for the next call to end
 _ALL: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 @atexit.register
 def _finish() -> None:
-    """Let calls that nobody waited for end, unless one hangs or Ctrl-C ended the script."""
+    """Let calls in the background end, unless one hangs or Ctrl-C ended the script."""
     interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     dropped = 0 if interrupted else sum(workers.finish(PATIENCE) for workers in list(_ALL))
     if dropped:

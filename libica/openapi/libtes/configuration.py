@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from urllib.parse import urlsplit
 
+from ._checks import check_bounds
 from ._redaction import SHOW_LOCALS, Boundary
 from .exceptions import ApiValueError, wrong_type, wrong_value
 
@@ -23,75 +24,76 @@ DEFAULT_HOST = "https://aps2.platform.illumina.com"
 DEFAULT_TIMEOUT = (10.0, 60.0)
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 2**20
 
-LONGEST_TIMEOUT = 1_000_000
-"""Seconds; systems count the milliseconds in 32 bit."""
-_TEXT = (str, type(None))
-_PATH = (str, os.PathLike, type(None))
-_SETTINGS: dict[str, tuple[Any, float, str]] = {  # types, greatest number, and both in words
-    "api_key": (dict, 0, "a dict"),
-    "api_key_prefix": (dict, 0, "a dict"),
-    "proxy": (_TEXT, 0, "str or None"),
-    "proxy_headers": ((Mapping, type(None)), 0, "a dict or None"),
-    "ssl_ca_cert": (_PATH, 0, "a path or None"),
-    "cert_file": (_PATH, 0, "a path or None"),
-    "key_file": (_PATH, 0, "a path or None"),
-    "safe_chars_for_path_param": (str, 0, "str"),
-    "connection_pool_maxsize": ((int, type(None)), 10_000, "int or None"),
-    "max_response_bytes": ((int, type(None)), 2**40, "int or None"),
+LONGEST_TIMEOUT = 1_000_000  # seconds; operating systems count milliseconds in 32 bits
+_NONE = type(None)
+_TYPES: dict[str, tuple[Any, str]] = {
+    "api_key": (dict, "a dict"),
+    "api_key_prefix": (dict, "a dict"),
+    "proxy": ((str, _NONE), "str or None"),
+    "proxy_headers": ((Mapping, _NONE), "a dict or None"),
+    "ssl_ca_cert": ((str, os.PathLike, _NONE), "a path or None"),
+    "cert_file": ((str, os.PathLike, _NONE), "a path or None"),
+    "key_file": ((str, os.PathLike, _NONE), "a path or None"),
+    "safe_chars_for_path_param": (str, "str"),
+    "connection_pool_maxsize": ((int, _NONE), "int or None"),
+    "max_response_bytes": ((int, _NONE), "int or None"),
+    "refresh_api_key_hook": ((Callable, _NONE), "a function that takes the configuration, or None"),
+    "show_locals": (bool, "bool"),
 }
+_GREATEST = {"connection_pool_maxsize": 10_000, "max_response_bytes": 2**40}
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
-# White space, or a host with a placeholder in it, such as https://<region>.example or ${PROXY}.
+# White space, or a host that nobody filled in, such as https://<region>.example or ${PROXY}.
 _NO_URL = re.compile(r"""[\x00-\x20\x7f\\]|://[^/?#]*[<>{}$"'`^|,;](?![^/?#]*@)""").search
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
 
 class Configuration(Boundary):
-    """Settings of a client. They can be changed at any time and hold from the next call on.
+    """Settings of a client, which can be changed at any time: the next call uses them.
 
     Args:
-        host: URL of the service; its path, if any, comes before the path of each call.
+        host: URL of the service; its path, if any, precedes the path of each call.
         api_key: ``{"Authorization": token}``. The dict is copied.
         api_key_prefix: ``{"Authorization": "Bearer"}`` puts that and a space before the token.
-        username: Kept for scripts that set it; TES does not use it.
-        password: Kept for scripts that set it; TES does not use it.
-        discard_unknown_keys: Kept for scripts that set it; unknown fields are always ignored.
+        username: Unused; accepted for old scripts.
+        password: Unused; accepted for old scripts.
+        discard_unknown_keys: Unused; unknown fields of responses are always ignored.
 
     Attributes:
-        timeout: Seconds to wait, unless a call says otherwise. A pair ``(connect, read)`` holds
-            for each attempt: to connect, then to read the whole response. One number holds for
-            the whole call, with its retries and the waits between them. ``None`` is no limit.
-            Default (10, 60).
-        max_response_bytes: Largest body of a response, decompressed; ``None`` for no limit.
+        timeout: Default timeout of calls, in seconds. A pair ``(connect, read)`` limits each
+            attempt: connecting, then reading the whole response. One number limits the whole
+            call, including retries and the waits between them. ``None`` is no limit. Default
+            (10, 60).
+        max_response_bytes: Largest body of a response, decompressed; ``None`` is no limit.
             Default 64 MiB.
-        retries: How often to retry a failed call where that is safe: an ``int``, or urllib3's
-            ``Retry``, of which total and backoff are used; 0 for never. Default ``None``: 3.
-        connection_pool_maxsize: Connections kept open to the host. Default: 5 a CPU.
-        ssl_ca_cert: File or folder of CA certificates to trust. Default: those of certifi.
+        retries: Most retries of a failed call, where they are safe: an ``int``, or urllib3's
+            ``Retry``, of which total and backoff are used; 0 for none. Default ``None``: 3.
+        connection_pool_maxsize: Most connections kept open to the host. Default: 5 per CPU.
+        ssl_ca_cert: File or folder of trusted CA certificates. Default: those of certifi.
         cert_file: File of the client's certificate.
         key_file: File of its private key.
-        verify_ssl: Whether to verify the certificate of the service. Default ``True``.
+        verify_ssl: Whether to verify the service's certificate. Default ``True``.
         assert_hostname: Name that the certificate must have, or ``False`` for any.
-        proxy: URL of a proxy: ``http``, ``https``, ``socks5``, ``socks5h`` (the proxy looks names
-            up), ``socks4`` or ``socks4a``; SOCKS needs the extra ``socks``. Default: as
-            ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` say, read as curl does.
+        proxy: URL of a proxy: ``http``, ``https``, ``socks5``, ``socks5h`` (the proxy resolves
+            host names), ``socks4`` or ``socks4a``; SOCKS needs the extra ``socks``. Default:
+            ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, read as curl does.
         proxy_headers: Headers for the proxy.
         safe_chars_for_path_param: Characters that are not percent-encoded in ids.
-        client_side_validation: Whether limits of the contract are checked before sending.
+        client_side_validation: Whether to check the contract's limits before sending.
             Default ``True``; types and ids are always checked.
         refresh_api_key_hook: Function that sets a new token in the configuration it is given.
-            It is called when there is no token, and once when the service refuses the token
-            with 401. ``ApiKeyExchange`` is such a function.
-        debug: Whether to log method, path, status and time of each call. Default ``False``.
-        logger_file: File for that log. Default: where ``logging`` goes, or standard error.
+            It is called if there is no token, and once if the service refuses the token with
+            401. ``ApiKeyExchange`` is such a function.
+        debug: Whether to log method, path, status and duration of each call. Default ``False``.
+        logger_file: File for that log. Default: as ``logging`` is set up, or standard error.
         logger_format: Format of the lines in that log.
-        show_locals: Whether tracebacks keep the local variables of this package, with the secrets
-            in them, for tools that show these. Default ``False``, or ``True`` if the environment
-            variable ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
-        temp_folder_path: Kept for scripts that set it; TES has no downloads.
+        show_locals: Whether tracebacks keep this package's local variables, secrets included,
+            for tools that show them. Default ``False``, or ``True`` if the environment variable
+            ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
+        temp_folder_path: Unused; TES has no downloads.
 
     Raises:
-        ApiTypeError: An argument is of the wrong type.
+        ApiTypeError: An argument has the wrong type.
         ApiValueError: The host has no scheme, or has a user, a query or a fragment.
     """
 
@@ -137,7 +139,7 @@ class Configuration(Boundary):
         """Make a configuration from ``ICA_BASE_URL`` and ``ICA_ACCESS_TOKEN``.
 
         Raises:
-            ApiValueError: One of them is missing or empty, or the URL is not usable.
+            ApiValueError: One of them is missing or empty, or the URL is invalid.
         """
         names = ("ICA_BASE_URL", "ICA_ACCESS_TOKEN")
         missing = [name for name in names if not os.environ.get(name)]
@@ -171,25 +173,22 @@ class Configuration(Boundary):
         key = self.api_key.get(identifier)
         if not key:
             return None
-        prefix = self.api_key_prefix.get(identifier)
+        prefix = self.api_key_prefix.get(identifier) or ""
         value = f"{prefix} {key}" if prefix else key
         if not isinstance(key, str) or not (value.isascii() and value.isprintable()):
             check_header(identifier, key, f"api_key[{identifier!r}]")
-            check_header(identifier, prefix or "", f"api_key_prefix[{identifier!r}]")
-            check_header(identifier, value, f"api_key_prefix[{identifier!r}]")
+            check_header(identifier, prefix, f"api_key_prefix[{identifier!r}]")
         return value
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
         """Return the header that authorizes a call, and its value, under ``Bearer``."""
-        value = self.get_api_key_with_prefix("Authorization")
-        if value is None:
-            return {}
-        return {
-            "Bearer": {"type": "api_key", "in": "header", "key": "Authorization", "value": value}
-        }
+        key = "Authorization"
+        value = self.get_api_key_with_prefix(key)
+        bearer = {"type": "api_key", "in": "header", "key": key, "value": value}
+        return {} if value is None else {"Bearer": bearer}
 
     def to_debug_report(self) -> str:
-        """Return what a bug report should state: platform and versions, no secrets."""
+        """Return platform and versions for a bug report; no secrets."""
         from . import __version__
 
         return (
@@ -201,56 +200,45 @@ class Configuration(Boundary):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; values whose mistakes would show only later are checked now."""
+        """Set an attribute, after a check if a mistake would otherwise show only in a call."""
         if name == "host":
             check_host(value)
         elif name == "timeout":
             value = check_timeout(name, value)
-        elif name == "show_locals" and not isinstance(value, bool):
-            raise wrong_type(name, "bool", value)
-        elif name == "refresh_api_key_hook" and not (value is None or callable(value)):
-            raise wrong_type(name, "a function that takes the configuration, or None", value)
-        elif name in _SETTINGS:
-            types, most, accepted = _SETTINGS[name]
-            if not isinstance(value, types) or isinstance(value, bool):
+        elif name in _TYPES:
+            types, accepted = _TYPES[name]
+            if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
                 raise wrong_type(name, accepted, value)
-            if isinstance(value, int) and not 1 <= value <= most:
-                raise wrong_value(name, f"be 1 to {most}")
+            if name in _GREATEST and value is not None:
+                check_bounds((1, _GREATEST[name]), value, name)
             if name == "safe_chars_for_path_param" and re.search("[?#%]", str(value)):
-                raise wrong_value(name, "have no '?', '#' and '%', which end or change a path")
+                raise wrong_value(name, "not have '?', '#' or '%', which end or change a path")
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        settings = vars(self)  # not all of which are there while it is made
+        settings = vars(self)  # some are missing while it is made
         authorized = "with" if settings.get("api_key", {}).get("Authorization") else "without"
         return f"<{type(self).__name__} {settings.get('host')!r} {authorized} a token>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
-        # The hook is shared: what it refers to, such as a lock, need not be copyable.
-        shared = ("refresh_api_key_hook",)
-        for name, value in vars(self).items():
-            twin.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
+        # The hook is shared: it may refer to what cannot be copied, such as a lock.
+        shared = {"refresh_api_key_hook": self.refresh_api_key_hook}
+        twin.__dict__.update(copy.deepcopy({**vars(self), **dict.fromkeys(shared)}, memo), **shared)
         return twin
 
     def __copy__(self) -> Configuration:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle without secrets; the reader sets the token again, or the hook does."""
+        """Pickle without secrets: set the token again after unpickling, or let the hook do it."""
         proxy = self.proxy and re.sub(r"^(\w+://)?[^/]*@", r"\1", self.proxy)
-        return {
-            **vars(self),
-            "api_key": {},
-            "password": None,
-            "proxy": proxy,
-            "proxy_headers": None,
-        }
+        return dict(vars(self), api_key={}, password=None, proxy=proxy, proxy_headers=None)
 
 
 def check_host(host: object) -> str:
-    """Return the host, or raise if calls cannot or must not go to it."""
+    """Return the host, or raise if it is not the URL of a service."""
     if not isinstance(host, str):
         raise wrong_type("host", "str", host)
     if not is_url(host):
@@ -261,7 +249,7 @@ def check_host(host: object) -> str:
 
 
 def is_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
-    """Tell whether a text is the URL of a server, with one of these schemes."""
+    """Tell whether a text is the URL of a server with one of these schemes."""
     try:
         parts = urlsplit(text)
         named = parts.scheme in schemes and parts.hostname and parts.port != 0
@@ -274,11 +262,11 @@ def check_timeout(where: str, timeout: object) -> Timeout:
     """Return the timeout, or raise if it is invalid."""
     accepted = f"positive seconds up to {LONGEST_TIMEOUT}, a pair (connect, read) of them, or None"
     pair = isinstance(timeout, (tuple, list))
-    parts: Any = tuple(timeout) if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+    parts: Any = tuple(timeout) if pair else (timeout, timeout)  # type: ignore[arg-type]
     if len(parts) != 2:
         raise wrong_value(where, f"be {accepted}, got {len(parts)} parts")
     for seconds in parts:
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float, type(None))):
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float, _NONE)):
             raise wrong_type(where, accepted, seconds)
         if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
             raise wrong_value(where, f"be {accepted}")
@@ -286,13 +274,13 @@ def check_timeout(where: str, timeout: object) -> Timeout:
 
 
 def check_header(name: str, value: object, where: str = "") -> None:
-    """Raise if this is not a valid header; the value is not shown, since it may be a secret."""
+    """Raise if a header is invalid, without showing its value, which may be a secret."""
     if not isinstance(value, str):
         raise wrong_type(where or name, "str", value)
     if not (value.isascii() and value.isprintable()) and not _VALUE(value):
-        accepted = "be Latin-1 text with no line break: strip() what a file gave"
+        accepted = "be Latin-1 text with no line break; if it is from a file, strip() it"
         raise wrong_value(where or name, accepted)
     if not _NAME(name):
-        raise wrong_value(where or "header_name", "be a name that a header can have")
+        raise wrong_value(where or "header_name", "be a valid name of a header")
     if name.lower() in _FRAMING:
-        raise wrong_value(name, "be left to the client")
+        raise wrong_value(name, "not be set: the client sets it")

@@ -1,8 +1,8 @@
-"""One class per failure.
+"""The exceptions of this package: one class per kind of failure.
 
 ``OpenApiException``
  - ``ApiTypeError``, ``ApiValueError``, ``ApiKeyError``: invalid input; nothing was sent
- - ``ApiException``: the call failed
+ - ``ApiException``: a call failed
     - ``BadRequestException`` (400), ``UnauthorizedException`` (401), ``ForbiddenException`` (403),
       ``NotFoundException`` (404), ``ConflictException`` (409), ``TooManyRequestsException`` (429),
       ``ServiceException`` (500 to 599)
@@ -22,20 +22,19 @@ import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Optional
 
-LONGEST_TEXT = 1000
-"""Characters of an exception's text, in which what the service said is quoted."""
+LONGEST_TEXT = 1000  # characters of an exception's text, which quotes the service
 
 
 class OpenApiException(Exception):  # noqa: N818 the name that scripts catch
-    """Base of every exception that this package raises."""
+    """Base of all exceptions of this package."""
 
 
 class ApiTypeError(OpenApiException, TypeError):
-    """An argument, a field or part of a body is of the wrong type."""
+    """An argument, a field or a part of a body has the wrong type."""
 
 
 class ApiValueError(OpenApiException, ValueError):
-    """An argument or a field is missing, or has a value that is not accepted."""
+    """An argument or a field is missing or has an invalid value."""
 
 
 class ApiKeyError(OpenApiException, KeyError):
@@ -43,25 +42,25 @@ class ApiKeyError(OpenApiException, KeyError):
 
 
 class ApiException(OpenApiException):
-    """A call failed: the service refused it, sent no usable response, or was not reached.
+    """A call failed: it was refused, got no valid response, or did not reach the service.
 
-    ``str()`` is one line with method, path, status, and the service's own code and message. It
-    never shows a header or body that was sent.
+    ``str()`` is one line with method, path, status, and the service's error code and message. It
+    never shows a header or body of the request.
 
     Attributes:
-        status: HTTP status of the service; ``None`` without a response.
+        status: HTTP status; ``None`` without a response.
         reason: Reason phrase of the status, or what went wrong.
         body: Body of the response as text; ``None`` without a response.
         headers: Headers of the response; ``None`` without a response.
-        code: The error code in the service's ``ErrorResponse``, if it sent one.
-        message: The message in it.
-        details: The details in it.
-        method: The HTTP method of the call.
-        path: The path of the call, without its query.
+        code: Error code of the service's ``ErrorResponse``, if it sent one.
+        message: Its message.
+        details: Its details.
+        method: HTTP method of the call.
+        path: Path of the call, without the query.
     """
 
-    _sent: ClassVar[bool] = True  # whether a byte of the request may have left
-    _permanent: bool = False  # whether another attempt is known to fail as this one did
+    _sent: ClassVar[bool] = True  # whether a byte of the request may have been sent
+    _permanent: bool = False  # whether another attempt is bound to fail in the same way
 
     def __init__(
         self,
@@ -73,8 +72,8 @@ class ApiException(OpenApiException):
     ) -> None:
         """Make the exception from its parts or from a response of urllib3.
 
-        What stands in for a response in a test needs ``status``, ``reason``, ``data`` as bytes or
-        text, and ``headers`` or, as in libica 2.5, ``getheaders()``.
+        A fake response in a test needs ``status``, ``reason``, ``data`` as bytes or text, and
+        ``headers`` or, as in libica 2.5, ``getheaders()``.
         """
         response = http_resp
         self.status: Optional[int] = response.status if response else status
@@ -93,13 +92,13 @@ class ApiException(OpenApiException):
 
     @property
     def may_have_happened(self) -> bool:
-        """Whether the service may have acted on a call that changes something.
+        """Whether a call that changes something may have taken effect in spite of the failure.
 
-        If this is true of a launch, there may be a task run: look for it before you launch again.
+        If it is true of a launch, a run may exist: look for it before you launch again.
         """
         if self.method in (None, "GET", "HEAD") or not self._sent:
             return False
-        status: Any = self.status  # which may be a text in a test of yours
+        status: Any = self.status  # a string in some users' tests
         return not isinstance(status, int) or status == 408 or not 300 <= status < 500
 
     def __str__(self) -> str:
@@ -115,27 +114,27 @@ class ApiException(OpenApiException):
 
 
 class BadRequestException(ApiException):
-    """400: the service does not accept the request; its message says why."""
+    """400: the request is invalid; the service's message says why."""
 
 
 class UnauthorizedException(ApiException):
-    """401: the token is missing, wrong or expired."""
+    """401: the token is missing, invalid or expired."""
 
 
 class ForbiddenException(ApiException):
-    """403: the token is valid but does not allow this."""
+    """403: the token is valid but does not permit this call."""
 
 
 class NotFoundException(ApiException):
-    """404: there is no such object, or it is not visible to this token."""
+    """404: the object does not exist or is not visible to this token."""
 
 
 class ConflictException(ApiException):
-    """409: the request clashes with what exists, such as a name that is taken."""
+    """409: the request conflicts with existing data, such as a name that is taken."""
 
 
 class TooManyRequestsException(ApiException):
-    """429: the service asks to slow down, also after the client's retries."""
+    """429: too many requests, even after the client's retries."""
 
 
 class ServiceException(ApiException):
@@ -143,22 +142,18 @@ class ServiceException(ApiException):
 
 
 class InvalidResponseException(ApiException):
-    """The response breaks the contract, or is not HTTP.
+    """The response does not follow the contract or is not HTTP; ``reason`` says what and where.
 
-    Examples are a login page in HTML, an empty body, a body that is not JSON or too long, or a
-    field of the wrong type; ``reason`` says what was expected, what came and where.
+    Examples: a login page in HTML, an empty or overlong body, a field of the wrong type.
     """
 
 
 class ApiConnectionException(ApiException):
-    """There is no complete response; ``__cause__`` is what urllib3 reported."""
+    """No complete response was received; ``__cause__`` is urllib3's error."""
 
 
 class ConnectException(ApiConnectionException):
-    """No connection could be made, so nothing was sent.
-
-    The host refuses connections or cannot be reached, unless a subclass says otherwise.
-    """
+    """No connection was made, so nothing was sent; subclasses give the reason if it is known."""
 
     _sent = False
 
@@ -168,7 +163,7 @@ class UnknownHostException(ConnectException):
 
 
 class ProxyException(ConnectException):
-    """The proxy could not be reached, or refused to forward the call."""
+    """The proxy could not be reached or refused to forward the call."""
 
 
 class TlsException(ConnectException):
@@ -178,7 +173,7 @@ class TlsException(ConnectException):
 
 
 class ConnectTimeoutException(ConnectException):
-    """No connection could be made within the connect timeout."""
+    """No connection was made within the connect timeout."""
 
 
 class ReadTimeoutException(ApiConnectionException):
@@ -186,7 +181,7 @@ class ReadTimeoutException(ApiConnectionException):
 
 
 class DeadlineException(ReadTimeoutException):
-    """The timeout of the whole call, given as one number, ended before its response."""
+    """The timeout of the whole call, given as one number, passed before the response."""
 
 
 class ConnectionLostException(ApiConnectionException):
@@ -205,7 +200,7 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
 
 
 def _headers(response: Any) -> Mapping[str, str]:
-    """Return the headers of a response, which may be a mock that has none."""
+    """Return the headers of a response, which may be a mock without any."""
     headers: Any = getattr(response, "headers", None)
     if isinstance(headers, Mapping):
         return headers
@@ -216,37 +211,36 @@ def _headers(response: Any) -> Mapping[str, str]:
 
 
 def _error_response(body: Optional[str]) -> dict[str, Any]:
-    """Return the fields of an ``ErrorResponse``, as far as the body is one."""
+    """Return the valid fields of an ``ErrorResponse``; none if the body is something else."""
     import json
 
-    try:
-        data = json.loads(body or "")
-    except (TypeError, ValueError, RecursionError):  # made by hand it may be anything
-        data = None
     types = {"code": str, "message": str, "details": list}
-    given = data.items() if isinstance(data, dict) else ()
+    try:
+        given = json.loads(body or "").items()
+    except (TypeError, ValueError, RecursionError, AttributeError):
+        return {}
     return {name: value for name, value in given if isinstance(value, types.get(name, ()))}
 
 
 def wrong_type(where: str, accepted: str, value: object) -> ApiTypeError:
-    """Make the error for a value of a wrong type; the value is not shown, it may be a secret."""
+    """Make the error for a value of the wrong type, which is not shown: it may be a secret."""
     return ApiTypeError(f"Invalid type for `{where}`, must be {accepted}, not {kind(value)}")
 
 
 def wrong_value(where: str, accepted: str) -> ApiValueError:
-    """Make the error for a value that is not accepted; it is not shown, it may be a secret."""
+    """Make the error for an invalid value, which is not shown: it may be a secret."""
     return ApiValueError(f"Invalid value for `{where}`, must {accepted}")
 
 
 def kind(value: object) -> str:
-    """Name what a value is without showing it, for messages: ``int``, ``numpy.bool``."""
+    """Name the type of a value for a message, such as ``int`` or ``numpy.bool``."""
     cls = type(value)
     alike = getattr(builtins, cls.__name__, cls) is not cls
     return "None" if value is None else f"{cls.__module__}." * alike + cls.__name__
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean ...?"`` where a known name is close, else nothing."""
+    """Return ``"; did you mean ...?"`` if a known name is close, or an empty string."""
     import difflib
 
     match = difflib.get_close_matches(name, list(known), n=1)

@@ -1,4 +1,4 @@
-"""A hook that gets tokens: give it an API key once, and calls have a token that is valid."""
+"""A hook that exchanges an API key for tokens."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ VARIABLE = "ICA_API_KEY"
 
 
 class ApiKeyExchange(Boundary):
-    """Exchanges an API key for a token; to be set as ``refresh_api_key_hook``.
+    """Exchanges an API key for a token (``POST /v1/tokens``) when a call needs one.
 
-    The service is asked (``POST /v1/tokens``) when a call has no token, and when its token is
-    refused, which is how an expired one shows::
+    Set it as ``refresh_api_key_hook``: it is used if a call has no token, and if the service
+    refuses the token, as it does once the token has expired::
 
         configuration.refresh_api_key_hook = libtes.ApiKeyExchange()
 
     Args:
         api_key: The API key. Default: the environment variable ``ICA_API_KEY``, read when a token
-            is needed. A pickle does not hold the key; it is read from there when unpickled.
+            is needed. Pickles leave the key out; after unpickling it is read from there.
 
     Raises:
         ApiTypeError: The key is not a string.
-        ApiValueError: The key cannot be sent; or, when a token is needed, there is none.
-        ApiException: There was no token to be had, raised by the call that needed it.
+        ApiValueError: The key is not a valid header, or there is none when a call needs a token.
+        ApiException: The exchange failed; raised by the call that needed the token.
     """
 
     def __init__(self, api_key: Optional[str] = None) -> None:
@@ -37,16 +37,14 @@ class ApiKeyExchange(Boundary):
         self._api_key = api_key
 
     def __call__(self, configuration: Configuration) -> None:
-        """Set a new token, and its prefix, in a configuration."""
+        """Set a new token and its prefix in a configuration."""
         key = self._api_key or os.environ.get(VARIABLE)
         if not key:
             raise ApiValueError(f"Set the environment variable {VARIABLE}, or give an `api_key`")
-        path = "/v1/tokens"
+        path, headers = "/v1/tokens", {"X-API-Key": key}
         with ApiClient(configuration) as client:
-            headers = {"X-API-Key": key}
-            response, status, _ = client.call_api(
-                path, "POST", header_params=headers, response_type=object
-            )
+            made = client.call_api(path, "POST", header_params=headers, response_type=object)
+        response, status, _ = made
         given = response if isinstance(response, dict) else {}
         token, prefix = given.get("access_token"), given.get("token_type") or "Bearer"
         try:

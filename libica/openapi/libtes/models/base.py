@@ -1,13 +1,12 @@
-"""What every model is made of: declared fields, what users may set, and what they see.
+"""The base of the models: fields, each declared once, and all that follows from them.
 
-A model declares each field once::
+An example::
 
     class Image(Model):
         name: Value[str] = required("Name in its registry, without tag.", length=NOT_EMPTY)
         credentials: Nested[Credentials] = optional("Login for a private registry.")
 
-All else comes from the declaration. Attributes are slots. What a user sets is checked by
-``__setattr__``; ``decoding`` fills models from responses, past these checks.
+Fields are slots. ``__setattr__`` checks what users set; ``decoding`` bypasses these checks.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ NOT_EMPTY: Bounds = (1, math.inf)
 
 
 class Field(Generic[Get, Set]):
-    """The declaration of one field: its names, type and meaning, and what a user may set it to.
+    """The declaration of a field: its meaning, type and limits, and its name in JSON.
 
-    As an annotation it tells type checkers what reading gives and what setting accepts. ``length``
-    is the fewest and most characters, ``between`` the least and greatest number.
+    As an annotation it tells type checkers which type the field has and which it can be set to.
+    ``length`` limits the characters of a string, ``between`` the value of a number.
     """
 
     name: str
@@ -67,13 +66,14 @@ class Field(Generic[Get, Set]):
         @overload
         def __get__(self, instance: object, owner: type) -> Optional[Get]: ...
         def __get__(self, instance: object, owner: type) -> Any:
-            """Read the field; ``None`` where nobody set it."""
+            """Return the value, or ``None`` if it is unset."""
 
         def __set__(self, instance: object, value: Optional[Set]) -> None:
-            """Set the field after checking the value."""
+            """Check the value and set it."""
 
-    def check(self, value: Any, limits: bool) -> Any:
-        """Return the value to store for one that a user sets, or raise if it is invalid."""
+    def check(self, value: Any, configuration: object) -> Any:
+        """Return what to store for a value that a user sets, or raise if it is invalid."""
+        limits = getattr(configuration, "client_side_validation", True)
         if value is None:
             if self.required and limits:
                 raise wrong_value(self.where, "not be `None`")
@@ -93,28 +93,28 @@ Many = Field[list[AnyModel], Sequence[Union[AnyModel, Mapping[str, Any]]]]
 
 
 def optional(doc: str, **declared: Any) -> Any:
-    """Declare a field that a user may leave out; the rest is as in ``Field``."""
+    """Declare a field that users may leave unset; other arguments are those of ``Field``."""
     return Field(doc, required=False, **declared)
 
 
 def required(doc: str, **declared: Any) -> Any:
-    """Declare a field that a user must give; the rest is as in ``Field``."""
+    """Declare a field that users must set; other arguments are those of ``Field``."""
     return Field(doc, required=True, **declared)
 
 
 def switch(*, default: object, kw_only: bool) -> Any:
-    """Tell type checkers of the constructor's last argument, which is no field."""
+    """Declare, for type checkers, the last argument of constructors, which is not a field."""
 
 
 @dataclass_transform(field_specifiers=(required, switch))
 class ModelType(type):
-    """Turns the declarations in a class body into slots and tables.
+    """Turns the fields that a class body declares into slots and tables.
 
-    Its own body has no annotations: from Python 3.14 on they would hide those of the models.
+    It has no annotations of its own: since Python 3.14 these would hide those of the models.
     """
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
-        """Make the class; its fields keep the order in which they were first declared."""
+        """Make the class; fields keep the order in which they were first declared."""
         declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
         inherited = {k: v for base in bases for k, v in getattr(base, "_fields", {}).items()}
         body = {key: value for key, value in namespace.items() if key not in declared}
@@ -129,7 +129,13 @@ class ModelType(type):
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
         cls.attribute_map = {key: field.json for key, field in fields.items()}
         if fields and "__init__" not in namespace:
-            cls.__init__ = _first_constructor(cls)
+
+            @confidential
+            def construct(self: Model, *args: Any, **kwargs: Any) -> None:
+                cls.__init__ = _constructor(cls)  # generated when first needed
+                cls.__init__(self, *args, **kwargs)
+
+            cls.__init__ = construct
         return cls
 
     @property
@@ -140,22 +146,21 @@ class ModelType(type):
         hints = {key: field.type for key, field in vars(cls)["_fields"].items()}
         hints["local_vars_configuration"] = object
         kind = Parameter.POSITIONAL_OR_KEYWORD
-        return Signature(
-            [Parameter(key, kind, default=None, annotation=Optional[h]) for key, h in hints.items()]
-        )
+        given = [Parameter(k, kind, default=None, annotation=Optional[h]) for k, h in hints.items()]
+        return Signature(given)
 
 
 class Model(Boundary, metaclass=ModelType):
-    """Base of the models: a value with declared fields.
+    """Base of the models.
 
-    Arguments are the fields, by position or by name; ``None`` means not set, and what is not set
-    is not sent. Wherever a model may stand, a plain dict with the names of the JSON may stand
-    too: it is kept and sent as it is. ``local_vars_configuration`` may be a ``Configuration``
-    whose ``client_side_validation`` is off; then the limits of the contract are not checked.
+    Arguments are the fields, by position or by name; ``None`` leaves a field unset, and unset
+    fields are not sent. In place of any model, a dict with its JSON names is accepted and sent
+    unchanged. ``local_vars_configuration`` may be a ``Configuration``: if its
+    ``client_side_validation`` is off, required fields and limits are not checked.
 
     Raises:
-        ApiTypeError: An argument is unknown or of the wrong type.
-        ApiValueError: A required field is missing, or a value lies outside its limits.
+        ApiTypeError: An argument is unknown or has the wrong type.
+        ApiValueError: A required field is missing, or a value is outside its limits.
     """
 
     __slots__ = ("__weakref__", "local_vars_configuration")
@@ -166,12 +171,12 @@ class Model(Boundary, metaclass=ModelType):
 
     if TYPE_CHECKING:
         local_vars_configuration: Optional[object] = switch(default=None, kw_only=True)
-    else:  # hidden from type checkers, which would let any attribute be set
+    else:  # type checkers, if they saw this, would accept any attribute
 
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
             if name in cls._fields:
-                value = cls._fields[name].check(value, _limited(self.local_vars_configuration))
+                value = cls._fields[name].check(value, self.local_vars_configuration)
             elif name != "local_vars_configuration":
                 hint = closest(name, cls._fields)
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{hint}")
@@ -179,15 +184,15 @@ class Model(Boundary, metaclass=ModelType):
 
         @property
         def __dict__(self) -> dict[str, Any]:
-            """A copy of the fields and their values, for ``vars()``: models have slots."""
+            """A copy of the fields, for ``vars()``: models have slots."""
             return {name: getattr(self, name, None) for name in type(self)._fields}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the data under Python names, models within as dicts, times as datetimes."""
+        """Return the data under Python names: models as dicts, times as ``datetime``."""
         return {name: _plain(getattr(self, name)) for name in type(self)._fields}
 
     def to_str(self) -> str:
-        """Return the data laid out over lines, with secrets masked."""
+        """Return the data as indented text, with secrets masked."""
         from pprint import pformat
 
         return pformat(redact(self.to_dict()))
@@ -210,7 +215,7 @@ class Model(Boundary, metaclass=ModelType):
         return all(getattr(self, name) == getattr(other, name) for name in type(self)._fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Past the checks: a response may lie outside the limits.
+        # Unchecked: values of a response may be outside the limits.
         names = ("local_vars_configuration", *type(self)._fields)
         return _rebuild, (type(self), {name: getattr(self, name) for name in names})
 
@@ -218,19 +223,8 @@ class Model(Boundary, metaclass=ModelType):
 _store = object.__setattr__
 
 
-def _first_constructor(cls: Any) -> Callable[..., None]:
-    """Return the ``__init__`` that puts the compiled one in its place when it is first called."""
-
-    @confidential
-    def construct(self: Model, *args: Any, **kwargs: Any) -> None:
-        cls.__init__ = _constructor(cls)
-        cls.__init__(self, *args, **kwargs)
-
-    return construct
-
-
 def _constructor(cls: type[Model]) -> Callable[..., None]:
-    """Compile ``__init__``, as ``dataclasses`` does: a value that is fine is set without a call."""
+    """Generate ``__init__``; for speed it calls nothing to set a value that is valid as it is."""
     parameters = (*cls._fields, "local_vars_configuration")
     names: dict[str, Any] = {
         "__name__": __name__,
@@ -239,7 +233,6 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "_bind": bind_arguments,
         "_clear": clear_frames,
         "_shown": shows_locals,
-        "_limited": _limited,
         **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
     }
     lines = [
@@ -260,7 +253,7 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
             fine = "False"
         lines += [
             f"        if not ({fine if field.required else f'{name} is None or {fine}'}):",
-            f"            {name} = _check_{name}({name}, _limited(local_vars_configuration))",
+            f"            {name} = _check_{name}({name}, local_vars_configuration)",
             f"        _set_{name}(self, {name})",
         ]
     lines += [
@@ -270,14 +263,22 @@ def _constructor(cls: type[Model]) -> Callable[..., None]:
         "            _clear(_error)",
         "        raise",
     ]
-    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
-    constructor: Callable[..., None] = names["__init__"]
-    constructor.__qualname__ = f"{cls.__name__}.__init__"  # which Python's own errors name
+    constructor: Callable[..., None] = compile_function(cls, "__init__", lines, names)
+    constructor.__qualname__ = f"{cls.__name__}.__init__"  # for Python's own errors
     return constructor
 
 
-def _limited(configuration: object) -> bool:
-    return bool(getattr(configuration, "client_side_validation", True))
+def compile_function(
+    cls: type[Model], name: str, lines: Sequence[str], names: dict[str, Any]
+) -> Any:
+    """Compile generated source, which tracebacks and debuggers then show."""
+    import linecache
+
+    source = "\n".join(lines)
+    file = f"<generated {name} of {cls.__module__}.{cls.__qualname__}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    exec(compile(source, file, "exec"), names)  # noqa: S102 made of the declared names alone
+    return names[name]
 
 
 def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
@@ -288,13 +289,13 @@ def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
 
 
 def camel_case(name: str) -> str:
-    """Return the name in JSON that a Python name stands for, unless a field says otherwise."""
+    """Return the default JSON name of a Python name, such as ``taskVersions``."""
     head, *tail = name.split("_")
     return head + "".join(word.capitalize() for word in tail)
 
 
 def type_name(declared: Any) -> str:
-    """Return the name that ``openapi_types`` gives a type, such as ``list[TaskVersion]``."""
+    """Return the name of a type in ``openapi_types``, such as ``list[TaskVersion]``."""
     if get_origin(declared) is list:
         return f"list[{type_name(get_args(declared)[0])}]"
     if get_origin(declared) is dict:

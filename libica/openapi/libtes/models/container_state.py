@@ -5,7 +5,7 @@ from .container_state_waiting import ContainerStateWaiting
 
 
 class ContainerState(Model):
-    """What a container is doing; one of its three fields is set."""
+    """State of a container; one of the three fields is set."""
 
     waiting: Nested[ContainerStateWaiting] = optional("Set while the container waits to start.")
     running: Nested[ContainerStateRunning] = optional("Set while the container runs.")

@@ -6,4 +6,4 @@ class ContainerStatus(Model):
     """One container of a run and its state."""
 
     name: Value[str] = optional("Name of the container.")
-    state: Nested[ContainerState] = optional("What it is doing.")
+    state: Nested[ContainerState] = optional("Its state.")

@@ -8,4 +8,4 @@ class CreateTaskRunRequest(Model):
     name: Value[str] = optional("Name of the run.", length=(0, 255))
     description: Value[str] = optional("What the run is for.", length=(0, 4096))
     acl: Value[list[str]] = optional("Who may see and use it, as `tid:...` or `wid:...`.")
-    execution: Nested[Execution] = optional("What to run, on what, with what.")
+    execution: Nested[Execution] = optional("What to run.")

@@ -1,4 +1,4 @@
-"""How models are made from responses: one function a type, compiled once for each model."""
+"""Decoding: one function per type turns JSON into that type, compiled once for each model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from functools import cache, partial
 from typing import Any, Union, get_args, get_origin
 
 from ..exceptions import kind
-from .base import Model, ModelType
+from .base import Model, ModelType, compile_function
 
 Convert = Callable[[Any], Any]
 
-# From Python 3.11 on the compiled code parses times itself: a call for each would cost the most.
-_CONVERSION: dict[Any, str] = {}
-if sys.version_info >= (3, 11):
-    quick = "try: value = parse(value)\nexcept Exception: value = {}(value)"
-    _CONVERSION[datetime] = quick
+# Inlined for speed where the standard library reads all of ISO 8601: the most calls would be these.
+_QUICK_TIME = "try: value = parse(value)\nexcept Exception: value = {}(value)"
+_CONVERSION: dict[Any, str] = {datetime: _QUICK_TIME} if sys.version_info >= (3, 11) else {}
 
 INT64 = range(-(2**63), 2**63)
 
 
 class Mismatch(Exception):  # noqa: N818 it never reaches a user
-    """Part of a response is not of the declared type; the place is added on the way out."""
+    """Part of a response has the wrong type; its place is added on the way out."""
 
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(expected)  # the value may be secret
@@ -34,7 +32,7 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
         self.place: str = ""
 
     def at(self, step: Union[str, int]) -> Mismatch:
-        """Put one more step before the place."""
+        """Prepend a step to the place."""
         self.place = (f"[{step}]" if isinstance(step, int) else f".{step}") + self.place
         return self
 
@@ -43,26 +41,27 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
 
 
 def converter(declared: Any) -> Convert:
-    """Return the function that makes a declared type of JSON other than ``null``.
+    """Return the function that turns JSON into a declared type.
 
-    ``null`` is ``None`` anywhere: nothing in a response is required.
+    It is not called for ``null``, which is ``None``: no field of a response is required.
     """
     origin = get_origin(declared)
     if origin is list:
         element = get_args(declared)[0]
-        return _strings if element is str else partial(_list, converter(element))
+        each = converter(element)
+        return _strings if element is str else partial(_inside, list, "an array", enumerate, each)
     if origin is dict:
-        return partial(_dict, converter(get_args(declared)[1]))
+        each = converter(get_args(declared)[1])
+        return partial(_inside, dict, "an object", dict.items, each)
     return decoder(declared) if isinstance(declared, ModelType) else _CONVERTERS[declared]
 
 
 @cache
 def decoder(cls: type[Model]) -> Convert:
-    """Return the function that makes a model of JSON.
+    """Generate the function that turns JSON into a model.
 
-    It is written and compiled when first asked for, as ``dataclasses`` does for ``__init__``. The
-    object is filled as an instance of a subclass that has the same slots but sets them
-    unchecked, and then becomes one of the class itself.
+    The model is filled as an instance of a subclass with the same slots, which sets attributes
+    unchecked, and then becomes an instance of the class itself.
     """
     unchecked = type.__new__(
         ModelType, cls.__name__, (cls,), {"__slots__": (), "__setattr__": object.__setattr__}
@@ -84,7 +83,7 @@ def decoder(cls: type[Model]) -> Convert:
         "    model.local_vars_configuration = None",
         "    try:",
     ]
-    names["places"] = places = [""] * len(lines)  # of each line, the field that it decodes
+    names["places"] = places = [""] * len(lines)  # for each line, the field that it decodes
     for name, field in cls._fields.items():
         names[f"to_{name}"] = converter(field.type)
         quick = "value.__class__ is not str and " if field.type is str else ""
@@ -102,8 +101,7 @@ def decoder(cls: type[Model]) -> Convert:
         "    model.__class__ = cls",
         "    return model",
     ]
-    exec("\n".join(lines), names)  # noqa: S102 made of the declared names alone
-    decode: Convert = names["decode"]
+    decode: Convert = compile_function(cls, "decode", lines, names)
     return decode
 
 
@@ -145,43 +143,29 @@ def _time(value: Any) -> datetime:
         raise Mismatch("a date and time as in ISO 8601", value) from None
 
 
-def _strings(value: Any) -> Any:
-    if value.__class__ is not list:
-        raise Mismatch("an array", value)
+def _inside(
+    cls: Any, expected: str, steps: Callable[[Any], Any], convert: Convert, value: Any
+) -> Any:
+    """Convert the elements of a list or dict in place, so that each object of JSON is freed."""
+    if value.__class__ is not cls:
+        raise Mismatch(expected, value)
+    step: Any = 0
     try:
-        "".join(value)
-    except TypeError:
-        for index, each in enumerate(value):
-            if each.__class__ is not str and each is not None:
-                raise Mismatch("a string", each).at(index) from None
-    return value
-
-
-def _list(convert: Convert, value: Any) -> list[Any]:
-    if value.__class__ is not list:
-        raise Mismatch("an array", value)
-    index = 0
-    try:
-        # In place, so that each object of the JSON is freed at once.
-        for index, each in enumerate(value):
+        for step, each in steps(value):
             if each is not None:
-                value[index] = convert(each)
+                value[step] = convert(each)
     except Mismatch as mismatch:
-        raise mismatch.at(index) from None
+        raise mismatch.at(step) from None
     return value
 
 
-def _dict(convert: Convert, value: Any) -> dict[str, Any]:
-    if value.__class__ is not dict:
-        raise Mismatch("an object", value)
-    converted = {}
-    key = ""
+def _strings(value: Any) -> Any:
+    texts: Any = value if value.__class__ is list else [None]
     try:
-        for key, each in value.items():
-            converted[key] = None if each is None else convert(each)
-    except Mismatch as mismatch:
-        raise mismatch.at(key) from None
-    return converted
+        "".join(texts)  # faster than to check each of them
+    except TypeError:
+        return _inside(list, "an array", enumerate, _CONVERTERS[str], value)
+    return value
 
 
 _CONVERTERS: dict[Any, Convert] = {

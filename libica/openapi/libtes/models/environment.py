@@ -4,7 +4,7 @@ from .resources import Resources
 
 
 class Environment(Model):
-    """Where a command runs: its variables and its machine."""
+    """The environment of a command: variables and machine."""
 
     variables: Value[dict[str, str]] = optional("Variables; `SECURE_*` are secret.")
     resources: Nested[Resources] = optional("Machine to run on.")

@@ -7,15 +7,15 @@ from .system_files import SystemFiles
 
 
 class Execution(Model):
-    """What a run does: an image, a command, its inputs, outputs and machine."""
+    """What a run does: image, command, inputs, outputs and machine."""
 
     image: Nested[Image] = optional("Container image that holds the command.")
-    command: Value[str] = optional("Program to start.")
+    command: Value[str] = optional("Program to run.")
     args: Value[list[str]] = optional("Arguments of the program.")
-    inputs: Many[InputMountMappingWithCreds] = optional("What to bring in before.")
-    outputs: Many[MountMappingWithCreds] = optional("What to store after.")
+    inputs: Many[InputMountMappingWithCreds] = optional("What to stage in before the run.")
+    outputs: Many[MountMappingWithCreds] = optional("What to stage out after the run.")
     system_files: Nested[SystemFiles] = optional("Where the logs go.")
     environment: Nested[Environment] = optional("Variables and machine.")
-    working_directory: Value[str] = optional("Folder in the container to start in.")
-    retry_limit: Value[int] = optional("Retries of a failed run; 3 if not set.")
+    working_directory: Value[str] = optional("Working directory in the container.")
+    retry_limit: Value[int] = optional("Retries of a failed run; default 3.")
     retry_count: Value[int] = optional("Retries so far; kept by the service.")

@@ -2,10 +2,10 @@ from .base import Model, Value, optional
 
 
 class MountMappingWithCreds(Model):
-    """A file or folder to store after a run."""
+    """A file or folder to stage out after a run."""
 
-    path: Value[str] = optional("Where it lies in the container.")
-    url: Value[str] = optional("Where it goes: `gds://` or `s3://`.")
+    path: Value[str] = optional("Path in the container.")
+    url: Value[str] = optional("Where to store it: `gds://` or `s3://`.")
     urn: Value[str] = optional("Resource name, in place of `url`.")
     type: Value[str] = optional("`File` or `Folder`.")
     storage_provider: Value[str] = optional("`aws` for `s3://`; none for `gds://`.")

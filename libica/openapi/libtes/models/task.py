@@ -3,7 +3,7 @@ from .task_version import TaskVersion
 
 
 class Task(Model):
-    """A task with all that it holds."""
+    """A task with its versions."""
 
     id: Value[str] = optional("Id of the task: `tdn.` and 32 hexadecimal digits.")
     href: Value[str] = optional("Address of this object under the service's host.")

@@ -6,7 +6,7 @@ class TaskRunLogs(Model):
 
     start_time: Time = optional("When it started.")
     end_time: Time = optional("When it ended.")
-    error: Value[str] = optional("What went wrong, in short.")
-    error_details: Value[str] = optional("What went wrong, in detail.")
+    error: Value[str] = optional("Short description of the error.")
+    error_details: Value[str] = optional("Details of the error.")
     stdout: Value[str] = optional("URL of its standard output.")
     stderr: Value[str] = optional("URL of its standard error.")

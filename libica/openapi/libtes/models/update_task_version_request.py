@@ -3,7 +3,7 @@ from .execution import Execution
 
 
 class UpdateTaskVersionRequest(Model):
-    """Body of `update_task_version`: what is set replaces what was there."""
+    """Body of `update_task_version`; fields that are set replace the version's."""
 
     version: Value[str] = optional("New name, unique within its task.", length=(0, 255))
     description: Value[str] = optional("New description.", length=(0, 4096))
