@@ -1,5 +1,8 @@
 """TaskRunsApi: the operations on task runs."""
 
+# The declarations have no bodies.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from typing import Optional

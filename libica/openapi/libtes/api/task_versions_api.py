@@ -1,5 +1,8 @@
 """TaskVersionsApi: the operations on the versions of a task."""
 
+# The declarations have no bodies.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from typing import Optional

@@ -1,5 +1,8 @@
 """TasksApi: the operations on tasks."""
 
+# The declarations have no bodies.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from typing import Optional
