@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ import pytest
 
 from libica.batch import abort_all, duration, launch_all, wait_all
 from libica.local import LocalTes
-from libica.local.node.job import Job, Outcome
-from libica.local.service import server
+from libica.local.node.job import Outcome
+from libica.local.node.runner import LocalRunner
 from libica.openapi import libtes
 
 from ..helpers import ROOT
@@ -43,19 +42,10 @@ for launch in report:
 """.replace("RUNS", str(RUNS))
 
 
-class Idle:
-    """Completes each run immediately."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def run(self, job: Job, stop: threading.Event) -> Outcome:
-        return Outcome("Completed", "", {})
-
-
 @pytest.fixture
 def tes(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalTes]:
-    monkeypatch.setattr(server, "LocalRunner", Idle)
+    completed = Outcome("Completed", "", {})
+    monkeypatch.setattr(LocalRunner, "run", lambda *_: completed)
     with LocalTes() as tes:
         yield tes
 
