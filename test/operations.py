@@ -1,4 +1,4 @@
-"""The 14 operations as the contract has them: how to call each, what it sends and what comes."""
+"""The 14 operations of the contract: how to call each, what it sends and what it returns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from libica.openapi import libtes
 
+from .contract import facts
+from .helpers import snake_case
 from .server import Answer, Asked
 
 TASK = "tdn.0123456789abcdef0123456789abcdef"
@@ -92,7 +94,7 @@ BODIES: dict[str, Json] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its method and class here, and its line in the contract."""
+    """One operation: its method and class here, and what the contract says of it."""
 
     api: str
     name: str
@@ -126,7 +128,7 @@ class Operation:
 
     @property
     def body_model(self) -> Any:
-        """The body as a model that has been made of models throughout."""
+        """The body as a model, with models in it throughout."""
         return decoded(self.body, self.raw_body)
 
     def bound(self, client: libtes.ApiClient, suffix: str = "") -> Any:
@@ -134,7 +136,7 @@ class Operation:
         return getattr(getattr(libtes, self.api)(client), self.name + suffix)
 
     def call(self, client: libtes.ApiClient, suffix: str = "", **changed: Any) -> Any:
-        """Call with proper arguments but for those that are given."""
+        """Call with valid arguments, except for those that are given."""
         arguments: Json = dict(self.ids)
         if self.body:
             arguments["body"] = self.body_model
@@ -142,7 +144,7 @@ class Operation:
 
 
 def decoded(model: str, data: Json) -> Any:
-    """Make a model by its constructor, and likewise those within it."""
+    """Make a model, and those within it, by their constructors."""
     cls = getattr(libtes, model)
     names = {json: name for name, json in cls.attribute_map.items()}
     values = {}
@@ -158,57 +160,27 @@ def decoded(model: str, data: Json) -> Any:
     return cls(**values)
 
 
-TABLE = """
-    TasksApi list_tasks GET /v1/tasks
-        - 200 TaskSummaryPagedItems names,acls
-    TasksApi create_task POST /v1/tasks
-        CreateTaskRequest 201 Task -
-    TasksApi get_task GET /v1/tasks/{task_id}
-        - 200 TaskSummary -
-    TasksApi update_task PATCH /v1/tasks/{task_id}
-        UpdateTaskRequest 200 Task -
-    TaskVersionsApi list_task_versions GET /v1/tasks/{task_id}/versions
-        - 200 TaskVersionSummaryPagedItems versions,ids,acls
-    TaskVersionsApi create_task_version POST /v1/tasks/{task_id}/versions
-        CreateTaskVersionRequest 201 TaskVersion -
-    TaskVersionsApi get_task_version GET /v1/tasks/{task_id}/versions/{version_id}
-        - 200 TaskVersion -
-    TaskVersionsApi update_task_version PATCH /v1/tasks/{task_id}/versions/{version_id}
-        UpdateTaskVersionRequest 200 TaskVersion -
-    TaskVersionsApi launch_task_run POST /v1/tasks/{task_id}/versions/{version_id}:launch
-        LaunchTaskRequest 201 TaskRun -
-    TaskRunsApi list_task_runs GET /v1/tasks/runs
-        - 200 TaskRunSummaryPagedItems names,status,versions,acls
-    TaskRunsApi create_task_run POST /v1/tasks/runs
-        CreateTaskRunRequest 201 TaskRun -
-    TaskRunsApi get_task_run GET /v1/tasks/runs/{run_id}
-        - 200 TaskRun -
-    TaskRunsApi abort_task_run PUT /v1/tasks/runs/{run_id}:abort
-        - 200 TaskRunSummary -
-    TaskRunsApi heartbeat_task_run POST /v1/tasks/runs/{run_id}:heartbeat
-        HeartbeatTaskRunRequest 200 TaskRunHeartbeat -
-"""
 _IDS = {"task_id": TASK, "version_id": VERSION, "run_id": RUN}
+_OF_PAGES = {"pageSize", "pageToken", "sort"}
 
 
-def _read(
-    api: str, name: str, method: str, path: str, body: str, status: str, returns: str, filters: str
-) -> Operation:
+def _operation(fact: facts.Operation) -> Operation:
+    path = re.sub(r"{(\w+)}", lambda found: f"{{{snake_case(found[1])}}}", fact.path)
+    status, returns = fact.success
     return Operation(
-        api=api,
-        name=name,
-        method=method,
+        api=fact.tag.replace(" ", "") + "Api",
+        name=snake_case(fact.name),
+        method=fact.method,
         path=path,
+        body=fact.body or "",
+        status=status,
         returns=returns,
-        status=int(status),
-        body="" if body == "-" else body,
-        ids={key: value for key, value in _IDS.items() if key in path},
-        filters=() if filters == "-" else tuple(filters.split(",")),
+        ids={snake_case(name): _IDS[snake_case(name)] for name in fact.names("path")},
+        filters=tuple(name for name in fact.names("query") if name not in _OF_PAGES),
     )
 
 
-_words = TABLE.split()
-OPERATIONS = [_read(*_words[start : start + 8]) for start in range(0, len(_words), 8)]
+OPERATIONS = [_operation(each) for each in facts.OPERATIONS]
 WITH_IDS = [each for each in OPERATIONS if each.ids]
 WITH_BODY = [each for each in OPERATIONS if each.body]
 LISTS = [each for each in OPERATIONS if each.filters]
@@ -216,7 +188,7 @@ IDS = [(each, name) for each in WITH_IDS for name in each.ids]
 
 
 def service(asked: Asked) -> Answer:
-    """Answer any of the operations with its sample, and 404 to all else."""
+    """Respond to each operation with its sample, and with 404 to all else."""
     for each in OPERATIONS:
         pattern = re.sub(r"\\\{\w+\\\}", "[^/:]+", re.escape(each.path))
         if asked.method == each.method and re.fullmatch(pattern, asked.path):

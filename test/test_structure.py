@@ -25,14 +25,16 @@ EXTRAS = {"orjson"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
-    "_display": {"_redaction", "models"},
+    "_checks": {"exceptions"},
+    "_display": {"_redaction"},
     "_errors": {"_redaction", "configuration", "exceptions"},
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},
     "_transport": {"_errors", "_proxies", "_retry", "_redaction", "configuration", "exceptions"},
     "__init__": {"_lazy", "api", "models"},
-    "api": {"api_client", "_redaction", "exceptions", "_lazy", "models"},
+    "api": {"api_client", "_checks", "_redaction", "exceptions", "_lazy", "models"},
     "api_client": {
+        "_checks",
         "async_result",
         "_redaction",
         "configuration",
@@ -46,7 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "configuration": {"_redaction", "exceptions", "version"},
     "exceptions": set(),
     "_lazy": set(),
-    "models": {"_display", "_redaction", "_lazy", "exceptions"},
+    "placeholders": {"exceptions"},
+    "models": {"_checks", "_display", "_redaction", "_lazy", "exceptions"},
     "rest": {"_retry", "_transport", "exceptions"},
     "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
 }

@@ -13,7 +13,7 @@ From a shell: ``python -m libica.local serve``.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .server import LocalTes as LocalTes
+    from .service.server import LocalTes as LocalTes
 
 __all__ = ["LocalTes"]
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> object:
     # Only who starts a service needs a web server installed.
     if name == "LocalTes":
         try:
-            from .server import LocalTes
+            from .service.server import LocalTes
         except ModuleNotFoundError as error:
             if error.name in ("starlette", "uvicorn"):
                 error.msg += "; it comes with: pip install 'libica-libtes[local]'"

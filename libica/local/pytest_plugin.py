@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .server import LocalTes
+    from .service.server import LocalTes
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from libica.batch import abort_all, duration, launch_all, wait_all
-from libica.local import LocalTes, server
-from libica.local.jobs import Job, Outcome
+from libica.local import LocalTes
+from libica.local.node.job import Job, Outcome
+from libica.local.service import server
 from libica.openapi import libtes
 
 from ..helpers import ROOT

@@ -29,7 +29,7 @@ DOTTED = [
     *("models.Execution", "api.task_versions_api.TaskVersionsApi", "api.TaskVersionsApi"),
     *("api_client.ApiClient", "configuration.Configuration", "exceptions.ApiException"),
     *("rest.ApiException", "async_result.AsyncResult", "Execution", "TaskVersionsApi"),
-    *("ApiException", "__version__"),
+    *("ApiException", "placeholders.find", "__version__"),
 ]
 UNKNOWN = ["Nothing", "nothing", "taskversion", "_private", "__wrapped__", "__path_hooks__", "a.b"]
 

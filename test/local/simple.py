@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any, Optional
 
-from libica.local.jobs import Job, Outcome
-from libica.local.runner import LocalRunner
+from libica.local.node.job import Job, Outcome
+from libica.local.node.runner import LocalRunner
 
 
 class Bench:

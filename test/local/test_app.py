@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from libica.local import LocalTes, access
-from libica.local.operations import OPERATIONS
+from libica.local import LocalTes
+from libica.local.service import access
+from libica.local.service.operations import OPERATIONS
+from libica.local.store.identity import Identity
 from libica.openapi import libtes
 from libica.openapi.libtes.models.base import ModelType
 
@@ -396,7 +398,7 @@ def test_a_token_of_a_heartbeat_is_good_for_calls(caller: Caller) -> None:
 
 def test_an_expired_or_altered_token_is_401(shared_tes: LocalTes, caller: Caller) -> None:
     key = shared_tes._store.key
-    identity = access.Identity.named("main")
+    identity = Identity.named("main")
     good = access.jwt(identity, key, lifetime=60)
     head, claims, signature = good.split(".")
     for token in (

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.local.machines import Machine, machine_of
+from libica.local.node.machines import Machine, machine_of
 
 
 @pytest.mark.parametrize(

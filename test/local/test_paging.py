@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
-from libica.local import paging
-from libica.local.access import Identity, signed
-from libica.local.store import Store
+from libica.local.service import paging
+from libica.local.service.access import signed
+from libica.local.store import lists
+from libica.local.store.identity import Identity
+from libica.local.store.store import Store
 
 from .caller import SLEEP, TRUE, Caller, Json
 
@@ -267,8 +269,8 @@ def test_a_filter_may_have_thousands_of_values(caller: Caller, ten: list[str]) -
     assert names(caller.made("GET", f"/v1/tasks?names={wanted}")) == ["n3"]
 
 
-@pytest.mark.parametrize("listing", [paging.TASKS, paging.VERSIONS, paging.RUNS])
-def test_every_sort_and_filter_is_valid_sql(listing: paging.Listing) -> None:
+@pytest.mark.parametrize("listing", [lists.TASKS, lists.VERSIONS, lists.RUNS])
+def test_every_sort_and_filter_is_valid_sql(listing: lists.Listing) -> None:
     store = Store()
     by = Identity.named("main")
     for sort in listing.sorts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from libica.local.places import Places, shown
+from libica.local.node.places import Places, shown
 
 
 def test_urls_name_places(tmp_path: Path) -> None:

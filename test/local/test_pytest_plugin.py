@@ -51,7 +51,7 @@ def test_tests_without_the_fixture_load_nothing(tmp_path: Path) -> None:
 import sys
 
 def test_it():
-    assert not {"starlette", "uvicorn", "sqlite3", "libica.local.server"} & set(sys.modules)
+    assert not {"starlette", "uvicorn", "sqlite3", "libica.local.service.server"} & set(sys.modules)
 """
     assert "1 passed" in pytest_in(tmp_path, test)
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from libica.local import placeholders
-from libica.local.jobs import Job
-from libica.local.runner import LocalRunner
+from libica.local.node.job import Job
+from libica.local.node.runner import LocalRunner
 
 from .simple import Bench
 
@@ -308,8 +308,8 @@ def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path) -> None
     script = f"""
         import threading
         from pathlib import Path
-        from libica.local.jobs import Job
-        from libica.local.runner import LocalRunner
+        from libica.local.node.job import Job
+        from libica.local.node.runner import LocalRunner
         runner = LocalRunner(Path({str(tmp_path / "gds")!r}), Path({str(scratch)!r}))
         command = "cd /; echo $$ >{tmp_path}/pid; sleep 60"
         job = Job("trn.1", {{"command": "sh", "args": ["-c", command]}}, 1)

@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.local.jobs import Job, Outcome
-from libica.local.scheduler import Scheduler
+from libica.local.engine.scheduler import Scheduler
+from libica.local.node.job import Job, Outcome
 
 
 class Store:
@@ -305,7 +305,7 @@ def test_a_runner_that_breaks_is_a_failure(bench: Bench, caplog: pytest.LogCaptu
 def test_a_store_that_fails_for_a_moment_is_asked_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("libica.local.scheduler._PAUSE", 0.01)
+    monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
     bench.store.broken = 3
     bench.store.add("a")
     bench.start()

@@ -190,7 +190,7 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
     from urllib3 import HTTPResponse, Retry
     from urllib3.util.retry import RequestHistory
 
-    from libica.local.download import _refuse_unless_file
+    from libica.local.node.download import _refuse_unless_file
 
     steps = (RequestHistory("GET", "https://a/x", None, 302, "http://a/x"),)
     response = HTTPResponse(status=200, retries=Retry(history=steps))

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from libica.local import database, objects, paging
-from libica.local.access import Identity
-from libica.local.database import Database
-from libica.local.errors import Refused
-from libica.local.jobs import Job, Outcome, RunStore
-from libica.local.store import Store
+from libica.local.engine.protocols import RunStore
+from libica.local.node.job import Job, Outcome
+from libica.local.service import paging
+from libica.local.store import database, lists, objects
+from libica.local.store.database import Database
+from libica.local.store.errors import WrongStatusError
+from libica.local.store.identity import Identity
+from libica.local.store.store import Store
 
 ME = Identity.named("main")
 EXECUTION = {"command": "true", "retryLimit": 1, "retryCount": 0}
@@ -92,7 +94,7 @@ def test_a_run_that_waits_is_aborted_at_once_and_never_started(store: Store) -> 
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Aborted"
     assert not store.started(job)
     assert store.pending() == []
-    with pytest.raises(Refused, match="Aborted"):
+    with pytest.raises(WrongStatusError, match="Aborted"):
         store.abort(job.run_id, ME).result()
 
 
@@ -159,15 +161,15 @@ def test_a_store_is_found_again_as_it_was_left(tmp_path: Path) -> None:
     store.add_task(task).result()
     store.admit("token", ME, "main").result()
     key = store.key
-    cursor = paging.read(paging.TASKS, "", {}, key)
-    token = paging.envelope(store.page(paging.TASKS, cursor, ME, False), key)["firstPageToken"]
+    cursor = paging.read(lists.TASKS, "", {}, key)
+    token = paging.envelope(store.page(lists.TASKS, cursor, ME, False), key)["firstPageToken"]
     store.close()
     store = Store(path)
     assert json.loads(store.task(task["id"], ME)) == task
     assert store.key == key
     assert store.identity("token") == ME
-    cursor = paging.read(paging.TASKS, "", {"pagetoken": token}, key)
-    assert len(store.page(paging.TASKS, cursor, ME, False).items) == 1
+    cursor = paging.read(lists.TASKS, "", {"pagetoken": token}, key)
+    assert len(store.page(lists.TASKS, cursor, ME, False).items) == 1
     store.close()
 
 

@@ -11,6 +11,7 @@ __version__ = "1.0.0"
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost the most here
 
 if TYPE_CHECKING:
+    from . import placeholders as placeholders
     from . import rest as rest
     from .api import *
     from .api_client import ApiClient as ApiClient

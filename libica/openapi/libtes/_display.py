@@ -1,28 +1,47 @@
-"""What notebooks show: trees that fold and tables, all escaped, secrets masked."""
+"""How models look: one line for ``repr``, HTML for notebooks; secrets are masked."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from html import escape
 from typing import Any
 
 from ._redaction import redact
-from .models.base import Model
-from .models.page import Page
 
 MOST = 100  # rows of a table, entries of a list or dict
+HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}
 
 
-def html_of(model: Model) -> str:
-    """Return a page as a table without addresses and owners, another model as an unfolded tree."""
-    if not isinstance(model, Page):
-        inside = _inside(redact(model.to_dict()))
-        return f"<details open><summary>{code(repr(model))}</summary>{inside}</details>"
-    rows = [
-        each.to_dict() if isinstance(each, Model) else each for each in (model.items or ())[:MOST]
-    ]
+def summary(name: str, fields: Mapping[str, Any]) -> str:
+    """Return the ``repr`` of a model: the fields that identify it, or else its first three."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    chosen = [key for key in HEADLINE if key in given] or list(given)[:3]
+    shown = [f"{key}={_brief(key, given[key])}" for key in chosen]
+    more = ["..."] if len(shown) < len(given) else []
+    return f"{name}({', '.join(shown + more)})"
+
+
+def _brief(name: str, value: Any) -> str:
+    if hasattr(value, "to_dict"):
+        return f"{type(value).__name__}(...)"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple, Mapping)):
+        return f"<{len(value)} items>"
+    text = repr(redact(value, name))
+    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"
+
+
+def tree(title: str, data: Mapping[str, Any]) -> str:
+    """Return the HTML of a model's data: a tree whose top is unfolded."""
+    return f"<details open><summary>{code(title)}</summary>{_inside(redact(data))}</details>"
+
+
+def page(title: str, items: Sequence[Any]) -> str:
+    """Return the HTML of a page: a table of its items, without addresses and owners."""
+    rows = [each.to_dict() if hasattr(each, "to_dict") else each for each in items[:MOST]]
     rows = [{k: row[k] for k in row if k.replace("_", "").lower() not in OWNERS} for row in rows]
-    return f"<p>{code(repr(model))}</p>{table(rows, len(model.items or ()))}"
+    return f"<p>{code(title)}</p>{table(rows, len(items))}"
 
 
 def table(rows: Sequence[Mapping[str, Any]], total: int) -> str:

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 import six
 
 from . import __version__
+from ._checks import check_bounds, check_str, convert
 from ._redaction import Boundary, confidential, redact, redact_text, scrub
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import (
@@ -30,7 +31,6 @@ from .exceptions import (
     InvalidResponseException,
     wrong_value,
 )
-from .models.base import check_bounds, check_str, convert
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
 from .rest import Request, Response, Rest, deadline

@@ -11,10 +11,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_type_hints
 
+from .._checks import bind_arguments, check_bounds, convert
 from .._redaction import Boundary, shows_locals
 from ..api_client import DEFAULT, ApiClient, RequestTimeout
 from ..exceptions import ApiTypeError, ApiValueError, InvalidResponseException, wrong_value
-from ..models.base import Model, bind_arguments, camel_case, check_bounds, convert
+from ..models.base import Model, camel_case
 
 if TYPE_CHECKING:
     from typing import Generic, Literal, TypedDict, overload

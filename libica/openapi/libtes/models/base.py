@@ -13,15 +13,13 @@ All else comes from the declaration. Attributes are slots. What a user sets is c
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import date, datetime
-from operator import index
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
+from .._checks import Bounds, bind_arguments, check_bounds, convert
 from .._redaction import Boundary, clear_frames, confidential, redact, shows_locals
-from ..exceptions import ApiTypeError, closest, wrong_type, wrong_value
+from ..exceptions import closest, wrong_value
 
 if TYPE_CHECKING:
     import inspect
@@ -38,7 +36,6 @@ else:
 Get = TypeVar("Get")
 Set = TypeVar("Set")
 AnyModel = TypeVar("AnyModel", bound="Model")
-Bounds = tuple[float, float]
 ANY: Bounds = (-math.inf, math.inf)
 NOT_EMPTY: Bounds = (1, math.inf)
 
@@ -198,17 +195,14 @@ class Model(Boundary, metaclass=ModelType):
     __str__ = to_str
 
     def __repr__(self) -> str:
-        given = {name: getattr(self, name, None) for name in type(self)._fields}
-        given = {name: value for name, value in given.items() if value is not None}
-        chosen = [name for name in _HEADLINE if name in given] or list(given)[:3]
-        shown = [f"{name}={_brief(name, given[name])}" for name in chosen]
-        more = ["..."] if len(shown) < len(given) else []
-        return f"{type(self).__name__}({', '.join(shown + more)})"
+        from .._display import summary
+
+        return summary(type(self).__name__, vars(self))
 
     def _repr_html_(self) -> str:
-        from .._display import html_of
+        from .._display import tree
 
-        return html_of(self)
+        return tree(repr(self), self.to_dict())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -293,23 +287,6 @@ def _rebuild(cls: type[Model], state: dict[str, Any]) -> Model:
     return model
 
 
-def bind_arguments(
-    callee: str, names: Sequence[str], most: int, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Match arguments to names as Python does for a call; at most so many by position."""
-    if len(args) > most:
-        raise ApiTypeError(f"{callee} takes at most {most} positional arguments, got {len(args)}")
-    values = dict(zip(names, args))
-    for name, value in kwargs.items():
-        if name not in names:
-            hint = closest(name, names)
-            raise ApiTypeError(f"{callee} got an unexpected keyword argument {name!r}{hint}")
-        if name in values:
-            raise ApiTypeError(f"{callee} got two values for argument {name!r}")
-        values[name] = value
-    return values
-
-
 def camel_case(name: str) -> str:
     """Return the name in JSON that a Python name stands for, unless a field says otherwise."""
     head, *tail = name.split("_")
@@ -325,88 +302,6 @@ def type_name(declared: Any) -> str:
     return "object" if declared is Any else str(declared.__name__)
 
 
-def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> None:
-    """Refuse a number, or a count of some unit, outside the bounds."""
-    least, most = bounds
-    if not least <= value <= most:
-        accepted = f"{least} to {most}" if most < math.inf else f"{least} or more"
-        got = f", got {value}" if abs(value) < 2**64 else ""  # longer ones may have no text
-        raise wrong_value(where, f"be {accepted}{unit}{got}")
-
-
-def convert(declared: Any, value: Any, where: str) -> Any:
-    """Return a value as the declared type, or raise unless the conversion is exact.
-
-    Exact are a whole ``float`` up to 2**53 for an ``int``, and an ``int`` for a ``str``; integers
-    of other packages, such as numpy, count as ``int``. A list or dict is returned as it is unless
-    something in it was converted. Dicts that stand for models are not looked into.
-    """
-    if value.__class__ is declared and declared is not float:
-        return value
-    origin = getattr(declared, "__origin__", None)
-    expected, name = _EXPECTED.get(origin or declared, (declared, declared.__name__))
-    if isinstance(declared, ModelType):
-        expected, name = (declared, Mapping), f"{declared.__name__} or a dict with its JSON names"
-    if not isinstance(value, expected) or (value.__class__ is bool and declared in (int, float)):
-        return _convert_number(declared, value, where, name)
-    if origin:
-        parts: Any = declared  # typing.get_args would cost as much as the check
-        return _convert_inside(origin, parts.__args__[-1], value, where)
-    if declared is float and not abs(value) <= sys.float_info.max:
-        raise wrong_value(where, "be finite: JSON has no NaN")
-    return value
-
-
-def _convert_inside(origin: type, element: Any, value: Any, where: str) -> Any:
-    converted = value
-    if origin is dict:
-        for key in value:
-            check_str(key, f"{where}: key")
-    for key, each in enumerate(value) if origin is list else value.items():
-        if each.__class__ is not element:
-            other = convert(element, each, f"{where}[{key!r}]")
-            if other is not each:
-                converted = origin(value) if converted is value else converted
-                converted[key] = other
-    return converted
-
-
-def _convert_number(declared: Any, value: Any, where: str, accepted: str) -> Any:
-    if value.__class__ is not bool and declared in (int, float, str):
-        with suppress(TypeError):
-            value = index(value)
-        if declared is int and isinstance(value, float):
-            if value.is_integer() and abs(value) <= 2**53:
-                return int(value)
-        elif declared is not str and isinstance(value, int):
-            return value
-        elif isinstance(value, int):
-            try:
-                return int.__repr__(value)
-            except ValueError:  # from Python 3.11 on there is a limit
-                raise wrong_value(where, "be shorter: the number has too many digits") from None
-    hint = _QUOTED.get(type(value), "") if declared is str else ""
-    raise wrong_type(where, accepted + hint, value)
-
-
-def check_str(value: object, where: str) -> None:
-    """Raise unless the value is a string; for names and ids, where a number is a mistake."""
-    if not isinstance(value, str):
-        raise wrong_type(where, "str", value)
-
-
-_EXPECTED: dict[Any, tuple[Any, str]] = {
-    list: ((list, tuple), "a list"),
-    dict: (Mapping, "a dict"),
-    float: ((int, float), "a number"),
-    int: (int, "int, or a float without a fraction and of at most 2**53"),
-}
-_QUOTED = {
-    float: ' (the text to send in quotes, such as "0.5")',
-    bool: ' (the text to send in quotes, such as "true")',
-}
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
         return value.to_dict()
@@ -415,18 +310,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return value
-
-
-_HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
-
-
-def _brief(name: str, value: Any) -> str:
-    """Return the value on one short line, without its secrets."""
-    if isinstance(value, Model):
-        return f"{type(value).__name__}(...)"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple, Mapping)):
-        return f"<{len(value)} items>"
-    text = repr(redact(value, name))
-    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"

@@ -7,8 +7,9 @@ from datetime import date
 from functools import cache, partial
 from typing import Any, get_args, get_origin
 
+from .._checks import check_str, convert
 from ..exceptions import wrong_type
-from .base import Model, ModelType, check_str, convert
+from .base import Model, ModelType
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))  # for which no place need be spelled out
 

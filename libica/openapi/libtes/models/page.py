@@ -16,3 +16,8 @@ class Page(Model):
     last_page_token: Value[str] = optional("Token of the last page.")
     total_item_count: Value[int] = optional("How many objects there are on all pages.")
     total_page_count: Value[int] = optional("How many pages there are.")
+
+    def _repr_html_(self) -> str:
+        from .._display import page
+
+        return page(repr(self), self.items or ())

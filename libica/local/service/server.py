@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Optional, Union
 
 import uvicorn
 
-from .access import Identity
+from ..engine.scheduler import Scheduler
+from ..node.runner import LocalRunner
+from ..store.identity import Identity
+from ..store.store import Store
 from .app import make_app
 from .lock import FolderLock
 from .operations import Service
-from .runner import LocalRunner
-from .scheduler import Scheduler
-from .store import Store
 
 if TYPE_CHECKING:
     from libica.openapi.libtes import Configuration

@@ -1,8 +1,10 @@
-"""How the service says no."""
+"""Errors that the service responds with."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from ..store.errors import NameTakenError, NotFoundError, StoreError, WrongStatusError
 
 CODES = {
     400: "BAD_REQUEST",
@@ -14,14 +16,19 @@ CODES = {
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: "INTERNAL_ERROR",
 }
+_STATUSES: dict[type[StoreError], int] = {
+    NotFoundError: 404,
+    NameTakenError: 409,
+    WrongStatusError: 400,
+}
 
 
-class Refused(Exception):  # noqa: N818 it is an answer, no failure
-    """A call is answered with an ``ErrorResponse``.
+class Refused(Exception):  # noqa: N818 - the request is at fault, not the service
+    """The request is refused: the response is an ``ErrorResponse``.
 
     Args:
         status: The HTTP status.
-        message: What is wrong, for a person to read.
+        message: What is wrong, for people to read.
         details: More about it, such as the names that are missing.
     """
 
@@ -30,6 +37,11 @@ class Refused(Exception):  # noqa: N818 it is an answer, no failure
         self.status = status
         self.message = message
         self.details = details
+
+
+def refusal(error: StoreError) -> Refused:
+    """Return the response to a request that the store refuses."""
+    return Refused(_STATUSES[type(error)], error.message, *error.details)
 
 
 def error_response(status: int, message: str, details: tuple[str, ...] = ()) -> dict[str, Any]:

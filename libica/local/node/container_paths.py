@@ -28,7 +28,7 @@ def is_plain(path: Path) -> bool:
     return bool(_PLAIN.fullmatch(path.as_posix()))
 
 
-class Container:
+class ContainerPaths:
     """The files of one attempt, laid out beneath a folder as they would be in a container.
 
     Args:

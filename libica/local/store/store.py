@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
 
+from ..node.job import Job, Outcome, now
 from . import objects
-from .access import Identity, digest
 from .database import Database
-from .errors import Refused
-from .jobs import Job, Outcome
+from .errors import NameTakenError, NotFoundError, WrongStatusError
+from .identity import Identity, digest
+from .lists import Cursor, Listing, Page
 from .objects import Json
-from .paging import Cursor, Listing, Page
 
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -217,7 +217,7 @@ class Store:
                 run.update(statusDetails="Being aborted")
             else:
                 must = "only a run that is Pending or Running can be aborted"
-                raise Refused(400, f"Run {run_id} is {run['status']}: {must}")
+                raise WrongStatusError(f"Run {run_id} is {run['status']}: {must}")
             return _update(db, "runs", run, aborting=True)
 
         return self._database.write(apply)
@@ -301,7 +301,7 @@ class _Run:
         """Note that the service was killed while an attempt was under way."""
         again = self.execution["retryCount"] < self.execution["retryLimit"]
         details = _INTERRUPTED if again else f"{_INTERRUPTED}, and its retryLimit is used up"
-        times = {"startTime": self.summary["timeModified"], "endTime": objects.now()}
+        times = {"startTime": self.summary["timeModified"], "endTime": now()}
         self.end(db, Outcome("Failed", details, {**times, "error": details}), again)
 
     def end(self, db: sqlite3.Connection, outcome: Outcome, again: bool) -> None:
@@ -318,9 +318,7 @@ class _Run:
 
     def save(self, db: sqlite3.Connection, status: str, details: str) -> None:
         """Write the run with another status."""
-        self.summary.update(
-            status=status, statusDetails=details[:_DETAILS], timeModified=objects.now()
-        )
+        self.summary.update(status=status, statusDetails=details[:_DETAILS], timeModified=now())
         parts = {"execution": dumps(self.execution), "logs": dumps(self.logs)}
         _update(db, "runs", self.summary, **parts)
 
@@ -343,7 +341,7 @@ def _only(
     sql = f"SELECT {_PARTS[table]} FROM {table} WHERE id = ? AND scope = ? AND {_VISIBLE}"  # noqa: S608
     rows = read(sql, object_id, scope, *_who(by))
     if not rows:
-        raise Refused(404, f"There is no {_NOUNS[table]} {object_id!r} that you may see")
+        raise NotFoundError(f"There is no {_NOUNS[table]} {object_id!r} that you may see")
     return rows[0]
 
 
@@ -379,9 +377,9 @@ def _row(table: str, summary: Json) -> Json:
     return {**row, "acl": dumps(summary["acl"]), "summary": dumps(summary)}
 
 
-def _taken(table: str, summary: Json) -> Refused:
+def _taken(table: str, summary: Json) -> NameTakenError:
     name = summary.get("version", summary.get("name"))
-    return Refused(409, f"There is already a {_NOUNS[table]} of the name {name!r}", str(name))
+    return NameTakenError(f"There is already a {_NOUNS[table]} named {name!r}", str(name))
 
 
 def _encoded(execution: Optional[Json]) -> Optional[str]:

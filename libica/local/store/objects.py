@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .access import Identity
+from ..node.job import now
+from .identity import Identity
 
 Json = dict[str, Any]
 
 _WORD = 255  # most characters of a name in the contract
-
-
-def now() -> str:
-    """Return the time as the service writes it: UTC, with seven fractional digits."""
-    seconds, ticks = divmod(time.time_ns() // 100, 10**7)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{ticks:07}Z"
 
 
 def task(given: Mapping[str, Any], by: Identity) -> Json:

@@ -1,4 +1,4 @@
-"""Who calls, and how they show it."""
+"""Signed data and short-lived tokens."""
 
 from __future__ import annotations
 
@@ -8,48 +8,11 @@ import hmac
 import json
 import time
 import uuid
-from dataclasses import dataclass
 from typing import Any, Optional
 
+from ..store.identity import Identity
+
 LIFETIME = 3600  # seconds that a token from an API key, or from a heartbeat, is good for
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A user in a workgroup of a tenant.
-
-    Attributes:
-        tenant: Id of the tenant: unpadded base64.
-        workgroup: The workgroup as access lists name it: `wid:` and a UUID.
-        user: Id of the user: a UUID.
-    """
-
-    tenant: str
-    workgroup: str
-    user: str
-
-    @classmethod
-    def named(cls, tenant: str, workgroup: str = "main", user: str = "main") -> Identity:
-        """Make up the identity that these names stand for, always the same."""
-        ids = [uuid.uuid5(_NAMESPACE, "/".join(n)) for n in ((tenant,), (tenant, workgroup))]
-        who = uuid.uuid5(_NAMESPACE, "/".join((tenant, workgroup, user)))
-        return cls(encode(f"libica-local:{ids[0]}".encode()), f"wid:{ids[1]}", str(who))
-
-    @property
-    def acl(self) -> list[str]:
-        """The entries of access lists that mean this identity; what it makes gets them."""
-        return [f"tid:{self.tenant}", self.workgroup]
-
-
-_NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # the one for URLs, RFC 4122
-
-
-def digest(token: str) -> bytes:
-    """Return what is kept of a token, and looked up.
-
-    Looking up a digest takes no time that depends on how much of a token is right.
-    """
-    return hashlib.sha256(token.encode()).digest()
 
 
 def signed(data: bytes, key: bytes) -> str:

@@ -14,11 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..store.errors import StoreError
+from ..store.identity import Identity
+from ..store.store import Store, dumps
 from . import access, bodies
-from .access import Identity
-from .errors import Refused, error_response
+from .errors import Refused, error_response, refusal
 from .operations import OPERATIONS, Call, Operation, Service
-from .store import Store, dumps
 
 MOST_BYTES = 1 << 20  # of a body
 # A body that is too long is read on for a while, or the caller, still sending, would not see why
@@ -59,6 +60,7 @@ def make_app(service: Service) -> Starlette:
         routes=routes,
         exception_handlers={
             Refused: _refuse,
+            StoreError: _refuse_by_store,
             HTTPException: _no_route,
             ClientDisconnect: _nobody,
             Exception: _failure,
@@ -147,6 +149,10 @@ def _refuse(_: Request, refused: Any) -> Response:
     if refused.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _refuse_by_store(request: Request, error: Any) -> Response:
+    return _refuse(request, refusal(error))
 
 
 def _no_route(request: Request, error: Any) -> Response:

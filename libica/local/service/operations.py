@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Optional, Protocol
+from typing import Any, Optional
 
 from libica.openapi.libtes.models import (
     CreateTaskRequest,
@@ -28,23 +28,17 @@ from libica.openapi.libtes.models import (
 )
 from libica.openapi.libtes.models.base import Model, camel_case
 
-from . import machines, objects, paging, placeholders
-from .access import Identity, jwt
+from ..engine.scheduler import Scheduler
+from ..node.machines import machine_of
+from ..placeholders import fill, names
+from ..store import lists, objects
+from ..store.errors import NameTakenError
+from ..store.identity import Identity
+from ..store.objects import Json
+from ..store.store import Store, dumps
+from . import paging
+from .access import jwt
 from .errors import Refused
-from .objects import Json
-from .store import Store, dumps
-
-
-class Scheduling(Protocol):
-    """What starts and stops runs."""
-
-    def wake(self) -> None:
-        """Look for runs that wait to be started."""
-        ...
-
-    def abort(self, run_id: str) -> None:
-        """Stop a run that is under way."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,12 @@ class Service:
 
     Attributes:
         store: What there is.
-        scheduling: What starts and stops runs.
+        scheduler: What starts and stops runs.
         url: Where the service is, for the addresses of objects.
     """
 
     store: Store
-    scheduling: Scheduling
+    scheduler: Scheduler
     url: str
 
     def linked(self, summary: str) -> str:
@@ -128,7 +122,7 @@ async def get_task(service: Service, call: Call) -> str:
 
 async def list_tasks(service: Service, call: Call) -> str:
     """List the tasks."""
-    return _page(service, call, paging.TASKS)
+    return _page(service, call, lists.TASKS)
 
 
 async def update_task(service: Service, call: Call) -> str:
@@ -161,7 +155,7 @@ async def get_task_version(service: Service, call: Call) -> str:
 async def list_task_versions(service: Service, call: Call) -> str:
     """List the versions of a task."""
     service.store.task(call.ids["taskId"], call.by)
-    return _page(service, call, paging.VERSIONS, call.ids["taskId"])
+    return _page(service, call, lists.VERSIONS, call.ids["taskId"])
 
 
 async def update_task_version(service: Service, call: Call) -> str:
@@ -177,11 +171,9 @@ async def update_task_version(service: Service, call: Call) -> str:
     store = service.store
     try:
         changed = await asyncio.wrap_future(store.change_version(*ids, by, change, execution))
-    except Refused as refused:
-        if refused.status != 409:
-            raise
+    except NameTakenError as error:
         # This operation, unlike its siblings, has no 409 in the contract.
-        raise Refused(400, refused.message, *refused.details) from None
+        raise Refused(400, error.message, *error.details) from None
     return _version(service, *changed)
 
 
@@ -217,14 +209,14 @@ async def get_task_run(service: Service, call: Call) -> str:
 
 async def list_task_runs(service: Service, call: Call) -> str:
     """List the runs."""
-    return _page(service, call, paging.RUNS)
+    return _page(service, call, lists.RUNS)
 
 
 async def abort_task_run(service: Service, call: Call) -> str:
     """Stop a run; one that is under way is `Aborted` when its command has ended."""
     run_id = call.ids["runId"]
     summary = await asyncio.wrap_future(service.store.abort(run_id, call.by))
-    service.scheduling.abort(run_id)
+    service.scheduler.abort(run_id)
     return service.linked(summary)
 
 
@@ -243,10 +235,10 @@ def _filled(execution: Json, arguments: Mapping[str, str]) -> Json:
     if dumps(execution).count("{{") * longest > _MOST_FILLED:
         raise Refused(400, f"$.arguments must not fill in more than {_MOST_FILLED} characters")
     try:
-        filled: Json = placeholders.fill(execution, arguments)
-        machines.machine_of(filled.get("environment", {}).get("resources"))
+        filled: Json = fill(execution, arguments)
+        machine_of(filled.get("environment", {}).get("resources"))
     except ValueError as error:
-        missing = sorted(placeholders.names(execution) - arguments.keys())
+        missing = sorted(names(execution) - arguments.keys())
         raise Refused(400, f"The execution cannot run: {error}", *missing) from None
     return {**filled, "retryCount": 0}
 
@@ -259,7 +251,7 @@ async def _start(
     if version is not None:
         run["taskVersionSummary"] = version
     await asyncio.wrap_future(service.store.add_run(run, execution))
-    service.scheduling.wake()
+    service.scheduler.wake()
     return _run(service, dumps(run), dumps(execution), "[]")
 
 
@@ -278,7 +270,7 @@ def _run(service: Service, summary: str, execution: str, logs: str) -> str:
     return _with(service.linked(summary), execution=execution, logs=logs, executionRawJson=raw)
 
 
-def _page(service: Service, call: Call, listing: paging.Listing, scope: str = "") -> str:
+def _page(service: Service, call: Call, listing: lists.Listing, scope: str = "") -> str:
     store = service.store
     cursor = paging.read(listing, scope, call.query, store.key)
     page = store.page(listing, cursor, call.by, paging.wants_total(call.query))

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from libica.local.container import Container
+from libica.local.node.container_paths import ContainerPaths
 
 ROOT = "/s"
 
 
-def container(*paths: str, search: str = "", **more: Any) -> Container:
-    return Container(Path(ROOT), {"inputs": [{"path": path} for path in paths], **more}, search)
+def container(*paths: str, search: str = "", **more: Any) -> ContainerPaths:
+    return ContainerPaths(
+        Path(ROOT), {"inputs": [{"path": path} for path in paths], **more}, search
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,5 +134,5 @@ def test_a_staged_command_comes_before_one_of_this_machine(tmp_path: Path) -> No
     staged.parent.mkdir()
     staged.write_text("")
     execution = {"inputs": [{"path": "/bin/sh"}]}
-    assert Container(tmp_path, execution, "/bin").program("/bin/sh") == str(staged)
-    assert Container(tmp_path / "empty", {}, "/bin").program("/bin/sh") == "/bin/sh"
+    assert ContainerPaths(tmp_path, execution, "/bin").program("/bin/sh") == str(staged)
+    assert ContainerPaths(tmp_path / "empty", {}, "/bin").program("/bin/sh") == "/bin/sh"

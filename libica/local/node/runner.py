@@ -17,8 +17,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
-from .container import Container, is_plain
-from .jobs import Job, Outcome
+from .container_paths import ContainerPaths, is_plain
+from .job import Job, Outcome, now
 from .machines import machine_of
 from .places import Places, split_scheme
 from .processes import Command, Leader, boot_id, kill_all, run_command
@@ -73,7 +73,7 @@ class LocalRunner:
 
     def run(self, job: Job, stop: threading.Event) -> Outcome:
         """Carry out the job and return how it ended; whatever goes wrong is an outcome too."""
-        log: dict[str, Any] = {"startTime": _now()}
+        log: dict[str, Any] = {"startTime": now()}
         try:
             status, details = "Completed", self._attempt(job, log, self._check(stop))
         except _EndedError as ended:
@@ -85,7 +85,7 @@ class LocalRunner:
             status, details = "Failed", f"the runner broke: {error!r}"
         if status != "Completed":
             log["error"] = details[:_DETAILS_LIMIT]
-        log["endTime"] = _now()
+        log["endTime"] = now()
         return Outcome(status, details[:_DETAILS_LIMIT], log)
 
     def _check(self, stop: threading.Event) -> Callable[[], None]:
@@ -111,7 +111,7 @@ class LocalRunner:
             machine_of((execution.get("environment") or {}).get("resources"))
             search = variables.get("PATH", self._path)
             folder = stack.enter_context(self._attempt_folder(job))
-            container = Container(folder / "root", execution, search)
+            container = ContainerPaths(folder / "root", execution, search)
             staging = Staging(execution, container, self._places, folder, check)
             staging.prepare_outputs()
             staging.bring_inputs()
@@ -170,7 +170,7 @@ def _variables(execution: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _command(
-    execution: Mapping[str, Any], container: Container, variables: Mapping[str, str]
+    execution: Mapping[str, Any], container: ContainerPaths, variables: Mapping[str, str]
 ) -> Command:
     """Return what to run, its paths mapped."""
     command = execution.get("command")
@@ -209,12 +209,6 @@ def _tail(errors: BinaryIO, variables: Mapping[str, str]) -> str:
         if name.upper().startswith("SECURE_") and len(value) > 3:
             text = text.replace(value, "***")
     return text
-
-
-def _now() -> str:
-    """Return the time in UTC as the service writes it, with seven fractional digits."""
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds // 100:07}Z"
 
 
 def _own_folder(scratch: Path) -> tuple[Path, Callable[[], None]]:

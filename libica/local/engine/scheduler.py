@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
-from .jobs import Job, Outcome, Runner, RunStore
-from .machines import Machine, machine_of
+from ..node.job import Job, Outcome
+from ..node.machines import Machine, machine_of
+from .protocols import Runner, RunStore
 
 _logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Placeholders are found and filled anywhere in a JSON value, once."""
+"""Placeholders are found and filled anywhere in an execution, once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.local import placeholders
+from libica.openapi import libtes
+from libica.openapi.libtes import placeholders
 
 NAMES = st.from_regex(r"[A-Za-z_][\w.-]{0,8}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_characters="{}"), max_size=8)
+
+
+EXECUTION = libtes.Execution(
+    image=libtes.Image(name="x", tag="{{tag}}"),
+    command="{{command}}",
+    inputs=[{"url": "{{url}}"}],
+    system_files=libtes.SystemFiles(url="gds://{{tag}}"),
+)
+
+
+@pytest.mark.parametrize("model", [EXECUTION, libtes.TaskVersion(execution=EXECUTION)])
+def test_models_are_searched_and_dicts_within_them(model: Any) -> None:
+    assert placeholders.find(model) == ["tag", "command", "url"]
+
+
+def test_only_the_execution_of_a_version_is_searched() -> None:
+    assert placeholders.find(libtes.TaskVersion(description="{{a}}")) == []
 
 
 def test_they_are_found_in_nested_values_and_in_keys() -> None:
@@ -21,7 +39,7 @@ def test_they_are_found_in_nested_values_and_in_keys() -> None:
         "retryLimit": 3,
         "none": None,
     }
-    assert placeholders.names(value) == {"in", "out", "key"}
+    assert placeholders.find(value) == ["in", "out", "key"]
 
 
 def test_each_occurrence_is_filled() -> None:
@@ -41,12 +59,12 @@ def test_an_argument_is_not_filled_again() -> None:
 
 
 def test_all_missing_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="no argument for one, two"):
+    with pytest.raises(libtes.ApiValueError, match="no argument for one, two"):
         placeholders.fill(["{{two}}", {"x": "{{one}}"}, "{{given}}"], {"given": ""})
 
 
-def test_two_keys_made_the_same_are_refused() -> None:
-    with pytest.raises(ValueError, match="keys the same"):
+def test_arguments_that_make_two_keys_equal_are_refused() -> None:
+    with pytest.raises(libtes.ApiValueError, match="keys equal"):
         placeholders.fill({"{{a}}": 1, "b": 2}, {"a": "b"})
 
 
@@ -55,7 +73,7 @@ def test_two_keys_made_the_same_are_refused() -> None:
     ["{{}}", "{{ }}", "{a}", "{{a}", "{a}}", "}}a{{", "awk '{{print $1}}'", "{{a\n}}", "{{a,{b}}}"],
 )
 def test_other_braces_are_left_alone(text: str) -> None:
-    assert placeholders.names(text) == set()
+    assert placeholders.find(text) == []
     assert placeholders.fill(text, {}) == text
 
 
@@ -70,5 +88,5 @@ def test_filling_is_putting_the_arguments_between_the_texts(
     arguments = {name: data.draw(st.text(max_size=8)) for _, name in parts}
     template = "".join(f"{text}{{{{{name}}}}}" for text, name in parts)
     expected = "".join(text + arguments[name] for text, name in parts)
-    assert placeholders.names(template) == set(arguments)
+    assert placeholders.find(template) == list(arguments)
     assert placeholders.fill(template, arguments) == expected

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .container import Container
+from .container_paths import ContainerPaths
 from .copying import Check, copy_file, copy_folder
 from .download import download
 from .places import Place, Places, shown, split_scheme
@@ -37,7 +37,7 @@ class Staging:
     def __init__(
         self,
         execution: Mapping[str, Any],
-        container: Container,
+        container: ContainerPaths,
         places: Places,
         spare: Path,
         check: Check,

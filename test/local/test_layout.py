@@ -1,0 +1,65 @@
+"""How the local service is laid out: imports only go down, and a node stands alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..helpers import ROOT
+from ..test_structure import imports, third_party
+
+LOCAL = ROOT / "libica" / "local"
+FILES = sorted(LOCAL.rglob("*.py"))
+each_file = pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(LOCAL)) for f in FILES])
+
+# What each package may import of the others, and which distributions.
+ALLOWED: dict[str, set[str]] = {
+    "service": {"engine", "node", "placeholders", "store"},
+    "store": {"node.job"},
+    "engine": {"node"},
+    "node": set(),
+    "placeholders": set(),
+    "__init__": {"service"},
+    "__main__": {"__init__"},
+    "pytest_plugin": {"__init__", "service"},
+}
+DISTRIBUTIONS: dict[str, set[str]] = {
+    "service": {"starlette", "uvicorn"},
+    "node": {"certifi", "urllib3"},
+    "pytest_plugin": {"pytest"},
+}
+CLIENT = "libica.openapi.libtes"
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(LOCAL).parts[0].partition(".")[0]
+
+
+@each_file
+def test_imports_only_go_down(file: Path) -> None:
+    part = part_of(file)
+    modules = {each.module for each in imports(file) if each.module.startswith("libica.local")}
+    names = {module[len("libica.local.") :] or "__init__" for module in modules}
+    allowed = ALLOWED[part] | {part}
+    assert all(any(f"{name}.".startswith(f"{each}.") for each in allowed) for name in names), names
+
+
+@each_file
+def test_of_the_client_only_models_and_placeholders_are_shared(file: Path) -> None:
+    shared = {f"{CLIENT}.models", f"{CLIENT}.placeholders"}
+    if part_of(file) == "service":
+        shared.add(f"{CLIENT}.Configuration")  # for whoever calls the service
+    modules = {each.module for each in imports(file) if each.module.startswith("libica.openapi")}
+    found = {".".join(module.split(".")[:4]) for module in modules}
+    assert found <= shared
+
+
+@each_file
+def test_third_party_packages_are_imported_where_they_belong(file: Path) -> None:
+    assert third_party(imports(file)) <= DISTRIBUTIONS.get(part_of(file), set())
+
+
+@each_file
+def test_a_file_says_in_its_first_line_what_it_is_for(file: Path) -> None:
+    assert file.read_text(encoding="utf-8").startswith('"""')
