@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libica.openapi import libtes
@@ -92,7 +92,7 @@ encodings = st.sampled_from(["utf-8", "utf-8", "utf-16", "latin-1", "ascii"])
 heads = st.sampled_from([b"", b"", b"", codecs.BOM_UTF8, b"\xff", b"\xed\xa0\x80", b" "])
 
 
-@settings(many_examples, max_examples=many_examples.max_examples * 3)
+@many_examples
 @given(
     st.sampled_from(TYPES), json_texts, encodings, encodings, heads, st.sampled_from([b"", b"}"])
 )
