@@ -1,1 +1,1 @@
-"""What `python bench/run.py` is made of; a package so that no other `bench` is taken for it."""
+"""The benchmarks; a package, so that no other module named `bench` is imported instead."""

@@ -1,4 +1,4 @@
-"""What is compared: each piece of work as this client does it and as urllib3 and json alone do."""
+"""The work to compare: each case with this client, and with urllib3 and json alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THREADS = 16
 GETS_A_THREAD = 5
 ITEMS = 1000
 LAUNCHES = 2000
-TOKEN = "bench." + "x" * 900  # about as long as a JSON web token
+TOKEN = "bench." + "x" * 900  # about as long as a JSON Web Token
 TENANT = "YXdzLXVzLXBsYXRmb3JtOjEwMDAwNTM3OjAwMDAwMDAwLTAwMDA"
 HOST = "https://aps2.platform.illumina.com"
 
@@ -46,7 +46,7 @@ VERSION = f"tvn.{_hex()}"
 
 
 def _common(kind: str, identity: str, path: str) -> dict[str, Any]:
-    """Return the fields that every object of the service bears."""
+    """Return the fields that every object of the service has."""
     day = _digits.randrange(1, 28)
     return {
         "id": identity,
@@ -105,7 +105,7 @@ def _execution() -> dict[str, Any]:
 
 
 def create_dict() -> dict[str, Any]:
-    """Return the body that creates a version, as plain dicts."""
+    """Return the body to create a version, as plain dicts."""
     return {
         "version": "1.0.0",
         "description": DESCRIPTION,
@@ -115,7 +115,7 @@ def create_dict() -> dict[str, Any]:
 
 
 def create_request() -> libtes.CreateTaskVersionRequest:
-    """Return the body that creates a version, as models."""
+    """Return the body to create a version, as models."""
     return libtes.CreateTaskVersionRequest(
         version="1.0.0",
         description=DESCRIPTION,
@@ -182,7 +182,7 @@ _PAGE = {
     "nextPageToken": "eyJQYWdlIjoyfQ==",
 }
 
-ANSWERS = {
+RESPONSES = {
     f"GET {VERSION_PATH}": (200, json.dumps(_VERSION)),
     f"POST {VERSION_PATH}:launch": (201, json.dumps(_RUN)),
     f"POST {PAGE_PATH}": (201, json.dumps(_VERSION)),
@@ -196,7 +196,7 @@ def _cohort() -> Iterator[dict[str, Any]]:
 
 
 class Client:
-    """The work as this client does it."""
+    """The cases with this client."""
 
     def __init__(self, host: str) -> None:
         configuration = libtes.Configuration(host, {"Authorization": TOKEN})
@@ -210,12 +210,12 @@ class Client:
         return self._api.get_task_version(TASK, VERSION)
 
     def launch(self) -> libtes.TaskRun:
-        """Launch a run, with arguments that the caller has as a dict."""
+        """Launch a run, with arguments from a dict."""
         body = libtes.LaunchTaskRequest(name="index-bam", arguments=ARGUMENTS)
         return self._api.launch_task_run(TASK, VERSION, body=body)
 
     def create(self) -> libtes.TaskVersion:
-        """Create a version, its execution built of models."""
+        """Create a version, with an execution made of models."""
         return self._api.create_task_version(TASK, body=create_request())
 
     def page(self) -> libtes.TaskVersionSummaryPagedItems:
@@ -235,7 +235,7 @@ class Client:
         )
 
     def journal(self) -> None:
-        """Launch a cohort, each launch being on the disk before it is sent."""
+        """Launch a cohort with a journal, which writes each launch to disk before it is sent."""
         with tempfile.TemporaryDirectory() as folder:
             self.batch(f"{folder}/cohort.jsonl")
 
@@ -259,7 +259,7 @@ class Client:
 
 
 class Plain:
-    """The same work as urllib3 and json alone do it: plain dicts, times left as text."""
+    """The same cases with urllib3 and json alone: plain dicts, with times as text."""
 
     def __init__(self, host: str) -> None:
         self._pool = urllib3.PoolManager(maxsize=THREADS)
@@ -321,14 +321,14 @@ class Plain:
 
 
 class Crowd:
-    """Threads that start on the same work at the same time."""
+    """Threads that start the same work at the same time."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS)
         self._start = threading.Barrier(THREADS)
 
     def __call__(self, call: Callable[[], object]) -> None:
-        """Do the work in each thread, and return when the last has done it."""
+        """Do the work in each thread; return when all threads are done."""
         list(self._threads.map(self._work, itertools.repeat(call, THREADS)))
 
     def _work(self, call: Callable[[], object]) -> None:
@@ -338,6 +338,6 @@ class Crowd:
 
 
 def check() -> None:
-    """Make sure that both sides send the same body."""
+    """Exit with an error if the two sides send different bodies."""
     if libtes.ApiClient().sanitize_for_serialization(create_request()) != create_dict():
         raise SystemExit("create_request() and create_dict() differ")

@@ -1,4 +1,4 @@
-"""Measure how many calls a second the local service answers, and print a table."""
+"""Measure how many calls per second the local service handles, and print a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import urllib3
 
 ROOT = str(Path(__file__).resolve().parents[1])
 CLIENTS = (1, 8)
-RUNS = 1000  # that there are, at the least, when gets and lists are measured
+RUNS = 1000  # at least this many exist when gets and lists are measured
 SLEEP = {"image": {"name": "any"}, "command": "sleep", "args": ["600"], "retryLimit": 0}
 TRUE = {"image": {"name": "any"}, "command": "true", "retryLimit": 0}
 CALLS = {
@@ -32,7 +32,7 @@ CALLS = {
 
 
 class Client:
-    """Calls the service with urllib3 alone, over a connection of its own."""
+    """A client of urllib3 alone, with its own connection."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
@@ -41,26 +41,29 @@ class Client:
         )
 
     def send(self, method: str, path: str, body: bytes = b"{}") -> bytes:
-        """Return the body of an answer, which must be a success."""
+        """Return the body of a successful response; exit with an error otherwise."""
         sent = body if method == "POST" else None
-        answer = self._pool.request(method, self._url + path, body=sent, retries=False)
-        if answer.status not in (200, 201):
-            raise SystemExit(f"{method} {path}: {answer.status} {answer.data!r}")
-        return answer.data
+        response = self._pool.request(method, self._url + path, body=sent, retries=False)
+        if response.status not in (200, 201):
+            raise SystemExit(f"{method} {path}: {response.status} {response.data!r}")
+        return response.data
 
-    def made(self, path: str, body: object) -> Any:
-        """Return what a POST made."""
+    def create(self, path: str, body: object) -> Any:
+        """Return the object that a POST creates."""
         return json.loads(self.send("POST", path, json.dumps(body).encode()))
 
 
 def main() -> None:
-    """Measure in memory and with a data folder."""
+    """Measure the service in memory and with a data folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.7, help="of each measure (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=0.7, help="of each measurement (default: %(default)s)"
+    )
     seconds = parser.parse_args().seconds
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
     print(
-        "| calls a second | in memory, 1 client | 8 clients | with `--data`, 1 client | 8 clients |"
+        "| calls per second "
+        "| in memory, 1 client | 8 clients | with `--data`, 1 client | 8 clients |"
     )
     print("|---|--:|--:|--:|--:|")
     columns = [_measured(kept, clients, seconds) for kept in (False, True) for clients in CLIENTS]
@@ -69,17 +72,17 @@ def main() -> None:
 
 
 def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
-    """Return the calls a second of each kind, of a new service."""
+    """Return the calls per second of each kind, measured with a new service."""
     with tempfile.TemporaryDirectory() as data, _service(["--data", data] * kept) as (url, token):
         first = Client(url, token)
-        # One run is under way for as long as this lasts, so that those launched wait: what is
-        # measured is the service, not how fast this machine starts processes.
-        first.made("/v1/tasks/runs", {"execution": SLEEP})
+        # This run takes longer than the measurement, so that the launched runs stay pending: this
+        # measures the service, not how fast this machine starts processes.
+        first.create("/v1/tasks/runs", {"execution": SLEEP})
         versions = [{"version": "1", "execution": TRUE}]
-        task = first.made("/v1/tasks", {"name": "load", "taskVersions": versions})
+        task = first.create("/v1/tasks", {"name": "load", "taskVersions": versions})
         names = {"task": task["id"], "version": task["taskVersions"][0]["id"]}
         launch = CALLS["launch"][1].format(**names)
-        names["run"] = first.made(launch, {})["id"]
+        names["run"] = first.create(launch, {})["id"]
         several = [Client(url, token) for _ in range(clients)]
         found = {}
         for name, (method, path) in CALLS.items():
@@ -91,7 +94,7 @@ def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
 
 
 def _rate(clients: Sequence[Client], method: str, path: str, seconds: float) -> float:
-    """Return the calls a second that the clients together have answered."""
+    """Return the calls per second of all clients together."""
     counts = [0] * len(clients)
     start = threading.Barrier(len(clients) + 1)
 
@@ -115,7 +118,7 @@ def _rate(clients: Sequence[Client], method: str, path: str, seconds: float) -> 
 
 @contextmanager
 def _service(options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Serve in a process of its own; yield its URL and token."""
+    """Start the service in a separate process; yield its URL and token."""
     options = ["--port", "0", "--workers", "1", *options]
     command = [sys.executable, "-m", "libica.local", "serve", *options]
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))

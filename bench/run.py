@@ -1,4 +1,4 @@
-"""Measure the client against urllib3 and json alone, turn and turn about, and print a table."""
+"""Compare the client with urllib3 and json alone, in alternating rounds, and print a table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTS = 10
 
 
 class Row(NamedTuple):
-    """A line of the table: what to reach, and what one turn of each side measures."""
+    """A row of the table: its target, and how to measure one round of each side."""
 
     name: str
     target: Optional[float]
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The medians of both sides and of their ratio, and its least and greatest in ten parts."""
+    """The medians of both sides and of their ratio, and the range of the ratio in ten parts."""
 
     ours: float
     plain: float
@@ -51,16 +51,20 @@ class Outcome(NamedTuple):
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the benchmarks that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, help="of each row, in place of its own number")
-    parser.add_argument("--only", nargs="+", metavar="ROW", help="rows to measure, such as get")
-    parser.add_argument("--without-orjson", action="store_true", help="parse with json alone")
+    parser.add_argument("--rounds", type=int, help="rounds for each row, instead of its default")
+    parser.add_argument(
+        "--only", nargs="+", metavar="ROW", help="rows to measure, such as get; default: all"
+    )
+    parser.add_argument(
+        "--without-orjson", action="store_true", help="parse with json even if orjson is installed"
+    )
     options = parser.parse_args()
     if options.without_orjson:
         sys.modules["orjson"] = None  # type: ignore[assignment]
     cases.check()
-    with server.running(cases.ANSWERS) as host, tempfile.TemporaryDirectory() as bytecode:
+    with server.running(cases.RESPONSES) as host, tempfile.TemporaryDirectory() as bytecode:
         child = functools.partial(in_child, bytecode)
         rows = _rows(cases.Client(host), cases.Plain(host), child)
         names = [row.name for row in rows]
@@ -69,7 +73,7 @@ def main() -> None:
             parser.error(f"the rows are {', '.join(names)}")
         orjson = "no orjson" if options.without_orjson else f"orjson {_version('orjson')}"
         print(f"Python {platform.python_version()}, urllib3 {version('urllib3')}, {orjson}\n")
-        print(_LINE.format("", "ours", "urllib3+json", "ratio", "in ten parts", "target", ""))
+        print(_LINE.format("", "client", "urllib3+json", "ratio", "in ten parts", "target", ""))
         for row in rows:
             if row.name in wanted:
                 rounds = max(PARTS, options.rounds or row.rounds)
@@ -111,13 +115,13 @@ def _rows(ours: cases.Client, plain: cases.Plain, child: Callable[[str], Measure
 
 
 def compare(ours: Measure, plain: Measure, rounds: int) -> Outcome:
-    """Measure two sides turn and turn about, each of them first in every other round.
+    """Measure both sides in each round, alternating which side goes first.
 
-    The ratio is the median of the ratios of the rounds: what slows the machine down for longer
-    than a round slows both sides of it, and what strikes one side alone is an outlier. One call a
-    turn repeats better than the mean of several, which one outlier is enough to spoil.
+    The ratio is the median of the ratios of the rounds. A slow phase of the machine that is longer
+    than a round affects both sides; a shorter one produces an outlier. A single call per round
+    gives more repeatable results than the mean of several, which one outlier can distort.
     """
-    ours(), plain()  # so that modules, connections and caches are there
+    ours(), plain()  # load modules, open connections and fill caches
     pairs = [(ours(), plain()) if turn % 2 else (plain(), ours())[::-1] for turn in range(rounds)]
     ratios = [mine / theirs for mine, theirs in pairs]
     size = len(ratios) // PARTS
@@ -127,7 +131,7 @@ def compare(ours: Measure, plain: Measure, rounds: int) -> Outcome:
 
 
 def timed(work: Work, calls: int = 1) -> Measure:
-    """Return what measures microseconds a call, the freeing of what it returned included."""
+    """Return a measure of the microseconds per call, including the release of its result."""
 
     def measure() -> float:
         started = time.perf_counter()
@@ -138,7 +142,7 @@ def timed(work: Work, calls: int = 1) -> Measure:
 
 
 def held(work: Work) -> Measure:
-    """Return what measures the kilobytes of memory that the work's result keeps in use."""
+    """Return a measure of the kilobytes of memory that the result of the work occupies."""
 
     def measure() -> float:
         tracemalloc.start()
@@ -153,7 +157,7 @@ def held(work: Work) -> Measure:
 
 
 def swept(measure: Measure) -> Measure:
-    """Return a measure that starts without the garbage that the other side left behind."""
+    """Return a measure that first collects the garbage of the other side."""
 
     def sweep_and_measure() -> float:
         gc.collect()
@@ -163,9 +167,9 @@ def swept(measure: Measure) -> Measure:
 
 
 def in_child(bytecode: str, code: str) -> Measure:
-    """Return what measures the microseconds that code takes in a new interpreter.
+    """Return a measure of the microseconds that the code takes in a new interpreter.
 
-    Compiled modules are kept in a folder of this run, whatever the environment says of them.
+    Compiled modules are cached in the folder ``bytecode``, regardless of the environment.
     """
     timer = f"from time import perf_counter as now; t = now(); {code}; print((now() - t) * 1e6)"
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))

@@ -1,4 +1,4 @@
-"""The other end of the wire: a process that sends prepared answers as fast as Python can."""
+"""A server process that sends prepared responses as fast as Python can."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-Answers = Mapping[str, tuple[int, str]]
+Responses = Mapping[str, tuple[int, str]]
 """For each method and path, such as ``GET /v1/tasks``: the status and the JSON to send.
 
-The answer to a launch has ``ID``, ``NAME`` and ``TEXT`` where id, name and description go.
+The response to a launch has ``ID``, ``NAME`` and ``TEXT`` in place of id, name and description.
 """
 
 HEAD = (
@@ -30,35 +30,36 @@ _page = re.compile(rb"pageSize=(\d+)(?:.*pageToken=(\d+))?").search
 
 
 @contextmanager
-def running(answers: Answers) -> Iterator[str]:
-    """Run a server in a process of its own; yields its address."""
+def running(responses: Responses) -> Iterator[str]:
+    """Run a server in a separate process; yield its address."""
     process = subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with process:
-        assert process.stdin is not None  # they are pipes, which the types do not tell
+        assert process.stdin is not None  # both are pipes, but their types do not say so
         assert process.stdout is not None
-        process.stdin.write(json.dumps(answers) + "\n")
+        process.stdin.write(json.dumps(responses) + "\n")
         process.stdin.flush()
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
 class Service:
-    """Answers calls; of the runs that it launches it keeps what a list shows."""
+    """Responds to calls, and keeps the summaries of launched runs for lists."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, responses: Responses) -> None:
         self._prepared = {
-            call.encode(): _whole(status, text.encode()) for call, (status, text) in answers.items()
+            call.encode(): _whole(status, text.encode())
+            for call, (status, text) in responses.items()
         }
         self._launch = {
-            call.encode(): _template(text) for call, (_, text) in answers.items() if ":l" in call
+            call.encode(): _template(text) for call, (_, text) in responses.items() if ":l" in call
         }
-        self._summary = _template(answers[RUNS.decode()][1])
+        self._summary = _template(responses[RUNS.decode()][1])
         self._runs: list[dict[bytes, bytes]] = []
         self._numbers = itertools.count()
 
-    def answer(self, line: bytes, body: bytes) -> bytes:
-        """Return what to send back."""
+    def respond(self, line: bytes, body: bytes) -> bytes:
+        """Return the response to a call."""
         call, _, query = line.partition(b"?")
         template = self._launch.get(call)
         if template is not None:
@@ -82,7 +83,7 @@ class Service:
 
 
 def _template(text: str) -> bytes:
-    """Return what is filled in by ``%`` and a dict."""
+    """Return a template to fill with ``%`` and a dict."""
     return re.sub(rb"(ID|NAME|TEXT)", rb"%(\1)b", text.encode().replace(b"%", b"%%"))
 
 
@@ -95,7 +96,7 @@ def _main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     threading.Thread(target=_accept, args=(listener, service), daemon=True).start()
     print(listener.getsockname()[1], flush=True)
-    sys.stdin.read()  # until the other process closes it, or ends
+    sys.stdin.read()  # until the other process closes it or ends
 
 
 def _accept(listener: socket.socket, service: Service) -> None:
@@ -106,14 +107,14 @@ def _accept(listener: socket.socket, service: Service) -> None:
 
 
 def _serve(connection: socket.socket, service: Service) -> None:
-    """Answer one connection, whose client waits for each answer, until the client closes it."""
+    """Serve one connection without pipelining, until the client closes it."""
     received = b""
     while more := connection.recv(65536):
         received += more
         head, end, body = received.partition(b"\r\n\r\n")
         length = _body_length(head) if end else None
         if end and len(body) >= int(length[1] if length else 0):
-            connection.sendall(service.answer(head[: head.index(b" HTTP/")], body))
+            connection.sendall(service.respond(head[: head.index(b" HTTP/")], body))
             received = b""
 
 

@@ -1,4 +1,4 @@
-"""The examples of the pages, put together of what a method takes, gives and needs first."""
+"""The examples of the reference pages, assembled from the declarations of methods and models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ WIDTH = 88
 
 
 class Code(str):
-    """A value that is written as it is."""
+    """A value that is inserted verbatim."""
 
 
-# What a model is made with: `...` is the sample of the model within, a dict what differs in it.
+# Arguments of each model: `...` stands for the sample of the nested model, a dict for that
+# sample with changes.
 SAMPLES: dict[str, Mapping[str, Any]] = {
     "ContainerState": {"running": ...},
     "ContainerStateRunning": {"started_at": Code("datetime.now(timezone.utc)")},
@@ -51,23 +52,23 @@ SAMPLES: dict[str, Mapping[str, Any]] = {
     "UpdateTaskVersionRequest": {"description": "Says hello."},
 }
 
-# Models that are made in a statement of their own when they are part of another.
+# Models that are created in a separate statement when they are part of another.
 OWN_STATEMENT = ("ContainerState", "ContainerStatus", "CreateTaskVersionRequest", "Execution")
 
-# What must be there first for the last id that a method takes: the body it is made with, what
-# differs in that, the call, and the arguments that follow from it.
-_TASK = "made = {TasksApi}.create_task(body=new)"
-_RUN = "made = {TaskRunsApi}.create_task_run(body=new)"
+# How to create the object for the last id that a method takes: the model of the body, changes to
+# its sample, the call, and the arguments that result.
+_TASK = "created = {TasksApi}.create_task(body=new)"
+_RUN = "created = {TaskRunsApi}.create_task_run(body=new)"
 NEEDS: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "task_id": ("CreateTaskRequest", {"task_versions": None}, _TASK, "made.id"),
-    "version_id": ("CreateTaskRequest", {}, _TASK, "made.id, made.task_versions[0].id"),
-    "run_id": ("CreateTaskRunRequest", {}, _RUN, "made.id"),
+    "task_id": ("CreateTaskRequest", {"task_versions": None}, _TASK, "created.id"),
+    "version_id": ("CreateTaskRequest", {}, _TASK, "created.id, created.task_versions[0].id"),
+    "run_id": ("CreateTaskRunRequest", {}, _RUN, "created.id"),
 }
 
-# Parameters of the query, of which an example shows the first two.
+# Query parameters. An example shows the first two that the method accepts.
 QUERY = {"status": '"Completed"', "sort": '"timeCreated desc"', "page_size": "20"}
 
-# What is printed of an answer.
+# What an example prints of a response.
 SHOWN = {
     "Task": "task.id, task.name",
     "TaskSummary": "task.id, task.name",
@@ -78,7 +79,7 @@ SHOWN = {
     "TaskRunHeartbeat": "heartbeat",
 }
 
-# How a model is read: the method that gives it, and what to do with it if not as above.
+# How to read a model: the method that returns it, and what to do with it if not as in SHOWN.
 READING = {
     "Task": (
         "TasksApi.create_task",
@@ -113,25 +114,25 @@ except libtes.NotFoundException as error:
 
 
 def of_method(endpoint: Endpoint, walk: bool) -> str:
-    """Return the example for a method, or for the walk over its pages."""
+    """Return the example for a method, or for iterating over its pages."""
     use = _use(endpoint, walk)
     return _script(endpoint, f"try:\n{_indented(use)}\n{_caught(endpoint)}")
 
 
 def of_options(endpoint: Endpoint) -> str:
-    """Return the example of the options and the twin of a method that gets a page."""
+    """Return the example for the options and the variant of a method that returns a page."""
     given = ", ".join(_given(endpoint))
     use = [
         f"page, status, headers = api.{endpoint.name}_with_http_info({given})",
         "print(status, len(page.items))",
-        f"later = api.{endpoint.name}({', '.join([*_given(endpoint), 'async_req=True'])})",
-        "print(len(later.get(timeout=60).items))",
+        f"future = api.{endpoint.name}({', '.join([*_given(endpoint), 'async_req=True'])})",
+        "print(len(future.get(timeout=60).items))",
     ]
     return _script(endpoint, "\n".join(use))
 
 
 def of_model(model: type[Model]) -> str:
-    """Return the example for a model: how to make it, or how to read it."""
+    """Return the example for a model: how to create it, or how to read it."""
     name = model.__name__
     if name in SAMPLES:
         variable = "body" if name.endswith("Request") else _variable(name)
@@ -145,13 +146,13 @@ def of_model(model: type[Model]) -> str:
 
 
 def item_of(page: type[Model]) -> Optional[type[Model]]:
-    """Return the model of the items if this one is a page of them."""
+    """Return the model of the items, or ``None`` if this model is not a page."""
     items = page._fields.get("items")
     return model_in(items.type) if items else None
 
 
 def model_in(declared: Any) -> Optional[type[Model]]:
-    """Return the model that a declared type is, or is a list of."""
+    """Return the model in a declared type: the type itself or the items of a list."""
     return next((each for each in (declared, *get_args(declared)) if _is_model(each)), None)
 
 
@@ -160,7 +161,7 @@ def _is_model(declared: Any) -> bool:
 
 
 def _script(endpoint: Endpoint, use: str) -> str:
-    """Return a script that makes what a method needs, then uses it."""
+    """Return a script that creates what a method needs and then calls it."""
     owner = endpoint.function.__qualname__.partition(".")[0]
     before, calls = [], [f"api = libtes.{owner}(api_client)"]
     if endpoint.ids:
@@ -176,7 +177,7 @@ def _script(endpoint: Endpoint, use: str) -> str:
 
 
 def _use(endpoint: Endpoint, walk: bool, shown: Optional[str] = None) -> str:
-    """Return the call of a method and what is done with the answer."""
+    """Return the call of a method and the use of its response."""
     arguments = _given(endpoint)
     arguments += [f"{name}={value}" for name, value in QUERY.items() if name in endpoint.query][:2]
     item = item_of(endpoint.returns)
@@ -189,37 +190,37 @@ def _use(endpoint: Endpoint, walk: bool, shown: Optional[str] = None) -> str:
         loop = f"for {variable} in itertools.islice(newest, 50):"
         return f"newest = {call}\n{loop}\n{_indented(shown)}"
     if item:
-        more = 'if page.next_page_token:\n    print("There are more.")'
+        more = 'if page.next_page_token:\n    print("There are more pages.")'
         return f"page = {call}\nfor {variable} in page.items:\n{_indented(shown)}\n{more}"
     return f"{variable} = {call}\n{shown}"
 
 
 def _given(endpoint: Endpoint) -> list[str]:
-    """Return the arguments that a method has to be given."""
+    """Return the required arguments of a method."""
     ids = [NEEDS[endpoint.ids[-1]][3]] if endpoint.ids else []
     return [*ids, "body=body"] if endpoint.body else ids
 
 
 def _caught(endpoint: Endpoint) -> str:
-    """Return what an example does about the failure to be reckoned with most."""
+    """Return the ``except`` clause for the most likely failure."""
     caught, told = "ApiException", "print(error)"
     if 409 in endpoint.errors:
-        caught, told = "ConflictException", 'print("The name is taken:", error.message)'
+        caught, told = "ConflictException", 'print("The name is already taken:", error.message)'
     elif endpoint.success == 201:
-        told += '\nprint("It may run all the same:", error.may_have_happened)'
+        told += '\nprint("It may run anyway:", error.may_have_happened)'
     elif endpoint.ids:
-        caught, told = "NotFoundException", 'print("It is not there:", error.message)'
+        caught, told = "NotFoundException", 'print("Not found:", error.message)'
     return f"except libtes.{caught} as error:\n{_indented(told)}"
 
 
 def _make(name: str, variable: str, changes: Optional[Mapping[str, Any]] = None) -> str:
-    """Return the statements that make the sample of a model, with changes."""
+    """Return the statements that create the sample of a model, with changes."""
     before, arguments = _parts(name, changes)
     return "\n".join([*before, _laid_out(f"{variable} = libtes.{name}", arguments)])
 
 
 def _parts(name: str, changes: Optional[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the statements that must come before, and the arguments."""
+    """Return the statements that must come first, and the arguments."""
     before, arguments = [], []
     fields = getattr(libtes, name)._fields
     for field, value in {**SAMPLES[name], **(changes or {})}.items():
@@ -240,7 +241,7 @@ def _parts(name: str, changes: Optional[Mapping[str, Any]]) -> tuple[list[str], 
 
 
 def _laid_out(head: str, arguments: Sequence[str]) -> str:
-    """Return a call in as few lines as its width allows."""
+    """Return a call on one line if it fits the width, else on several."""
     joined = ", ".join(arguments)
     if len(head) + len(joined) + 2 <= WIDTH:
         return f"{head}({joined})"
@@ -261,7 +262,7 @@ def _literal(value: Any) -> str:
 
 
 def _variable(name: str) -> str:
-    """Return the last word of a model's name that says what it is."""
+    """Return a variable name for a model: the last significant word of its name."""
     words: list[str] = re.findall(r"[A-Z][a-z]+", re.sub("Request$|Summary$|WithCreds$", "", name))
     return words[-1].lower()
 

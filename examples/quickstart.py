@@ -1,10 +1,10 @@
-"""Counts the reads of FASTQ samples with TES, on a service of this machine or on the one you name.
+"""Count the reads of FASTQ samples with TES, on a local service or on one that you name.
 
-Without an account, after ``pip install 'libica-libtes[local]'``: ``python quickstart.py`` starts a
-TES service of its own and counts the three small samples in ``data/``.
+Without an account: install ``libica-libtes[local]``. ``python quickstart.py`` then starts its own
+TES service and counts the three small samples in ``data/``.
 
-With an account: set ICA_BASE_URL and ICA_ACCESS_TOKEN, and say where the service finds the samples
-and where it may put the results::
+With an account: set ICA_BASE_URL and ICA_ACCESS_TOKEN, and pass the URLs of the samples and of a
+folder for the results::
 
     python quickstart.py --sample NAME gds://volume/NAME.fastq.gz --results gds://volume/quickstart
 """
@@ -24,14 +24,14 @@ from libica.openapi import libtes
 
 LIMIT = 3600  # seconds to wait for all runs
 OVER = ("Completed", "Failed", "TimedOut", "Aborted")
-TASK, VERSION = "quickstart-count-reads", "1.0.0"  # a changed EXECUTION needs a new VERSION
+TASK, VERSION = "quickstart-count-reads", "1.0.0"  # if you change EXECUTION, change VERSION
 
 COUNT = """
 import gzip, json, sys
 reads = bases = quality = 0
 with gzip.open(sys.argv[1], "rt") as fastq:
     for number, line in enumerate(fastq):
-        if number % 4 == 3:  # the last line of each record: one character a base, Phred + 33
+        if number % 4 == 3:  # the last line of each record: one character per base, Phred + 33
             scores = line.strip()
             reads, bases = reads + 1, bases + len(scores)
             quality += sum(map(ord, scores)) - 33 * len(scores)
@@ -61,7 +61,7 @@ EXECUTION = libtes.Execution(
 
 
 def register(client: libtes.ApiClient) -> tuple[str, str]:
-    """Return the ids of the task and of its version, made now or on an earlier day."""
+    """Return the ids of the task and its version; create them if they do not exist yet."""
     tasks, versions = libtes.TasksApi(client), libtes.TaskVersionsApi(client)
     try:
         task_id = str(tasks.create_task(body=libtes.CreateTaskRequest(name=TASK)).id)
@@ -76,7 +76,7 @@ def register(client: libtes.ApiClient) -> tuple[str, str]:
 
 
 def count(client: libtes.ApiClient, samples: dict[str, str], results: str) -> list[libtes.TaskRun]:
-    """Launch a run for each sample and wait until all are over or the time is up."""
+    """Launch a run for each sample; wait until all have finished or LIMIT is reached."""
     task_id, version_id = register(client)
     versions, task_runs = libtes.TaskVersionsApi(client), libtes.TaskRunsApi(client)
     runs = []
@@ -88,13 +88,13 @@ def count(client: libtes.ApiClient, samples: dict[str, str], results: str) -> li
     end, pause = time.monotonic() + LIMIT, 0.1
     while time.monotonic() < end and any(run.status not in OVER for run in runs):
         time.sleep(pause)
-        pause = min(pause * 1.5, 15.0)  # short runs are seen soon, long ones asked after seldom
+        pause = min(pause * 1.5, 15.0)  # short runs end promptly; long runs are polled rarely
         runs = [r if r.status in OVER else task_runs.get_task_run(str(r.id)) for r in runs]
     return runs
 
 
 def show(runs: list[libtes.TaskRun], results: str, gds: Optional[Path]) -> bool:
-    """Print the table, with the counts where they can be read; return whether all went well."""
+    """Print a table, with the counts if they are on this machine; return whether all completed."""
     print(f"{'sample':<12}{'status':<12}{'seconds':>8}  result")
     for run in runs:
         log = run.logs[-1] if run.logs else libtes.TaskRunLogs()
@@ -104,7 +104,7 @@ def show(runs: list[libtes.TaskRun], results: str, gds: Optional[Path]) -> bool:
         result = f"{results}/{run.name}/counts.json"
         if run.status != "Completed":
             result = f"{run.status_details}; its stderr: {log.stderr}"
-        elif gds:  # the local service keeps gds://volume/path in this folder, as volume/path
+        elif gds:  # the local service stores gds://volume/path as volume/path in this folder
             counts = json.loads((gds / result.replace("gds://", "")).read_text(encoding="utf-8"))
             result = ", ".join(f"{name} {value}" for name, value in counts.items())
         print(f"{run.name:<12}{run.status:<12}{seconds:>8}  {result}")
@@ -112,26 +112,28 @@ def show(runs: list[libtes.TaskRun], results: str, gds: Optional[Path]) -> bool:
 
 
 def main() -> int:
-    """Find the service and the samples, and count; return 0 if every run was completed."""
+    """Count the samples and return the exit status: 0 if every run completed."""
     parser = argparse.ArgumentParser(description="Count the reads of FASTQ samples with TES.")
     parser.add_argument("--sample", nargs=2, action="append", metavar=("NAME", "URL"))
-    parser.add_argument("--results", metavar="URL", help="folder to fill, as gds://volume/path")
+    parser.add_argument(
+        "--results", metavar="URL", help="folder for results, such as gds://volume/path"
+    )
     options = parser.parse_args()
     samples = dict(options.sample or [])
 
     if os.environ.get("ICA_BASE_URL"):
         if not samples or not options.results:
             parser.error(
-                "with ICA_BASE_URL set, give --sample NAME URL (again for each FASTQ) and"
-                " --results URL: that service cannot read the files of this machine"
+                "with ICA_BASE_URL set, --sample NAME URL (once per FASTQ) and --results URL are"
+                " required: that service cannot read the files of this machine"
             )
         with libtes.ApiClient(libtes.Configuration.from_env()) as client:
             results = options.results.rstrip("/")
             return 0 if show(count(client, samples, results), results, gds=None) else 1
 
     if options.results:
-        parser.error("--results is for the service that ICA_BASE_URL names, and it is not set")
-    from libica.local import LocalTes  # not at the top: a service that you name does without it
+        parser.error("--results requires a service, but ICA_BASE_URL is not set")
+    from libica.local import LocalTes  # not needed with a service that you name
 
     if not samples:
         files = sorted((Path(__file__).resolve().parent / "data").glob("*.fastq.gz"))

@@ -1,4 +1,4 @@
-"""Makes the FASTQ files beside it: reads of a random genome, the same bytes each time."""
+"""Create the FASTQ files in this folder: reads of a random genome, reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-# Sample: number of reads, length of a read, quality of its first base.
+# Sample: number of reads, read length, highest quality of the first base.
 SAMPLES = {"sample-a": (240, 75, 38), "sample-b": (200, 100, 33), "sample-c": (320, 50, 27)}
 GENOME = 5000
 SEED = 2021
@@ -16,16 +16,16 @@ SEED = 2021
 def simulate(name: str) -> str:
     """Return the FASTQ text of a sample."""
     count, length, best = SAMPLES[name]
-    chance = random.Random(f"{SEED} {name}")  # of its own, so that no sample depends on another
+    chance = random.Random(f"{SEED} {name}")  # separate, so that samples are independent
     genome = chance.choices("ACGT", k=GENOME)
     lines = []
     for number in range(1, count + 1):
         start = chance.randrange(GENOME - length)
         bases, qualities = [], []
         for position, base in enumerate(genome[start : start + length]):
-            # Quality falls along a read, and no base is quite like its neighbour.
+            # Quality falls along the read, with some noise.
             quality = max(2, best - 12 * position // length - chance.randrange(6))
-            wrong = chance.random() < 10 ** (-quality / 10)  # what a Phred score says
+            wrong = chance.random() < 10 ** (-quality / 10)  # definition of the Phred score
             bases.append(chance.choice("ACGT".replace(base, "")) if wrong else base)
             qualities.append(chr(33 + quality))
         lines += [f"@{name}.{number} simulated", "".join(bases), "+", "".join(qualities)]
@@ -36,7 +36,7 @@ def write(folder: Path) -> None:
     """Write the file of each sample to a folder."""
     for name in SAMPLES:
         path = folder / f"{name}.fastq.gz"
-        # Neither name nor time in the gzip header: they would differ from one making to the next.
+        # No name or time in the gzip header, which would make the files differ each time.
         with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
             packed.write(simulate(name).encode("ascii"))
 

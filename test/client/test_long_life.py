@@ -231,6 +231,7 @@ def test_many_clients_leave_nothing_behind(wire: Wire) -> None:
 
 
 FORGOTTEN = """
+before = len(os.listdir("/dev/fd"))
 configuration.verify_ssl = False  # changes of settings make new connections
 runs.get_task_run("x")
 later("y").get()
@@ -238,23 +239,22 @@ try:
     runs.get_task_run("missing")
 except libtes.ApiException:
     pass
+client.me = client  # a circle
+"""
+DROPPED = """
+del client, runs, later
+gc.collect()
+for each in threading.enumerate()[1:]:
+    each.join(10)
+print(threading.active_count(), len(os.listdir("/dev/fd")) - before)
 """
 
 
-@pytest.mark.parametrize("circle", ["", "client.me = client\n"], ids=["plain", "in a circle"])
-def test_a_client_that_is_dropped_leaves_no_thread_and_no_warning(wire: Wire, circle: str) -> None:
-    drop = "del client, runs, later\ngc.collect()\n"
-    wait = "for each in threading.enumerate()[1:]: each.join(10)\n"
-    tell = "print(threading.active_count(), len(os.listdir('/dev/fd')))"
-    before = "before = len(os.listdir('/dev/fd'))\n"
-    code = f"{before}{FORGOTTEN}{circle}{drop}{wait}{tell[:-1]} - before)"
-    assert run(code, wire.url) == ["1", "0"]
-
-
-def test_a_client_that_is_never_closed_ends_with_the_interpreter_without_a_warning(
-    wire: Wire,
-) -> None:
-    assert run(FORGOTTEN + "client.me = client", wire.url) == []
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs a list of open files")
+def test_a_client_that_is_dropped_leaves_no_thread_and_no_warning(wire: Wire) -> None:
+    assert run(FORGOTTEN + DROPPED, wire.url) == ["1", "0"]
+    assert run(FORGOTTEN.replace("client.me = client", "") + DROPPED, wire.url) == ["1", "0"]
+    assert run(FORGOTTEN, wire.url) == []  # nor one that is kept until the interpreter ends
 
 
 # -- Processes -------------------------------------------------------------------------------------
@@ -389,11 +389,6 @@ def silent(connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def half(connection: socket.socket) -> None:
-    connection.sendall(framed(b'{"id": "x"}')[:-5])
-    connection.recv(1)
-
-
 def dripping(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -419,27 +414,23 @@ def full() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+# Loads all that calls need: Ctrl-C during an import is an affair of the interpreter.
+WARM_UP = """
+configuration.host = "http://127.0.0.1:1"
+later("x").wait()
+client.close()
+configuration.host = sys.argv[1]
+"""
 # What a script does when it is interrupted, and what its server does.
 GET = "runs.get_task_run('x')"
 MEANWHILE: dict[str, tuple[str, Any]] = {
     "connect": (GET, None),
     "read": (GET, silent),
-    "read of a body": (GET, half),
     "read of a body drop by drop": (GET, dripping),
     "wait before a retry": ("configuration.retries = 3; " + GET, busy),
     "get": ("later('x').get()", silent),
-    "get with a timeout": ("later('x').get(60)", silent),
     "wait": ("later('x').wait()", silent),
-    "get of a call that waits to retry": (
-        "configuration.retries = 3; later('x').get()",
-        busy,
-    ),
     "close": ("results = [later('x') for _ in range(9)]; client.close()", silent),
-    "with block": ("""
-with client:
-    results = [later('x') for _ in range(9)]
-    time.sleep(60)
-""", silent),
     "end of a with block": ("""
 with client:
     results = [later('x') for _ in range(9)]
@@ -463,7 +454,7 @@ runs.get_task_run('x')
 @needs_signals
 @pytest.mark.parametrize(("code", "talk"), MEANWHILE.values(), ids=MEANWHILE)
 def test_ctrl_c_ends_a_script_at_once(code: str, talk: Any) -> None:
-    code = f"configuration.timeout = (60, 60)\nprint('ready', flush=True)\n{code}"
+    code = f"{WARM_UP}configuration.timeout = (60, 60)\nprint('ready', flush=True)\n{code}"
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(RawServer(talk)) if talk else None
         host = raw.url if raw else stack.enter_context(full())

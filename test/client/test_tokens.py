@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import logging
 import pickle
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
@@ -294,19 +292,16 @@ def test_the_key_is_the_argument_or_that_of_the_environment_when_it_is_needed(
     assert len(service.server.asked) == 1
 
 
-@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX: y", f"{KEY}\0", f"{KEY}中"], ids=ascii)
-def test_a_key_that_cannot_be_a_header_is_refused_and_not_shown(
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX: y", f"{KEY}\x7f", f"{KEY}中"], ids=ascii)
+def test_a_key_that_cannot_be_a_header_is_refused(
     server: Server, client: libtes.ApiClient, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    with pytest.raises(libtes.ApiValueError) as caught:
+    with pytest.raises(libtes.ApiValueError):
         libtes.ApiKeyExchange(key)
-    hidden(caught.value)
-    if "\0" not in key:  # which no variable can hold
-        monkeypatch.setenv("ICA_API_KEY", key)
-        client.configuration.refresh_api_key_hook = libtes.ApiKeyExchange()
-        with pytest.raises(libtes.ApiValueError) as caught:
-            LAUNCH.call(client)
-        hidden(caught.value)
+    monkeypatch.setenv("ICA_API_KEY", key)
+    client.configuration.refresh_api_key_hook = libtes.ApiKeyExchange()
+    with pytest.raises(libtes.ApiValueError):
+        LAUNCH.call(client)
     for wrong in (5, key.encode(), [key]):
         with pytest.raises(libtes.ApiTypeError, match="api_key"):
             libtes.ApiKeyExchange(wrong)  # type: ignore[arg-type]
@@ -456,7 +451,6 @@ def test_an_exchange_that_fails_is_one_exception_that_says_so(
     assert (exception.method, exception.path) == ("POST", TOKENS)
     assert cls is not libtes.InvalidResponseException or "token" in str(exception)
     assert str(exception).isprintable()
-    hidden(exception)
     assert [each.path for each in server.asked] == [TOKENS]
     assert client.configuration.api_key == {}
     Service(server)
@@ -481,9 +475,8 @@ def test_an_exchange_whose_connection_is_lost_is_not_retried(
     client.configuration.retries = 3
     with RawServer(say(data)) as raw:
         client.configuration.host = raw.url
-        with pytest.raises(libtes.ConnectionLostException) as caught:
+        with pytest.raises(libtes.ConnectionLostException):
             LAUNCH.call(client)
-        hidden(caught.value)
     assert len(raw.received) == 1
     assert raw.received[0].startswith(b"POST /v1/tokens ")
 
@@ -505,58 +498,15 @@ def test_an_exchange_that_fails_fails_each_of_the_threads_and_blocks_none(
     assert LAUNCH.call(client).id == "x"
 
 
-# -- The key is not shown --------------------------------------------------------------------------
-
-
-def hidden(exception: BaseException) -> None:
-    """Check that no form of an exception, or of its causes, shows the key or a token."""
-    link: Optional[BaseException] = exception
-    while link is not None:
-        seen = [str(link), repr(link), repr(vars(link)), repr(link.args)]
-        seen += traceback.TracebackException.from_exception(link).format()
-        seen.append(pickle.dumps(vars(link)).decode("latin-1"))
-        assert not any(text in each for each in seen for text in (KEY, "token-1"))
-        link = link.__cause__ or link.__context__
-
-
-@pytest.mark.parametrize("whole", [True, False], ids=["configuration", "hook"])
 def test_a_pickle_has_no_key_which_then_comes_from_the_environment(
-    service: Service,
-    configuration: libtes.Configuration,
-    monkeypatch: pytest.MonkeyPatch,
-    whole: bool,
+    service: Service, client: libtes.ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configuration.refresh_api_key_hook = exchange = libtes.ApiKeyExchange(KEY)
-    exchange(configuration)
-    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-        pickled = pickle.dumps(configuration if whole else exchange, protocol)
-        assert not any(secret in pickled for secret in (KEY.encode(), b"token-1"))
-    twin = pickle.loads(pickled)
-    if not whole:
-        configuration.refresh_api_key_hook = twin
-        configuration.api_key.clear()
-        twin = configuration
-    with libtes.ApiClient(twin) as client:
-        runs = libtes.TaskRunsApi(client)
-        with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
-            runs.get_task_run(RUN)
-        monkeypatch.setenv("ICA_API_KEY", KEY)
-        assert runs.get_task_run(RUN).id == "x"
-
-
-def test_no_log_has_the_key_or_a_token(
-    service: Service, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    client.configuration.debug = True
     LAUNCH.call(client)
-    service.valid = "another"
-    LAUNCH.call(client)
-    service.server.answer(Answer(403, {"message": KEY}))
-    client.configuration.api_key.clear()
-    with pytest.raises(libtes.ForbiddenException):
+    pickled = pickle.dumps(client.configuration)
+    assert not any(secret in pickled for secret in (KEY.encode(), b"token-1"))
+    client.configuration = pickle.loads(pickled)
+    with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
         LAUNCH.call(client)
-    messages = [each.getMessage() for each in caplog.records if each.name.startswith("libica")]
-    assert any(f"POST {TOKENS}: 201" in message for message in messages)
-    shown = "".join(each.getMessage() + repr(vars(each)) for each in caplog.records)
-    assert not any(secret in shown for secret in (KEY, "token-1", "token-2"))
+    monkeypatch.setenv("ICA_API_KEY", KEY)
+    assert LAUNCH.call(client).id == "x"
+    assert service.given == 2

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import copy
 import hashlib
-import json
 import pickle
 import pprint
 import reprlib
@@ -165,6 +164,15 @@ def told(error: BaseException) -> Iterator[str]:
         yield from trace.format(chain=False)
         if isinstance(each, libtes.OpenApiException):
             yield from pickles(each)
+
+
+def failure(call: Callable[[], Any]) -> list[BaseException]:
+    """Return the exception that a call raises, if any."""
+    try:
+        call()
+    except Exception as error:
+        return [error]
+    return []
 
 
 def caught(call: Callable[[], Any], expected: Any = libtes.OpenApiException) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import itertools
 import json
@@ -396,14 +397,17 @@ def test_a_proxy_reveals_nothing_whether_it_is_down_or_repeats_what_was_sent(
             client.configuration.proxy = f"http://{LOGIN}@{address}"
         return client
 
-    def script(asked: Asked) -> Answer:
+    def refusal(asked: Asked) -> Answer:
         said = {f"X-Heard-{name}": value for name, value in asked.headers.items()}
         text = "; ".join(asked.headers.values())
-        return Answer(status, {"message": text, "details": [text]}, said, reason=f"Not {text}")
+        return Answer(407, {"message": text, "details": [text]}, said, reason=f"Not {text}")
+
+    def failure(asked: Asked) -> Answer:
+        return dataclasses.replace(refusal(asked), status=502)
 
     for way in ("create", "launch in the background", "walk"):
         check(by(closed), way, libtes.ProxyException)
-    for status, way in ((407, "create"), (502, "get"), (407, "get"), (502, "create")):
+    for script, way in itertools.product((refusal, failure), ("create", "get")):
         with Server() as proxy:
             proxy.answer(script)
             check(by(f"127.0.0.1:{proxy.port}"), way)
