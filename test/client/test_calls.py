@@ -258,34 +258,14 @@ def test_the_charset_of_a_response_is_honoured(
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [
-        (b"<html>", "JSON"),
-        ("{", "JSON"),
-        ('{"x": NaN}', "NaN"),
-        ("[]", "$ must be an object, not list"),
-        ("null", "None"),
-        (b'{"id": "\xff"}', "utf-8"),
-        ("[" * 100_000, "JSON"),
-    ],
-    ids=lambda value: ascii(value)[:20],
+    [(b"<html>", "JSON"), ("[]", "$ must be an object"), ("null", "None"), (b"\xff", "utf-8")],
+    ids=ascii,
 )
-def test_an_unusable_response_is_an_error_that_says_what_came(
-    server: Server, runs: libtes.TaskRunsApi, data: Any, says: str
+def test_data_that_cannot_be_deserialized_is_an_error(
+    client: libtes.ApiClient, data: Any, says: str
 ) -> None:
-    runs.api_client.configuration.retries = 3
-    server.answer(Answer(200, data, {"X-Request-Id": "42"}))
-    with pytest.raises(libtes.InvalidResponseException) as caught:
-        runs.get_task_run("trn.1")
-    exception = caught.value
-    assert says in exception.reason
-    assert "TaskRun" in exception.reason
-    assert exception.body == Answer(200, data).data.decode("utf-8", "replace")
-    assert (exception.status, exception.headers["x-request-id"]) == (200, "42")
-    assert (exception.method, exception.path) == ("GET", "/v1/tasks/runs/trn.1")
-    assert exception.__cause__ is not None
-    assert len(server.asked) == 1  # it is not retried
     with pytest.raises(libtes.InvalidResponseException, match=re.escape(says)):
-        runs.api_client.deserialize(Given(data), "TaskRun")
+        client.deserialize(Given(data), "TaskRun")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)

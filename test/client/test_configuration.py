@@ -139,6 +139,7 @@ def test_what_is_no_usable_url_is_refused_as_a_host(
         ("ssl_ca_cert", (5, b"f"), "a path or None"),
         ("connection_pool_maxsize", ("5", 1.5, True), "int or None"),
         ("safe_chars_for_path_param", (None, 5), "str"),
+        ("show_locals", (1, "yes", None), "bool"),
     ],
 )
 def test_a_setting_of_the_wrong_type_is_named_and_leaves_the_old(
@@ -297,7 +298,7 @@ def test_a_copy_has_all_settings_and_can_be_changed_alone(twin: Any) -> None:
             hook(configuration)
 
     refresh = Tokens().refresh
-    settings = {"timeout": 5, "retries": 7, "debug": True, "refresh_api_key_hook": refresh}
+    settings = {"timeout": 5, "show_locals": True, "refresh_api_key_hook": refresh}
     configuration = with_secrets(**settings)
     changed = twin(configuration)
     assert vars(changed) == vars(configuration)
@@ -332,7 +333,7 @@ def test_a_deep_copy_has_the_class_and_the_retries() -> None:
     ],
 )
 def test_a_pickle_has_all_settings_but_no_secret(proxy: Any, pickled: Any) -> None:
-    configuration = with_secrets(timeout=5, proxy=proxy, refresh_api_key_hook=hook)
+    configuration = with_secrets(show_locals=True, proxy=proxy, refresh_api_key_hook=hook)
     before = dict(vars(configuration))
     blank = {"api_key": {}, "password": None, "proxy_headers": None, "proxy": pickled}
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):

@@ -215,21 +215,6 @@ def test_many_calls_leave_nothing_behind(wire: Wire, client: ApiClient) -> None:
     assert wire.connections == 1
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs a list of open files")
-def test_many_clients_leave_nothing_behind(wire: Wire) -> None:
-    files, threads = len(os.listdir("/dev/fd")), threading.active_count()
-    for closed in [True, False] * 5:
-        client = ApiClient(configuration_for(wire.url), pool_threads=2)
-        use(client)
-        if closed:
-            client.close()
-            client.close()
-        del client
-    gc.collect()
-    wait_until(lambda: threading.active_count() == threads)
-    wait_until(lambda: len(os.listdir("/dev/fd")) == files)
-
-
 FORGOTTEN = """
 before = len(os.listdir("/dev/fd"))
 configuration.verify_ssl = False  # changes of settings make new connections
