@@ -27,7 +27,7 @@ from ..helpers import ROOT
 from ..server import RawServer, wait_until
 from ..wire import Wire, framed
 
-LONG = 30.0  # seconds that no test waits unless it fails; what is interrupted would wait for 60
+LONG = 50.0  # seconds that no test waits unless it fails; what is interrupted would wait for 60
 CALLS = int(os.environ.get("LIBTES_CALLS", 1_500))
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
