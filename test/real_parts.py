@@ -1,4 +1,4 @@
-"""Programs that tests run for real: squid, tinyproxy and the like."""
+"""Real programs that tests run: squid, tinyproxy and the like."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def real_part(program: str) -> str:
 
 
 def lacking(part: str, reason: str) -> NoReturn:
-    """Skip a test that lacks a part; fail it where ``LIBTES_REQUIRE_PARTS`` names the part."""
+    """Skip a test that lacks a part, or fail it if ``LIBTES_REQUIRE_PARTS`` names the part."""
     if part in os.environ.get("LIBTES_REQUIRE_PARTS", "").split():
         pytest.fail(f"{reason}, and LIBTES_REQUIRE_PARTS names {part}")
     pytest.skip(reason)
@@ -50,12 +50,8 @@ def running(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
             time.sleep(0.02)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # none of them has anything to put in order
+        process.wait()
 
 
 def _listens(port: int) -> bool:

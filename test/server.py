@@ -1,17 +1,18 @@
-"""Real servers on 127.0.0.1 that answer as a test says and remember what they were asked."""
+"""Real servers on 127.0.0.1 that respond as a test says and remember what they were asked."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
 import socketserver
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from time import monotonic, sleep  # not those that a test may replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import parse_qsl, urlsplit
 
@@ -42,8 +43,8 @@ class Asked:
 
 
 @dataclass
-class Answer:
-    """One answer: a dict or list goes out as JSON, bytes and text as they are."""
+class Response:
+    """One response: a dict or list is sent as JSON, bytes and text as they are."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -57,11 +58,12 @@ class Answer:
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
-Script = Union[Answer, Callable[[Asked], Answer]]
+Answer = Response  # the name in tests that have yet to be renamed
+Script = Union[Response, Callable[[Asked], Response]]
 
 
 class Listener:
-    """A server that listens from when it is made until it is closed, over TLS if told how."""
+    """A server that listens from its creation until it is closed, with TLS if given a context."""
 
     class Tcp(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
@@ -119,17 +121,17 @@ class Listener:
 
 
 class Server(Listener):
-    """Answers with the scripts that it was given, one after the other, the last one for ever."""
+    """Responds with the scripts that it was given, in turn; the last one is used from then on."""
 
     def __init__(self, context: Optional[ssl.SSLContext] = None) -> None:
         self.asked: list[Asked] = []
-        self._scripts: list[Script] = [Answer()]
+        self._scripts: list[Script] = [Response()]
         self._lock = threading.Lock()
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Without this, head and body of an answer wait for each other's acknowledgement.
+            # Without this, head and body of a response wait for each other's acknowledgement.
             disable_nagle_algorithm = True
             wbufsize = -1
 
@@ -138,18 +140,18 @@ class Server(Listener):
                 asked = Asked(
                     self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
                 )
-                answer = owner._next(asked)
-                data = answer.data
-                self.send_response(answer.status, answer.reason)
+                response = owner._next(asked)
+                data = response.data
+                self.send_response(response.status, response.reason)
                 headers = {
                     "Content-Type": "application/json",
                     "Content-Length": str(len(data)),
-                    **answer.headers,
+                    **response.headers,
                 }
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                if answer.status not in (204, 304):
+                if response.status not in (204, 304):
                     self.wfile.write(data)
 
             do_POST = do_PUT = do_PATCH = do_CONNECT = do_GET
@@ -159,16 +161,18 @@ class Server(Listener):
 
         super().__init__(Handler, context)
 
-    def _next(self, asked: Asked) -> Answer:
+    def _next(self, asked: Asked) -> Response:
         with self._lock:
             self.asked.append(asked)
             script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         return script(asked) if callable(script) else script
 
-    def answer(self, *scripts: Script) -> None:
-        """Say what to answer from now on."""
+    def respond(self, *scripts: Script) -> None:
+        """Say how to respond from now on."""
         with self._lock:
             self._scripts = list(scripts)
+
+    answer = respond  # the name in tests that have yet to be renamed
 
     @property
     def last(self) -> Asked:
@@ -180,21 +184,26 @@ Talk = Callable[[socket.socket], object]
 
 
 class RawServer(Listener):
-    """Reads one request a connection and hands the socket to a function, to misbehave with it.
+    """Reads one request per connection and hands the socket to a function, to misbehave with it.
 
-    As with ``Server``, the functions are taken one after the other, the last one for ever.
+    As with ``Server``, the functions are taken in turn. With ``read=False`` a function gets the
+    connection from its start.
     """
 
-    def __init__(self, *talks: Talk, context: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(
+        self, *talks: Talk, context: Optional[ssl.SSLContext] = None, read: bool = True
+    ) -> None:
         self.received: list[bytes] = []
         self._talks = list(talks)
         owner = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                owner.received.append(read_request(self.request))
+                if read:
+                    owner.received.append(read_request(self.request))
                 talks = owner._talks
-                (talks.pop(0) if len(talks) > 1 else talks[0])(self.request)
+                with contextlib.suppress(OSError):
+                    (talks.pop(0) if len(talks) > 1 else talks[0])(self.request)
 
         super().__init__(Handler, context)
 
@@ -211,12 +220,12 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for what another thread does, and fail where it does not."""
-    end = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until another thread has done something; fail if it does not."""
+    end = monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+        assert monotonic() < end
+        sleep(0.001)
 
 
 def say(data: bytes) -> Talk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -14,27 +15,25 @@ from typing import Callable, Optional
 
 import pytest
 
-from test.authority import Authority
-from test.real_parts import free_port, real_part, running
-from test.server import Listener, read_request
+from ...authority import Authority
+from ...real_parts import free_port, real_part, running
+from ...server import Listener, read_request
+from ...wire import reset_when_closed
 
 LOGIN = ("somebody", "pass:w@rd/of proxy")
-
-
-@pytest.fixture(scope="package")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 class Relay(Listener):
     """An HTTP proxy that passes bytes on, and closes or resets as the far end does."""
 
     def __init__(self, context: Optional[ssl.SSLContext] = None) -> None:
-        import socketserver
+        self.heads: list[bytes] = []
+        owner = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 head = read_request(self.request)
+                owner.heads.append(head)
                 method, target = head.split(b" ", 2)[:2]
                 tunnel = method == b"CONNECT"
                 address = target if tunnel else target.split(b"/")[2]
@@ -57,18 +56,11 @@ def _pipe(source: socket.socket, target: socket.socket) -> None:
         while data := source.recv(65536):
             target.sendall(data)
     except ConnectionResetError:
-        reset(target)
+        reset_when_closed(target)
     except OSError:
         pass
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)
-
-
-def reset(connection: socket.socket) -> None:
-    """Let a connection end with a reset when it is closed."""
-    linger = b"\1\0\0\0\0\0\0\0"  # on, for no time
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 SQUID = """
@@ -131,31 +123,30 @@ def tinyproxy(folder: Path, access: str = "") -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@contextlib.contextmanager
-def relay(context: Optional[ssl.SSLContext] = None) -> Iterator[str]:
-    with Relay(context) as listening:
-        yield listening.url
+Start = Callable[[str], Optional[str]]
 
 
 @pytest.fixture(scope="session")
-def ways(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str, Authority], Optional[str]]]:
-    """Return the proxy of a way by its name; each is started once and serves all tests."""
+def proxies(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Start]:
+    """Return a function that gives the URL of a proxy by its name; each is started once."""
     started: dict[str, Optional[str]] = {"direct": None}
     with ExitStack() as stack:
 
-        def start(name: str, authority: Authority) -> Optional[str]:
-            if name not in started:
-                folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
-                started[name] = stack.enter_context(
-                    {
-                        "relay": lambda: relay(),
-                        "relay over TLS": lambda: relay(authority.server("127.0.0.1")),
-                        "squid": lambda: squid(folder),
-                        "tinyproxy": lambda: tinyproxy(folder),
-                    }[name]()
+        def start(name: str) -> Optional[str]:
+            if name in started:
+                return started[name]
+            folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+            if name.startswith("relay"):
+                context = authority.server("127.0.0.1") if "TLS" in name else None
+                started[name] = stack.enter_context(Relay(context)).url
+            elif name.startswith("squid"):
+                access = {"forbids": CLOSED, "login": WITH_LOGIN}.get(name.split()[-1], OPEN)
+                started[name] = stack.enter_context(squid(folder, access))
+            else:
+                access = {"forbids": "Deny 127.0.0.1", "login": "BasicAuth somebody plain"}.get(
+                    name.split()[-1], ""
                 )
+                started[name] = stack.enter_context(tinyproxy(folder, access))
             return started[name]
 
         yield start

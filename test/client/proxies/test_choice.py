@@ -11,7 +11,8 @@ import pytest
 from libica.openapi import libtes
 from libica.openapi.libtes import _proxies
 from libica.openapi.libtes._proxies import is_exempt
-from test.server import Answer, Server
+
+from ...server import Response, Server
 
 EXEMPT = [  # host, NO_PROXY, whether it is exempt
     ("tes.example", "*", True),
@@ -135,16 +136,16 @@ def test_a_socks_proxy_without_pysocks_names_the_variable_and_the_extra(
 
 def test_pools_of_hosts_that_are_not_used_any_more_are_dropped() -> None:
     with Server() as server:
-        server.answer(Answer(body={"items": []}))
+        server.respond(Response(body={"items": []}))
         with libtes.ApiClient(libtes.Configuration(server.url)) as client:
             api = libtes.TasksApi(client)
-            for number in range(2, 40):
+            for number in range(2, 20):
                 client.configuration.host = server.url.replace("127.0.0.1", f"127.0.0.{number}")
                 client.configuration.proxy = server.url  # which takes calls to any host
                 api.list_tasks()
             assert len(client._rest._pools) <= 8
             connections = server.connections
-            for size in range(1, 1000):
+            for size in range(1, 20):
                 client.configuration.max_response_bytes = 1000 + size
                 api.list_tasks()
             assert server.connections == connections

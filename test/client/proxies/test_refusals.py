@@ -1,4 +1,4 @@
-"""A proxy that refuses, is down or is unusable: nothing was sent, and the error says why."""
+"""A proxy that refuses or is down: nothing was sent, and the error says why."""
 
 from __future__ import annotations
 
@@ -6,146 +6,109 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from libica.openapi import libtes
-from test.authority import Authority
-from test.real_parts import free_port, real_part, running
-from test.server import Answer, Server
 
-from .conftest import CLOSED, LOGIN, WITH_LOGIN, relay, squid, tinyproxy
+from ...authority import Authority
+from ...real_parts import free_port, real_part, running
+from ...server import Response, Server
+from ..calls import LAUNCH, failure
+from ..conftest import Connect
+from .conftest import Start
 
-USER, PASSWORD = LOGIN
-QUOTED = "somebody:pass%3Aw%40rd%2Fof%20proxy@"
-REFUSALS = {
-    "squid that forbids": (squid, CLOSED, 403),
-    "squid with a login": (squid, WITH_LOGIN, 407),
-    "tinyproxy that forbids": (tinyproxy, "Deny 127.0.0.1", 403),
-    "tinyproxy with a login": (tinyproxy, "BasicAuth somebody plain", 407),
-}
+USER = "somebody:pass%3Aw%40rd%2Fof%20proxy@"
+WRONG = "somebody:wr0ng-w0rd@"
 
 
 @pytest.fixture(params=["http", "https"])
 def service(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Server]:
     context = authority.server("127.0.0.1", "localhost") if request.param == "https" else None
     with Server(context) as service:
-        service.asked.clear()
         yield service
 
 
-def through(proxy: str, service: Server, authority: Authority) -> libtes.ApiClient:
-    configuration = libtes.Configuration(service.url, {"Authorization": "token"})
-    configuration.ssl_ca_cert = str(authority.file)
-    configuration.retries = urllib3.Retry(total=2, backoff_factor=0.01)
-    configuration.proxy = proxy
-    return libtes.ApiClient(configuration)
-
-
-def launch(client: libtes.ApiClient) -> None:
-    with client:
-        libtes.TaskRunsApi(client).create_task_run(body={})
+@pytest.fixture
+def client(connect: Connect, service: Server, authority: Authority) -> libtes.ApiClient:
+    return connect(service.url, ssl_ca_cert=str(authority.file))
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # older http.client leaves a socket open
-@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("squid that forbids", "403"),
+        ("squid with a login", "407"),
+        ("tinyproxy that forbids", "403"),
+        ("tinyproxy with a login", "407"),
+    ],
+)
 def test_a_proxy_that_refuses_is_a_proxy_exception_and_nothing_was_sent(
-    refusal: str, service: Server, authority: Authority, tmp_path: Path
+    name: str, status: str, client: libtes.ApiClient, service: Server, proxies: Start
 ) -> None:
-    proxy, access, status = REFUSALS[refusal]
-    with proxy(tmp_path, access) as url, pytest.raises(libtes.ProxyException) as caught:
-        launch(through(url, service, authority))
-    assert str(status) in str(caught.value)
-    assert not caught.value.may_have_happened
+    client.configuration.proxy = proxies(name)
+    exception = failure(client, LAUNCH)
+    assert type(exception) is libtes.ProxyException
+    assert status in str(exception)
     assert service.asked == []
 
 
+@pytest.mark.parametrize("name", ["squid", "tinyproxy"])
+def test_a_wrong_login_is_not_taken_for_a_401_of_the_service(
+    name: str, client: libtes.ApiClient, service: Server, proxies: Start
+) -> None:
+    refreshed: list[libtes.Configuration] = []
+    client.configuration.refresh_api_key_hook = refreshed.append
+    url = str(proxies(f"{name} with a login"))
+    client.configuration.proxy = url.replace("//", f"//{WRONG}")
+    exception = failure(client, LAUNCH)
+    assert type(exception) is libtes.ProxyException
+    assert f"through {url}" in str(exception)
+    # tinyproxy 1.11.1 responds with 401; later ones with 407.
+    assert any(status in str(exception) for status in ("401", "407"))
+    assert "wr0ng-w0rd" not in str(exception)
+    assert (service.asked, refreshed) == ([], [])
+
+
 def test_a_login_opens_a_proxy_that_wants_one(
-    service: Server, authority: Authority, tmp_path: Path
+    client: libtes.ApiClient, service: Server, proxies: Start
 ) -> None:
-    with squid(tmp_path, WITH_LOGIN) as url:
-        for login, opened in ((QUOTED, True), ("somebody:wrong@", False)):
-            with through(url.replace("//", f"//{login}"), service, authority) as client:
-                if opened:
-                    libtes.TaskRunsApi(client).create_task_run(body={})
-                    continue
-                with pytest.raises(libtes.ProxyException) as caught:
-                    libtes.TaskRunsApi(client).create_task_run(body={})
-                assert "wrong" not in str(caught.value)
+    client.configuration.proxy = str(proxies("squid with a login")).replace("//", f"//{USER}")
+    LAUNCH.call(client)
     assert len(service.asked) == 1
-
-
-def test_a_wrong_login_at_tinyproxy_is_not_taken_for_a_401_of_the_service(
-    service: Server, authority: Authority, tmp_path: Path
-) -> None:
-    asked: list[libtes.Configuration] = []
-    # Version 1.11.1 responds with 401; later ones with 407.
-    with tinyproxy(tmp_path, "BasicAuth somebody plain") as url:
-        client = through(url.replace("//", "//somebody:wr0ng-w0rd@"), service, authority)
-        client.configuration.refresh_api_key_hook = asked.append
-        with pytest.raises(libtes.ProxyException, match=f"through {url}.*40[17]") as caught:
-            launch(client)
-    assert not caught.value.may_have_happened
-    assert "wr0ng-w0rd" not in str(caught.value)
-    assert (service.asked, asked) == ([], [])
-
-
-def test_a_refusal_is_not_tried_again_which_might_lock_an_account(authority: Authority) -> None:
-    for scheme in ("http", "https"):
-        with Server() as proxy, Server() as service:
-            proxy.answer(Answer(407, "who?", {"Connection": "close"}))
-            url = service.url.replace("http", scheme, 1)
-            configuration = libtes.Configuration(url)
-            configuration.retries = urllib3.Retry(total=2, backoff_factor=0.01)
-            configuration.proxy = proxy.url
-            with pytest.raises(libtes.ProxyException):
-                libtes.TaskRunsApi(libtes.ApiClient(configuration)).get_task_run("trn.0")
-            assert len(proxy.asked) == 1
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
 def test_a_proxy_that_is_down_is_a_proxy_exception_and_nothing_was_sent(
-    scheme: str, service: Server, authority: Authority
+    scheme: str, client: libtes.ApiClient
 ) -> None:
-    client = through(f"{scheme}://127.0.0.1:{free_port()}", service, authority)
-    with pytest.raises(libtes.ProxyException) as caught:
-        launch(client)
-    assert not caught.value.may_have_happened
-    assert service.asked == []
+    client.configuration.proxy = f"{scheme}://{USER}127.0.0.1:{free_port()}"
+    assert type(failure(client, LAUNCH)) is libtes.ProxyException
 
 
 def test_a_403_of_the_service_is_not_taken_for_the_proxys(
-    service: Server, authority: Authority
+    client: libtes.ApiClient, service: Server, proxies: Start
 ) -> None:
-    service.answer(Answer(403, {"code": "no", "message": "not yours"}))
-    with relay() as url, pytest.raises(libtes.ForbiddenException):
-        launch(through(url, service, authority))
+    service.respond(Response(403, {"code": "no", "message": "not yours"}))
+    client.configuration.proxy = proxies("relay")
+    assert type(failure(client, LAUNCH)) is libtes.ForbiddenException
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 @pytest.mark.parametrize("login", ["", "somebody:s3cret-w0rd@"])
 def test_a_socks_proxy_takes_calls(
-    scheme: str,
-    login: str,
-    service: Server,
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    scheme: str, login: str, client: libtes.ApiClient, service: Server, tmp_path: Path
 ) -> None:
     program, port = real_part("microsocks"), free_port()
     command = [program, "-i", "127.0.0.1", "-p", str(port)]
     command += ["-u", "somebody", "-P", "s3cret-w0rd"] if login else []
+    # The name is looked up by the proxy with socks5h, here with socks5.
+    client.configuration.host = service.url.replace("127.0.0.1", "localhost")
     with running(command, port, tmp_path):
-        # The name is looked up by the proxy with socks5h, here with socks5.
-        monkeypatch.setenv("ALL_PROXY", f"{scheme}://{login}127.0.0.1:{port}")
-        with through("", service, authority) as client:
-            client.configuration.proxy = None
-            client.configuration.host = service.url.replace("127.0.0.1", "localhost")
-            libtes.TaskRunsApi(client).create_task_run(body={})
-            if login:
-                monkeypatch.setenv("ALL_PROXY", f"{scheme}://somebody:wr0ng-w0rd@127.0.0.1:{port}")
-                client.close()
-                with pytest.raises(libtes.ProxyException) as caught:
-                    libtes.TaskRunsApi(client).create_task_run(body={})
-                assert not caught.value.may_have_happened
-                assert "wr0ng-w0rd" not in str(caught.value)
+        client.configuration.proxy = f"{scheme}://{login}127.0.0.1:{port}"
+        LAUNCH.call(client)
+        if login:
+            client.configuration.proxy = f"{scheme}://{WRONG}127.0.0.1:{port}"
+            exception = failure(client, LAUNCH)
+            assert type(exception) is libtes.ProxyException
+            assert "wr0ng-w0rd" not in str(exception)
     assert len(service.asked) == 1
