@@ -18,7 +18,7 @@ from libica.openapi.libtes import AsyncResult
 from libica.openapi.libtes.async_result import Workers
 
 from ..helpers import run_python
-from ..server import Answer, Asked, Server, wait_until
+from ..server import Asked, Response, Server, wait_until
 
 LONG = 30.0  # seconds that no test waits unless it fails
 
@@ -235,11 +235,11 @@ def test_a_client_that_is_closed_or_dropped_ends_its_threads(
 ) -> None:
     go = threading.Event()
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         go.wait(LONG)
-        return Answer()
+        return Response()
 
-    server.answer(script)
+    server.respond(script)
     before = set(threading.enumerate())
     client = libtes.ApiClient(configuration, pool_threads=2)
     assert client.pool_threads == 2

@@ -15,7 +15,7 @@ from libica.openapi import libtes
 
 from ..conftest import TOKEN
 from ..operations import OPERATIONS, RUN, RUN_SUMMARY, Operation
-from ..server import Answer, Server
+from ..server import Response, Server
 
 Json = Any
 
@@ -31,7 +31,7 @@ def runs(client: libtes.ApiClient) -> libtes.TaskRunsApi:
 def test_call_api_fills_in_path_query_headers_and_body(
     server: Server, client: libtes.ApiClient
 ) -> None:
-    server.answer(Answer(201, {"id": "x"}, {"X-Request-Id": "42"}))
+    server.respond(Response(201, {"id": "x"}, {"X-Request-Id": "42"}))
     data, status, headers = client.call_api(
         "/v1/tasks/{taskId}/versions/{versionId}:launch",
         "POST",
@@ -188,7 +188,7 @@ def test_a_response_is_read_as_the_type_that_is_asked_for(
     server: Server, client: libtes.ApiClient, response_type: str, sent: Json, expected: Any
 ) -> None:
     text = json.dumps(sent)
-    server.answer(Answer(body=text))
+    server.respond(Response(body=text))
     data, status, _ = client.call_api("/v1/x", "GET", response_type=response_type)
     assert (data, type(data), status) == (expected, type(expected), 200)
     for given in (text, text.encode()):
@@ -204,25 +204,25 @@ def test_an_unknown_response_type_is_an_error(client: libtes.ApiClient, name: An
 
 
 @pytest.mark.parametrize(
-    "response", [Answer(body=b"<html>"), Answer(body=b"\xff"), Answer(204, b"")], ids=repr
+    "response", [Response(body=b"<html>"), Response(body=b"\xff"), Response(204, b"")], ids=repr
 )
 def test_without_a_response_type_the_body_is_ignored(
-    server: Server, client: libtes.ApiClient, response: Answer
+    server: Server, client: libtes.ApiClient, response: Response
 ) -> None:
     response.headers["X-Request-Id"] = "42"
-    server.answer(response)
+    server.respond(response)
     data, status, headers = client.call_api("/v1/x", "POST", response_type=None)
     assert (data, status, headers["X-Request-Id"]) == (None, response.status, "42")
     assert client.call_api("/v1/x", "POST", _return_http_data_only=True) is None
 
 
 def test_unknown_fields_and_values_are_accepted(server: Server, runs: libtes.TaskRunsApi) -> None:
-    server.answer(Answer(body={"id": "x", "status": "Dreaming", "new": {"a": [1]}}))
+    server.respond(Response(body={"id": "x", "status": "Dreaming", "new": {"a": [1]}}))
     assert runs.get_task_run(RUN) == libtes.TaskRun(id="x", status="Dreaming")
 
 
 def test_a_response_is_not_refused_for_a_limit(server: Server, runs: libtes.TaskRunsApi) -> None:
-    server.answer(Answer(body={"name": "x" * 300, "execution": {"image": {"name": ""}}}))
+    server.respond(Response(body={"name": "x" * 300, "execution": {"image": {"name": ""}}}))
     run = runs.get_task_run(RUN)
     assert (len(run.name), run.execution.image.name) == (300, "")
 
@@ -249,7 +249,7 @@ TEXT = '{"id": "é中"}'
 def test_the_charset_of_a_response_is_honoured(
     server: Server, runs: libtes.TaskRunsApi, content_type: str, data: bytes
 ) -> None:
-    server.answer(Answer(body=data, headers={"Content-Type": content_type}))
+    server.respond(Response(body=data, headers={"Content-Type": content_type}))
     assert runs.get_task_run(RUN).id == "é中"
 
 
@@ -273,7 +273,7 @@ def test_no_operation_returns_an_empty_model_for_an_unusable_response(
     server: Server, client: libtes.ApiClient, operation: Operation
 ) -> None:
     for body in ("<html>", "", "[]", "null"):
-        server.answer(Answer(operation.status, body))
+        server.respond(Response(operation.status, body))
         with pytest.raises(libtes.InvalidResponseException, match=operation.returns):
             operation.call(client)
     assert len(server.asked) == 4
@@ -312,7 +312,7 @@ def test_no_operation_returns_an_empty_model_for_an_unusable_response(
 def test_a_field_of_a_wrong_type_is_named(
     server: Server, runs: libtes.TaskRunsApi, body: Json, says: str
 ) -> None:
-    server.answer(Answer(body=body), Answer(body={"items": [RUN_SUMMARY, {"acl": [5]}]}))
+    server.respond(Response(body=body), Response(body={"items": [RUN_SUMMARY, {"acl": [5]}]}))
     with pytest.raises(libtes.InvalidResponseException) as caught:
         runs.get_task_run(RUN)
     assert says in caught.value.reason
@@ -361,7 +361,7 @@ def test_connections_are_kept_open(server: Server, client: libtes.ApiClient) -> 
     api = libtes.TasksApi(client)
     for _ in range(5):
         api.list_tasks()
-    server.answer(Answer(404), Answer(body="<html>"), Answer())
+    server.respond(Response(404), Response(body="<html>"), Response())
     for error in (libtes.NotFoundException, libtes.InvalidResponseException):
         with pytest.raises(error):
             api.list_tasks()
@@ -383,12 +383,12 @@ def test_settings_that_are_changed_later_hold_from_the_next_call_on(
     api.list_tasks()
     sent = [asked.headers["Authorization"] for asked in server.asked]
     assert sent == [f"Bearer {TOKEN}", "Bearer second", "third"]
-    busy = Answer(503, headers={"Retry-After": "0"})
-    server.answer(busy, Answer())
+    busy = Response(503, headers={"Retry-After": "0"})
+    server.respond(busy, Response())
     with pytest.raises(libtes.ServiceException):
         api.list_tasks()
     configuration.retries = 1
-    server.answer(busy, Answer())
+    server.respond(busy, Response())
     api.list_tasks()
     with Server() as other:
         configuration.host = other.url

@@ -19,7 +19,7 @@ from libica.openapi.libtes import ApiException, TasksApi, exceptions
 
 from ..conftest import TOKEN
 from ..operations import OPERATIONS, Operation
-from ..server import Answer, Server
+from ..server import Response, Server
 
 SECRET = "what-nobody-may-see"
 TREE = """
@@ -96,7 +96,7 @@ def test_the_tree_of_classes() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_each_status_has_its_class(status: int, server: Server, client: libtes.ApiClient) -> None:
-    server.answer(Answer(status, ERROR, {"X-Request-Id": "42"}, reason="Some Reason"))
+    server.respond(Response(status, ERROR, {"X-Request-Id": "42"}, reason="Some Reason"))
     with pytest.raises(ApiException) as caught:
         TasksApi(client).get_task("tdn.1")
     exception = caught.value
@@ -114,7 +114,7 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
 def test_an_error_names_the_call(
     server: Server, client: libtes.ApiClient, operation: Operation
 ) -> None:
-    server.answer(Answer(400, {"code": "BAD", "message": "no"}))
+    server.respond(Response(400, {"code": "BAD", "message": "no"}))
     for suffix in ("", "_with_http_info"):
         with pytest.raises(libtes.BadRequestException) as caught:
             operation.call(client, suffix)
@@ -153,7 +153,7 @@ def test_code_message_and_details_are_those_of_the_body(
 ) -> None:
     exception = of_response(body)
     assert (exception.code, exception.message, exception.details) == expected
-    server.answer(Answer(409, response(body).data, {"Content-Type": "text/html"}))
+    server.respond(Response(409, response(body).data, {"Content-Type": "text/html"}))
     with pytest.raises(libtes.ConflictException, match="409") as caught:
         TasksApi(client).get_task("tdn.1")
     assert (caught.value.code, caught.value.message, caught.value.details) == expected
@@ -242,7 +242,7 @@ def test_texts_and_pickles_have_no_header_no_body_and_no_query(
     server: Server, client: libtes.ApiClient
 ) -> None:
     body = {**ERROR, "details": [SECRET], "more": SECRET}
-    server.answer(Answer(400, body, {"Set-Cookie": SECRET}))
+    server.respond(Response(400, body, {"Set-Cookie": SECRET}))
     with pytest.raises(ApiException) as caught:
         TasksApi(client).create_task(body={"name": SECRET})
     assert SECRET in server.last.body.decode()
@@ -251,7 +251,7 @@ def test_texts_and_pickles_have_no_header_no_body_and_no_query(
     for text in (str(exception), repr(exception), repr(exception.args), exception.reason):
         assert SECRET not in text
         assert TOKEN not in text
-    server.answer(Answer(400, {"code": "C"}))
+    server.respond(Response(400, {"code": "C"}))
     with pytest.raises(ApiException) as caught:
         TasksApi(client).list_tasks(page_token=SECRET)
     assert SECRET in server.last.target

@@ -15,7 +15,7 @@ from libica.openapi import libtes
 
 from ..conftest import TOKEN
 from ..helpers import ROOT
-from ..server import Answer, Server
+from ..server import Response, Server
 
 LOGGER = "libica.openapi.libtes"
 SECRETS = [TOKEN, "token-in-the-query", "password-in-the-body", "header-of-mine", "cookie-of-mine"]
@@ -45,7 +45,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_call_is_logged_with_method_path_status_and_time_but_no_secret(
     how: str, server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.answer(Answer(201, {"jwt": "in the response"}))
+    server.respond(Response(201, {"jwt": "in the response"}))
     libtes.TasksApi(client).list_tasks()
     assert lines(caplog) == []
     if how == "debug":
@@ -63,7 +63,7 @@ def test_a_call_that_fails_is_logged_too(
     server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.configuration.debug = True
-    server.answer(Answer(404))
+    server.respond(Response(404))
     with pytest.raises(libtes.NotFoundException):
         libtes.TasksApi(client).get_task("t")
     client.configuration.host = "http://nowhere.invalid"
@@ -116,7 +116,7 @@ def test_a_log_file_that_cannot_be_written_does_not_fail_the_call(
 ) -> None:
     client.configuration.debug = True
     client.configuration.logger_file = str(tmp_path / "no" / "such" / "folder" / "log")
-    server.answer(Answer(201, {"id": "x"}))
+    server.respond(Response(201, {"id": "x"}))
     assert libtes.TaskRunsApi(client).create_task_run(body={}).id == "x"
 
 

@@ -17,7 +17,7 @@ from libica.openapi import libtes
 
 from ..conftest import TOKEN
 from ..operations import OPERATIONS, RUN, Operation
-from ..server import Answer, Asked, RawServer, Server, say
+from ..server import Asked, RawServer, Response, Server, say
 
 KEY = "key-that-nobody-may-see"
 LAUNCH = next(each for each in OPERATIONS if each.name == "launch_task_run")
@@ -39,21 +39,21 @@ class Service:
         self.valid: Optional[str] = None
         self.refused: Callable[[], object] = lambda: None
         self.lock = threading.Lock()
-        server.answer(self)
+        server.respond(self)
 
-    def __call__(self, asked: Asked) -> Answer:
+    def __call__(self, asked: Asked) -> Response:
         if asked.path == TOKENS:
             headers = {name.lower(): value for name, value in asked.headers.items()}
             if asked.method != "POST" or headers.get("x-api-key") != KEY:
-                return Answer(401, {"code": "NO_KEY", "message": "this is no key"})
+                return Response(401, {"code": "NO_KEY", "message": "this is no key"})
             with self.lock:
                 self.given += 1
                 self.valid = f"token-{self.given}"
-                return Answer(201, {"access_token": self.valid, "token_type": "Bearer"})
+                return Response(201, {"access_token": self.valid, "token_type": "Bearer"})
         if asked.headers.get("Authorization") != f"Bearer {self.valid}":
             self.refused()
-            return Answer(401, {"code": "EXPIRED", "message": "this token has expired"})
-        return Answer(201 if asked.method == "POST" else 200, {"id": "x"})
+            return Response(401, {"code": "EXPIRED", "message": "this token has expired"})
+        return Response(201 if asked.method == "POST" else 200, {"id": "x"})
 
     @property
     def calls(self) -> list[Asked]:
@@ -102,13 +102,13 @@ class Hook:
             set_token(configuration, token)
 
 
-def only(good: str) -> Callable[[Asked], Answer]:
+def only(good: str) -> Callable[[Asked], Response]:
     """Return a script that accepts calls with this token."""
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         if asked.headers.get("Authorization") == f"Bearer {good}":
-            return Answer(201 if asked.method == "POST" else 200, {"id": "x"})
-        return Answer(401, {"code": "UNAUTHORIZED", "message": "who are you"})
+            return Response(201 if asked.method == "POST" else 200, {"id": "x"})
+        return Response(401, {"code": "UNAUTHORIZED", "message": "who are you"})
 
     return script
 
@@ -117,7 +117,7 @@ def test_where_there_is_no_token_the_hook_is_asked_for_one(
     server: Server, runs: libtes.TaskRunsApi
 ) -> None:
     runs.api_client.configuration.refresh_api_key_hook = hook = Hook("new")
-    server.answer(only("new"))
+    server.respond(only("new"))
     for _ in range(3):
         runs.get_task_run(RUN)
     assert (hook.calls, len(server.asked)) == (1, 3)
@@ -129,7 +129,7 @@ def test_a_token_that_is_refused_is_refreshed_and_the_call_repeated_once(
 ) -> None:
     set_token(client.configuration)
     client.configuration.refresh_api_key_hook = hook = Hook("new")
-    server.answer(only("new"))
+    server.respond(only("new"))
     operation.call(client)
     first, second = server.asked
     assert (first.method, first.target, first.body) == (second.method, second.target, second.body)
@@ -152,7 +152,7 @@ def test_a_hook_that_does_not_help_is_asked_once(
     if at_first:
         set_token(configuration, at_first)
     configuration.refresh_api_key_hook = hook = Hook(*tokens)
-    server.answer(only("good"))
+    server.respond(only("good"))
     with pytest.raises(libtes.UnauthorizedException, match="who are you"):
         runs.get_task_run(RUN)
     assert (hook.calls, len(server.asked)) == (1, requests)
@@ -166,7 +166,7 @@ def test_what_a_hook_raises_comes_out_and_blocks_no_later_call(
 
     configuration = runs.api_client.configuration
     configuration.refresh_api_key_hook = hook
-    server.answer(only("good"))
+    server.respond(only("good"))
     with pytest.raises(RuntimeError, match="no new token today"):
         runs.get_task_run(RUN)
     set_token(configuration, "good")
@@ -180,12 +180,14 @@ def test_a_hook_may_use_the_same_client(server: Server, runs: libtes.TaskRunsApi
         result = client.call_api(TOKENS, "POST", response_type="object", async_req=True)
         set_token(configuration, result.get(10)[0]["access_token"])
 
-    def script(asked: Asked) -> Answer:
-        return Answer(201, {"access_token": "new"}) if asked.path == TOKENS else only("new")(asked)
+    def script(asked: Asked) -> Response:
+        return (
+            Response(201, {"access_token": "new"}) if asked.path == TOKENS else only("new")(asked)
+        )
 
     set_token(client.configuration)
     client.configuration.refresh_api_key_hook = hook
-    server.answer(script)
+    server.respond(script)
     assert json.loads(runs.get_task_run(RUN, _preload_content=False).data)["id"] == "x"
     assert [asked.method for asked in server.asked] == ["GET", "POST", "GET"]
 
@@ -197,12 +199,12 @@ def test_a_token_that_another_thread_refreshed_is_taken_without_the_hook(
     set_token(configuration)
     configuration.refresh_api_key_hook = hook = Hook("from the hook")
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         response = only("new")(asked)
         set_token(configuration, "new")
         return response
 
-    server.answer(script)
+    server.respond(script)
     assert runs.get_task_run(RUN).id == "x"
     assert hook.calls == 0
 
@@ -237,7 +239,7 @@ def test_the_type_of_a_token_is_its_prefix(
 ) -> None:
     configuration.api_key_prefix = {"Authorization": "Old"}
     for status, base in ((200, ""), (201, "/"), (201, "/base/path/")):
-        server.answer(Answer(status, {"access_token": "a", **more}))
+        server.respond(Response(status, {"access_token": "a", **more}))
         configuration.host = server.url + base
         libtes.ApiKeyExchange(KEY)(configuration)
         assert server.last.target == base.rstrip("/") + TOKENS
@@ -248,7 +250,9 @@ def test_the_exchange_follows_the_settings(
     server: Server, configuration: libtes.Configuration
 ) -> None:
     configuration.retries = 1
-    server.answer(Answer(429, headers={"Retry-After": "0"}), Answer(201, {"access_token": "a"}))
+    server.respond(
+        Response(429, headers={"Retry-After": "0"}), Response(201, {"access_token": "a"})
+    )
     libtes.ApiKeyExchange(KEY)(configuration)
     assert configuration.api_key == {"Authorization": "a"}
     assert len(server.asked) == 2
@@ -267,7 +271,7 @@ def test_a_redirect_does_not_get_the_key(
     server: Server, configuration: libtes.Configuration
 ) -> None:
     with Server() as other:
-        server.answer(Answer(307, b"", {"Location": f"{other.url}{TOKENS}"}))
+        server.respond(Response(307, b"", {"Location": f"{other.url}{TOKENS}"}))
         with pytest.raises(libtes.ApiException, match="307"):
             libtes.ApiKeyExchange(KEY)(configuration)
         assert other.asked == []
@@ -365,7 +369,7 @@ def test_sixteen_threads_go_on_through_tokens_that_expire(
     calls, last, uses = 12, 4, 0
     start = threading.Barrier(THREADS)
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         # Each token expires a while after it was given, until the last, which lasts.
         nonlocal uses
         response = service(asked)
@@ -375,7 +379,7 @@ def test_sixteen_threads_go_on_through_tokens_that_expire(
                 uses, service.valid = 0, "expired"
         return response
 
-    service.server.answer(script)
+    service.server.respond(script)
 
     def work(_: int) -> int:
         start.wait(30)
@@ -424,15 +428,16 @@ INVALID: dict[str, Any] = {
     "a type that is a number": {"access_token": "a", "token_type": 5},
     "a type that is an object": {"access_token": "a", "token_type": {"x": 1}},
 }
-FAILURES: dict[str, tuple[Answer, type[libtes.ApiException]]] = {
-    "a wrong key": (Answer(401, {"code": "C", "message": KEY}), libtes.UnauthorizedException),
-    "a key without rights": (Answer(403, {"message": KEY}), libtes.ForbiddenException),
-    "a bad request": (Answer(400, [KEY]), libtes.BadRequestException),
-    "not found": (Answer(404, f"<html>{KEY}</html>"), libtes.NotFoundException),
-    "a failure": (Answer(500, {"details": [KEY]}), libtes.ServiceException),
-    "204": (Answer(204, b""), libtes.InvalidResponseException),
+FAILURES: dict[str, tuple[Response, type[libtes.ApiException]]] = {
+    "a wrong key": (Response(401, {"code": "C", "message": KEY}), libtes.UnauthorizedException),
+    "a key without rights": (Response(403, {"message": KEY}), libtes.ForbiddenException),
+    "a bad request": (Response(400, [KEY]), libtes.BadRequestException),
+    "not found": (Response(404, f"<html>{KEY}</html>"), libtes.NotFoundException),
+    "a failure": (Response(500, {"details": [KEY]}), libtes.ServiceException),
+    "204": (Response(204, b""), libtes.InvalidResponseException),
     **{
-        name: (Answer(201, body), libtes.InvalidResponseException) for name, body in INVALID.items()
+        name: (Response(201, body), libtes.InvalidResponseException)
+        for name, body in INVALID.items()
     },
 }
 
@@ -442,7 +447,7 @@ def test_an_exchange_that_fails_is_one_exception_that_says_so(
     server: Server, client: libtes.ApiClient, name: str
 ) -> None:
     response, cls = FAILURES[name]
-    server.answer(response)
+    server.respond(response)
     with pytest.raises(libtes.ApiException) as caught:
         LAUNCH.call(client)
     exception = caught.value
@@ -462,7 +467,7 @@ def test_an_exchange_that_fails_leaves_the_token_as_it_was(
 ) -> None:
     before = (dict(configuration.api_key), dict(configuration.api_key_prefix))
     for response, _ in FAILURES.values():
-        server.answer(response)
+        server.respond(response)
         with pytest.raises(libtes.ApiException):
             libtes.ApiKeyExchange(KEY)(configuration)
         assert (configuration.api_key, configuration.api_key_prefix) == before
@@ -484,7 +489,7 @@ def test_an_exchange_whose_connection_is_lost_is_not_retried(
 def test_an_exchange_that_fails_fails_each_of_the_threads_and_blocks_none(
     server: Server, client: libtes.ApiClient
 ) -> None:
-    server.answer(Answer(403))
+    server.respond(Response(403))
 
     def call(_: int) -> object:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pprint
-import socket
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -85,11 +84,3 @@ def check(seen: Seen) -> Check:
         return error
 
     return check
-
-
-@pytest.fixture
-def closed() -> Iterator[str]:
-    """Return the address of a port that refuses connections."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{taken.getsockname()[1]}"

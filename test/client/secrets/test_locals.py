@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ...helpers import ROOT
-from ...server import Answer, Asked, Server
+from ...server import Asked, Response, Server
 from .conftest import ClientOf
 from .hidden import WAYS, below, caught, client_of, leaks, settings, told
 from .test_responses import refuse
@@ -58,14 +58,14 @@ def child(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def test_what_pytest_prints_with_locals_has_no_secret(
-    tmp_path: Path, server: Server, closed: str
+    tmp_path: Path, server: Server, refusing: str
 ) -> None:
     file = tmp_path / "test_of_a_user.py"
     file.write_text(SUITE)
     options = "--showlocals --tb=long -vv --log-level=DEBUG -p no:cacheprovider".split()
-    server.answer(refuse(400))
+    server.respond(refuse(400))
     quick = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    hosts = {"RESPONDS": server.url, "REFUSES": f"http://{closed}"}
+    hosts = {"RESPONDS": server.url, "REFUSES": f"http://{refusing}"}
     command = ["-m", "pytest", *options, f"--rootdir={tmp_path}", str(file)]
     printed, _ = child(*command, **quick, **hosts).communicate(timeout=60)
     assert "11 failed" in printed
@@ -75,13 +75,13 @@ def test_what_pytest_prints_with_locals_has_no_secret(
 
 
 def test_what_ipython_prints_with_locals_has_no_secret(
-    server: Server, client_for: ClientOf, closed: str
+    server: Server, client_for: ClientOf, refusing: str
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verbose = pytest.importorskip("IPython.core.ultratb").VerboseTB()
-    server.answer(refuse(400))
-    for host, way in ((server.url, "create"), (f"http://{closed}", "launch in the background")):
+    server.respond(refuse(400))
+    for host, way in ((server.url, "create"), (f"http://{refusing}", "launch in the background")):
         error = caught(lambda host=host, way=way: WAYS[way][0](client_for(host)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -94,7 +94,7 @@ def test_what_ipython_prints_with_locals_has_no_secret(
 def test_a_developer_sees_all_locals_with_the_switch_on(
     way: str, server: Server, client_for: ClientOf
 ) -> None:
-    server.answer(refuse(400))
+    server.respond(refuse(400))
     client = client_for(server.url)
     client.configuration.show_locals = True
     error = caught(lambda: WAYS[way][0](client))
@@ -126,15 +126,15 @@ def interrupted(host: str, way: str) -> None:
 def test_ctrl_c_in_a_call_reveals_nothing(when: str, way: str, server: Server) -> None:
     ended = threading.Event()
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         if when == "waiting to retry":
             threading.Timer(0.2, process.send_signal, [signal.SIGINT]).start()
-            return Answer(429, headers={"Retry-After": "20"})
+            return Response(429, headers={"Retry-After": "20"})
         process.send_signal(signal.SIGINT)
         ended.wait(20)
-        return Answer(400)
+        return Response(400)
 
-    server.answer(script)
+    server.respond(script)
     call = f"interrupted({server.url!r}, {way!r})"
     process = child("-c", f"from test.client.secrets.test_locals import interrupted; {call}")
     try:

@@ -21,7 +21,7 @@ from libica.openapi import libtes
 
 from ...authority import Authority
 from ...operations import OPERATIONS, Operation, page
-from ...server import Answer, Asked, RawServer, Server, wait_until
+from ...server import Asked, RawServer, Response, Server, wait_until
 from .conftest import Check, ClientOf, Seen
 from .hidden import (
     LOGIN,
@@ -57,7 +57,7 @@ def test_a_call_that_succeeds_shows_no_secret_and_sends_all(
     sample.pop("nextPageToken", None)
     body = {"body": filled(getattr(libtes, operation.body))} if operation.body else {}
     with Server() as server:
-        server.answer(Answer(operation.status, sample))
+        server.respond(Response(operation.status, sample))
         client = client_for(server.url)
         data = operation.call(client, **body)
         whole = operation.call(client, "_with_http_info", **body)
@@ -88,11 +88,6 @@ def test_a_warning_about_certificates_has_no_secret(
     assert leaks(*texts) == {}
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 # -- Responses that repeat what was sent -----------------------------------------------------------
 
 
@@ -119,9 +114,9 @@ def echo_headers(asked: Asked) -> dict[str, str]:
     return {**said, **more, "WWW-Authenticate": f"error={login}"}
 
 
-def refuse(status: int) -> Callable[[Asked], Answer]:
+def refuse(status: int) -> Callable[[Asked], Response]:
     """Return a script for an error that repeats everything."""
-    return lambda asked: Answer(
+    return lambda asked: Response(
         status, echo(asked), echo_headers(asked), reason=f"Not {asked.headers['Authorization']}"
     )
 
@@ -129,13 +124,13 @@ def refuse(status: int) -> Callable[[Asked], Answer]:
 def say(body: Any, content_type: str = "application/json", status: int = 200) -> Any:
     """Return a script that puts what was heard into a text, or makes the body of the request."""
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         token = asked.headers["Authorization"].split()[-1]
         said = body(asked) if callable(body) else body.replace("HEARD", heard(asked))
         if isinstance(said, str):
             said = said.encode().replace(b"BROKEN", b"\xff\xfe")
         kind = {"Content-Type": content_type.replace("TOKEN", token)}
-        return Answer(status, said, {**echo_headers(asked), **kind})
+        return Response(status, said, {**echo_headers(asked), **kind})
 
     return script
 
@@ -146,13 +141,13 @@ def wrong_types(asked: Asked) -> dict[str, Any]:
     return {**wrong, "jwt": [heard(asked)], "taskVersions": heard(asked), "items": [wrong]}
 
 
-def unknown_encoding(asked: Asked) -> Answer:
+def unknown_encoding(asked: Asked) -> Response:
     encoding = asked.headers["Authorization"]
-    return Answer(200, heard(asked), {**echo_headers(asked), "Content-Encoding": encoding})
+    return Response(200, heard(asked), {**echo_headers(asked), "Content-Encoding": encoding})
 
 
 HTML = "<html><body>You sent HEARD</body></html>"
-REFUSED: dict[str, Callable[[Asked], Answer]] = {
+REFUSED: dict[str, Callable[[Asked], Response]] = {
     **{str(status): refuse(status) for status in (400, 401, 403, 404, 409, 418, 429, 500, 503)},
     "400 in HTML": say(HTML, "text/html", 400),
     "500 in text": say("You sent HEARD", "text/plain; charset=TOKEN", 500),
@@ -162,7 +157,7 @@ REFUSED: dict[str, Callable[[Asked], Answer]] = {
     "400 in a string": say(lambda asked: json.dumps(heard(asked)), status=400),
     "400 with a nested error": say(lambda asked: {"error": echo(asked)}, status=400),
 }
-UNUSABLE: dict[str, Callable[[Asked], Answer]] = {
+UNUSABLE: dict[str, Callable[[Asked], Response]] = {
     "HTML": say(HTML, "text/html"),
     "broken JSON": say('{"message": HEARD'),
     "cut JSON": say('{"id": "HEARD'),
@@ -186,8 +181,8 @@ def test_a_refusal_that_says_back_what_was_sent_reveals_nothing(
     expected = libtes.InvalidResponseException if name in UNUSABLE else libtes.ApiException
     for each in {"create", way}:
         with Server() as server:
-            first = [Answer(body=page([]))] if each == "walk" else []
-            server.answer(*first, RESPONSES[name])
+            first = [Response(body=page([]))] if each == "walk" else []
+            server.respond(*first, RESPONSES[name])
             error = check(client_for(server.url), each, expected)
             asked = server.asked[0]
             assert found(asked.headers, asked.body) == WAYS[each][1]
@@ -200,11 +195,11 @@ def test_a_refusal_that_says_back_what_was_sent_reveals_nothing(
 def test_a_message_that_is_cut_is_not_cut_within_a_secret(
     ahead: int, server: Server, client_for: ClientOf, check: Check
 ) -> None:
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         token = asked.headers["Authorization"].split()[-1]
-        return Answer(400, {"message": "." * ahead + " ".join([token] * 200)})
+        return Response(400, {"message": "." * ahead + " ".join([token] * 200)})
 
-    server.answer(script)
+    server.respond(script)
     check(client_for(server.url), "get")
 
 
@@ -213,11 +208,11 @@ def test_a_token_that_was_replaced_is_still_not_shown(
 ) -> None:
     said: list[str] = []
 
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         said.append(heard(asked))
-        return Answer(401, {"message": " ".join(said)})
+        return Response(401, {"message": " ".join(said)})
 
-    server.answer(script)
+    server.respond(script)
     error = check(client_for(server.url), refreshed, libtes.UnauthorizedException)
     assert found(*said) == {*WAYS["create"][1], "FRESH"}
     assert "***" in error.message
@@ -226,7 +221,7 @@ def test_a_token_that_was_replaced_is_still_not_shown(
 def test_a_default_header_for_authorization_is_a_secret_too(
     server: Server, client_for: ClientOf, check: Check
 ) -> None:
-    server.answer(refuse(400))
+    server.respond(refuse(400))
     client = client_for(server.url)
     client.configuration.api_key = {}
     client.set_default_header("Authorization", f"{PREFIX} {TOKEN}")
@@ -237,7 +232,7 @@ def test_a_default_header_for_authorization_is_a_secret_too(
 def test_a_call_that_is_retried_shows_no_secret(
     server: Server, client_for: ClientOf, check: Check
 ) -> None:
-    server.answer(refuse(429))
+    server.respond(refuse(429))
     client = client_for(server.url)
     client.configuration.retries = urllib3.Retry(2, backoff_factor=0)
     check(client, "create", libtes.TooManyRequestsException)
@@ -247,14 +242,14 @@ def test_a_call_that_is_retried_shows_no_secret(
 def test_a_redirect_shows_neither_secrets_nor_the_signature_of_its_target(
     server: Server, client_for: ClientOf, check: Check
 ) -> None:
-    server.answer(refuse(307))
+    server.respond(refuse(307))
     assert check(client_for(server.url), "create").status == 307  # a write is not redirected
     # At DEBUG this logger of urllib3 tells the address of each request.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     with Server() as other:
         target = SIGNED.replace("https://bucket.example", other.url)
-        server.answer(Answer(302, headers={"Location": target}))
-        other.answer(lambda asked: Answer(403, {"message": f"no {target}", "at": [target]}))
+        server.respond(Response(302, headers={"Location": target}))
+        other.respond(lambda asked: Response(403, {"message": f"no {target}", "at": [target]}))
         check(client_for(server.url), "get", libtes.ForbiddenException)
         assert found(other.last.target) == {"SIGNATURE"}
 
@@ -348,9 +343,9 @@ def full(stack: contextlib.ExitStack) -> str:
 
 @pytest.mark.parametrize("way", ["create", "launch in the background", "walk"])
 def test_a_host_that_cannot_be_reached_reveals_nothing(
-    way: str, closed: str, client_for: ClientOf, check: Check, authority: Authority
+    way: str, refusing: str, client_for: ClientOf, check: Check, authority: Authority
 ) -> None:
-    client = client_for(f"http://{closed}")
+    client = client_for(f"http://{refusing}")
     for timeout in ((10, 10), 10):
         client.configuration.timeout = timeout
         client.configuration.retries = urllib3.Retry(1, backoff_factor=0)
@@ -383,7 +378,7 @@ def test_a_connection_that_is_not_accepted_reveals_nothing(
 def test_a_proxy_reveals_nothing_whether_it_is_down_or_repeats_what_was_sent(
     where: str,
     far: str,
-    closed: str,
+    refusing: str,
     client_for: ClientOf,
     check: Check,
     monkeypatch: pytest.MonkeyPatch,
@@ -397,19 +392,19 @@ def test_a_proxy_reveals_nothing_whether_it_is_down_or_repeats_what_was_sent(
             client.configuration.proxy = f"http://{LOGIN}@{address}"
         return client
 
-    def refusal(asked: Asked) -> Answer:
+    def refusal(asked: Asked) -> Response:
         said = {f"X-Heard-{name}": value for name, value in asked.headers.items()}
         text = "; ".join(asked.headers.values())
-        return Answer(407, {"message": text, "details": [text]}, said, reason=f"Not {text}")
+        return Response(407, {"message": text, "details": [text]}, said, reason=f"Not {text}")
 
-    def failure(asked: Asked) -> Answer:
+    def failure(asked: Asked) -> Response:
         return dataclasses.replace(refusal(asked), status=502)
 
     for way in ("create", "launch in the background", "walk"):
-        check(by(closed), way, libtes.ProxyException)
+        check(by(refusing), way, libtes.ProxyException)
     for script, way in itertools.product((refusal, failure), ("create", "get")):
         with Server() as proxy:
-            proxy.answer(script)
+            proxy.respond(script)
             check(by(f"127.0.0.1:{proxy.port}"), way)
             sent = {"PROXY_PASSWORD", "PROXY_HEADER"}
             assert found(proxy.last.headers) == (sent if far.startswith("https") else sent | SENT)

@@ -14,7 +14,7 @@ from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient, Configuration
 
 from ...operations import RUN
-from ...server import Answer, Asked, Server
+from ...server import Asked, Response, Server
 from .conftest import Check, ClientOf, Seen
 from .hidden import (
     API_KEY,
@@ -189,7 +189,7 @@ def test_a_hook_that_raises_reveals_nothing_but_its_own_locals(
     client.configuration.api_key = {}
     client.configuration.refresh_api_key_hook = no_key
     check(client, way, LookupError)
-    server.answer(refuse(401))
+    server.respond(refuse(401))
     client = client_for(server.url)
     client.configuration.refresh_api_key_hook = no_key
     error = check(client, way, LookupError)
@@ -197,48 +197,48 @@ def test_a_hook_that_raises_reveals_nothing_but_its_own_locals(
     assert "of_the_hook" in "".join(trace.format())
 
 
-EXCHANGES: dict[str, Callable[[Asked], Answer]] = {
-    "refused": lambda asked: Answer(401, {"message": asked.headers["X-Api-Key"]}),
-    "bad request": lambda asked: Answer(
+EXCHANGES: dict[str, Callable[[Asked], Response]] = {
+    "refused": lambda asked: Response(401, {"message": asked.headers["X-Api-Key"]}),
+    "bad request": lambda asked: Response(
         400,
         {"code": "C", "message": "; ".join(asked.headers.values()), "details": [asked.headers]},
         {f"X-Heard-{name}": value for name, value in asked.headers.items()},
         reason=f"Not {asked.headers['X-Api-Key']}",
     ),
-    "failed": lambda asked: Answer(500, f"<html>{asked.headers['X-Api-Key']}</html>"),
-    "no token": lambda asked: Answer(201, {"token": FRESH, "heard": asked.headers["X-Api-Key"]}),
-    "token of a wrong type": lambda asked: Answer(201, {"access_token": [FRESH]}),
-    "token with lines": lambda asked: Answer(201, {"access_token": FRESH + LINES}),
-    "type of a wrong type": lambda asked: Answer(
+    "failed": lambda asked: Response(500, f"<html>{asked.headers['X-Api-Key']}</html>"),
+    "no token": lambda asked: Response(201, {"token": FRESH, "heard": asked.headers["X-Api-Key"]}),
+    "token of a wrong type": lambda asked: Response(201, {"access_token": [FRESH]}),
+    "token with lines": lambda asked: Response(201, {"access_token": FRESH + LINES}),
+    "type of a wrong type": lambda asked: Response(
         201, {"access_token": FRESH, "token_type": [asked.headers["X-Api-Key"]]}
     ),
-    "broken": lambda asked: Answer(201, f'{{"access_token": "{FRESH}'),
-    "no text": lambda asked: Answer(201, b'{"access_token": "' + FRESH.encode() + b'\xff"}'),
-    "HTML": lambda asked: Answer(200, f"<html>{asked.headers['X-Api-Key']} {FRESH}"),
+    "broken": lambda asked: Response(201, f'{{"access_token": "{FRESH}'),
+    "no text": lambda asked: Response(201, b'{"access_token": "' + FRESH.encode() + b'\xff"}'),
+    "HTML": lambda asked: Response(200, f"<html>{asked.headers['X-Api-Key']} {FRESH}"),
 }
 
 
 @pytest.mark.parametrize("key", [API_KEY, None], ids=["given", "of the environment"])
 def test_an_exchange_of_an_api_key_that_fails_reveals_nothing(
-    key: Optional[str], closed: str, server: Server, client_for: ClientOf, check: Check
+    key: Optional[str], refusing: str, server: Server, client_for: ClientOf, check: Check
 ) -> None:
     for script in EXCHANGES.values():
-        server.answer(script)
+        server.respond(script)
         check(client_for(server.url), lambda client: exchange(client, key))
         assert found(server.last.headers) == {"API_KEY"}
-    client = client_for(f"http://{closed}")
+    client = client_for(f"http://{refusing}")
     check(client, lambda client: exchange(client, key), libtes.ConnectException)
 
 
 def test_a_token_that_was_exchanged_is_a_secret_too(
     server: Server, client_for: ClientOf, check: Check
 ) -> None:
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Response:
         if asked.path == "/v1/tokens":
-            return Answer(201, {"access_token": FRESH, "token_type": PREFIX})
+            return Response(201, {"access_token": FRESH, "token_type": PREFIX})
         return refuse(400)(asked)
 
-    server.answer(script)
+    server.respond(script)
     check(client_for(server.url), lambda client: exchange(client, None), libtes.BadRequestException)
     assert found(server.asked[0].headers) == {"API_KEY"}
     assert found(server.last.headers) == {*SENT, "FRESH"} - {"TOKEN"}
