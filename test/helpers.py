@@ -1,10 +1,9 @@
-"""What several tests share: the models, values for them, the contract, a fresh interpreter."""
+"""What several tests share: the models, values for them, a fresh interpreter."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import json
 import math
 import os
 import re
@@ -25,7 +24,6 @@ from libica.openapi.libtes.models.decoding import INT64, decoder
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "libica.openapi.libtes"
-CONTRACT = ROOT.parent / "shared" / "contract" / "tes-v1.swagger.json"
 MODELS: list[Any] = [getattr(libtes, name) for name in MODEL_NAMES]
 TIME = datetime(2021, 3, 8, 4, 5, 54, 645483, timezone.utc)
 
@@ -113,14 +111,6 @@ def snake_case(name: str) -> str:
     """Return the Python name of a field, parameter, operation or module of the contract."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub(r"([a-z\d])([A-Z])", r"\1_\2", name).replace(" ", "_").lower()
-
-
-def read_contract() -> dict[str, Any]:
-    """Return the service's contract; a test that needs it is skipped where there is none."""
-    if not CONTRACT.is_file():
-        pytest.skip("the contract is not here")
-    contract: dict[str, Any] = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    return contract
 
 
 def run_python(code: str) -> str:

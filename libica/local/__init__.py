@@ -1,6 +1,6 @@
-"""A TES v1 service on this machine: to try things out, for tests, and where there is no account.
+"""A TES v1 service on this machine, for tests, experiments and work without an account.
 
-It needs what ``pip install 'libica-libtes[local]'`` installs::
+Install it by ``pip install 'libica-libtes[local]'``::
 
     from libica.local import LocalTes
 
@@ -19,7 +19,7 @@ __all__ = ["LocalTes"]
 
 
 def __getattr__(name: str) -> object:
-    # Only who starts a service needs a web server installed.
+    # Lazy, since importing this package must not require a web server.
     if name == "LocalTes":
         try:
             from .service.server import LocalTes

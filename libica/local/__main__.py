@@ -14,14 +14,14 @@ DEFAULT_PORT = 8765
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Serve until the process is told to end; returns the exit status."""
+    """Serve until SIGINT or SIGTERM; return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from . import LocalTes
 
-    told = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stop.set())
     try:
         tes = LocalTes(
             gds=options.gds,
@@ -31,6 +31,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             workers=options.workers,
             host=options.host,
             expose_to_network=options.expose_to_network,
+            run_in=options.run_in,
         )
     except (ValueError, RuntimeError, OSError) as error:
         print(f"libica.local: {error}", file=sys.stderr)
@@ -38,8 +39,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     with tes:
         print(f"export ICA_BASE_URL={tes.url}")
         print(f"export ICA_ACCESS_TOKEN={tes.token}", flush=True)
-        # With a time-out, since Windows looks at signals only between waits.
-        while not told.wait(1):
+        # With a timeout, since Windows handles signals only between waits.
+        while not stop.wait(1):
             pass
     return 0
 
@@ -50,26 +51,36 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="start a TES v1 service on this machine",
-        description="Start a TES v1 service on this machine. It runs commands as you, for whoever "
-        "has its token. It prints two lines to paste into the shell that is to use it.",
+        description="Start a TES v1 service on this machine. It runs commands as you, on behalf of "
+        "anyone who has its token. It prints two lines to paste into the shell that will call it.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument(
         "--port",
         type=int,
         default=DEFAULT_PORT,
-        help="port to listen on (%(default)s); 0: a free one",
+        help="port to listen on (%(default)s); 0 picks a free one",
     )
     serve.add_argument(
-        "--data", help="folder for all data; without it, everything is lost when the service ends"
+        "--data", help="folder to keep all data in; default: none, all data is lost on exit"
     )
-    serve.add_argument("--gds", help="folder that stands for gds://")
-    serve.add_argument("--token", help="token to call with; without it one is made at random")
-    serve.add_argument("--workers", type=int, help="most runs under way at once")
+    serve.add_argument(
+        "--gds", help="folder that gds:// URLs refer to; default: gds in the data folder"
+    )
+    serve.add_argument("--token", help="access token that calls must carry; default: random")
+    serve.add_argument(
+        "--workers", type=int, help="maximum number of concurrent runs; default: as many as fit"
+    )
     serve.add_argument(
         "--expose-to-network",
         action="store_true",
-        help="confirm that --host may be an address that other machines reach",
+        help="allow a --host that other machines can reach",
+    )
+    serve.add_argument(
+        "--run-in",
+        default="host",
+        choices=["host", "docker", "podman", "apptainer"],
+        help="run the commands of this machine (%(default)s), or the images, by one of these",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Plugin for pytest: the fixture ``local_tes``."""
+"""Pytest plugin with the fixture ``local_tes``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_tes() -> Iterator[LocalTes]:
-    """A TES v1 service of the test's own, empty, gone when the test ends.
+    """A new, empty TES v1 service that ends with the test.
 
-    It needs ``pip install 'libica-libtes[local]'``.
+    Install it by ``pip install 'libica-libtes[local]'``.
     """
-    # Here, so that a test run without this fixture neither waits for a web server nor needs one.
+    # Here, so that tests without this fixture neither load a web server nor need one installed.
     from . import LocalTes
 
     with LocalTes() as tes:

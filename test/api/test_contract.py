@@ -1,4 +1,4 @@
-"""The operations against the service's contract: verbs, paths, parameters, answers and statuses."""
+"""The methods against the facts of the contract: names, paths, parameters, statuses, types."""
 
 from __future__ import annotations
 
@@ -11,210 +11,69 @@ import pytest
 from libica.openapi import libtes
 from libica.openapi.libtes.api.endpoint import Filter
 
-from ..helpers import PACKAGE, read_contract, snake_case
+from ..contract import facts
+from ..helpers import PACKAGE, snake_case
+from ..operations import LISTS, OPERATIONS, Operation
 
-OPERATIONS = {
-    "TasksApi": ["createTask", "getTask", "listTasks", "updateTask"],
-    "TaskVersionsApi": [
-        "createTaskVersion",
-        "getTaskVersion",
-        "launchTaskRun",
-        "listTaskVersions",
-        "updateTaskVersion",
-    ],
-    "TaskRunsApi": [
-        "abortTaskRun",
-        "createTaskRun",
-        "getTaskRun",
-        "heartbeatTaskRun",
-        "listTaskRuns",
-    ],
-}
-each_class = pytest.mark.parametrize("owner", OPERATIONS)
-each_operation = pytest.mark.parametrize(
-    ("owner", "operation"), [(owner, each) for owner in OPERATIONS for each in OPERATIONS[owner]]
-)
-FILTERS = {"names", "acls", "ids", "versions", "status"}
+CLASSES = ["TasksApi", "TaskVersionsApi", "TaskRunsApi"]
+OPTIONS = ["async_req", "_preload_content", "_request_timeout", "_return_http_data_only"]
+PAIRS = list(zip(OPERATIONS, facts.OPERATIONS))
+each_pair = pytest.mark.parametrize(("operation", "fact"), PAIRS, ids=lambda each: each.name)
 
 
-def method_of(owner: str, operation: str, suffix: str = "") -> Any:
-    return getattr(getattr(libtes, owner), snake_case(operation) + suffix)
+def method_of(operation: Operation, suffix: str = "") -> Any:
+    return getattr(getattr(libtes, operation.api), operation.name + suffix)
 
 
-def declared(owner: str, operation: str) -> tuple[str, str, dict[str, Any]]:
-    """Return verb, path and all else that the contract says of an operation."""
-    for path, verbs in read_contract()["paths"].items():
-        for verb, said in verbs.items():
-            if said["operationId"] == operation and class_of(said) == owner:
-                return verb.upper(), path, said
-    raise AssertionError(f"the contract has no {operation}")
+def test_each_class_has_the_operations_of_its_tag_alone_and_is_found_in_its_module() -> None:
+    for owner in CLASSES:
+        members = vars(getattr(libtes, owner))
+        endpoints = {each.endpoint.name for each in members.values() if hasattr(each, "endpoint")}
+        assert endpoints == {each.name for each in OPERATIONS if each.api == owner}
+        module = importlib.import_module(f"{PACKAGE}.api.{snake_case(owner)}")
+        assert getattr(module, owner) is getattr(libtes, owner) is getattr(libtes.api, owner)
+    assert {each.api for each in OPERATIONS} == set(CLASSES)
 
 
-def class_of(said: dict[str, Any]) -> str:
-    return said["tags"][0].replace(" ", "") + "Api"
+@each_pair
+def test_the_errors_that_are_declared_are_those_of_the_contract(
+    operation: Operation, fact: facts.Operation
+) -> None:
+    failures = {status: name for status, name in fact.responses.items() if status[0] != "2"}
+    assert set(failures.values()) == {"ErrorResponse"}
+    declared = [str(status) for status in method_of(operation).endpoint.errors]
+    assert [*declared, "default"] == sorted(failures)
 
 
-def parameters(said: dict[str, Any], place: str) -> list[str]:
-    return [snake_case(each["name"]) for each in said["parameters"] if each["in"] == place]
-
-
-def model_of(said: dict[str, Any]) -> str:
-    return str(said["schema"]["$ref"].rpartition("/")[2])
-
-
-def test_the_operations_are_those_of_the_contract() -> None:
-    found: dict[str, list[str]] = {}
-    for verbs in read_contract()["paths"].values():
-        for said in verbs.values():
-            found.setdefault(class_of(said), []).append(said["operationId"])
-    assert {owner: sorted(each) for owner, each in found.items()} == OPERATIONS
-
-
-@each_class
-def test_each_class_has_its_operations_alone(owner: str) -> None:
-    endpoints = {
-        value.endpoint.name
-        for value in vars(getattr(libtes, owner)).values()
-        if hasattr(value, "endpoint")
-    }
-    assert endpoints == {snake_case(each) for each in OPERATIONS[owner]}
-
-
-@each_class
-def test_each_class_can_be_imported_from_its_module(owner: str) -> None:
-    module = importlib.import_module(f"{PACKAGE}.api.{snake_case(owner)}")
-    assert getattr(module, owner) is getattr(libtes, owner) is getattr(libtes.api, owner)
-
-
-@each_operation
-def test_verb_and_path(owner: str, operation: str) -> None:
-    verb, path, _ = declared(owner, operation)
-    endpoint = method_of(owner, operation).endpoint
-    assert (endpoint.method, endpoint.path) == (verb, path)
-
-
-@each_operation
-def test_the_ids_are_the_parameters_of_the_path(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    assert list(method_of(owner, operation).endpoint.ids) == parameters(said, "path")
-
-
-@each_operation
-def test_the_query_has_the_parameters_of_the_contract(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    assert list(method_of(owner, operation).endpoint.query) == parameters(said, "query")
-
-
-@each_operation
-def test_the_types_of_the_query(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    types: dict[str, Any] = {"integer": Optional[int], "string": Optional[str]}
-    expected = {
-        snake_case(each["name"]): Filter if each["name"] in FILTERS else types[each["type"]]
-        for each in said["parameters"]
-        if each["in"] == "query"
-    }
-    assert method_of(owner, operation).endpoint.query == expected
-
-
-@each_operation
-def test_the_body_is_the_model_of_the_contract(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    bodies = [model_of(each) for each in said["parameters"] if each["in"] == "body"]
-    body = method_of(owner, operation).endpoint.body
-    assert ([body.__name__] if body else []) == bodies
-
-
-@each_operation
-def test_success_has_the_status_and_model_of_the_contract(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    endpoint = method_of(owner, operation).endpoint
-    successes = {
-        int(status): model_of(answer)
-        for status, answer in said["responses"].items()
-        if status.startswith("2")
-    }
-    assert {endpoint.success: endpoint.returns.__name__} == successes
-
-
-@each_operation
-def test_the_errors_are_those_of_the_contract(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    failures = [int(each) for each in said["responses"] if each.isdecimal() and each[0] != "2"]
-    assert list(method_of(owner, operation).endpoint.errors) == sorted(failures)
-
-
-@each_operation
-def test_every_error_is_described_by_the_model_for_errors(owner: str, operation: str) -> None:
-    _, _, said = declared(owner, operation)
-    failures = [answer for status, answer in said["responses"].items() if status[0] != "2"]
-    assert {model_of(each) for each in failures} == {"ErrorResponse"}
-
-
-@each_operation
+@each_pair
 @pytest.mark.parametrize("suffix", ["", "_with_http_info"])
-def test_ids_are_positional_and_required_the_rest_is_by_keyword_and_optional(
-    owner: str, operation: str, suffix: str
+def test_the_signature_has_the_ids_by_position_then_the_rest_by_keyword(
+    operation: Operation, fact: facts.Operation, suffix: str
 ) -> None:
-    method = method_of(owner, operation, suffix)
-    ids = method.endpoint.ids
-    given = list(inspect.signature(method).parameters.values())
-    assert [each.name for each in given[: len(ids) + 1]] == ["self", *ids]
-    for each in given[1:]:
-        expected = each.POSITIONAL_OR_KEYWORD if each.name in ids else each.KEYWORD_ONLY
-        assert each.kind is expected
-        assert (each.default is each.empty) is (each.name in ids)
+    method = method_of(operation, suffix)
+    names = [*fact.names("path"), *fact.names("body"), *fact.names("query")]
+    given = inspect.signature(method).parameters
+    assert list(given) == ["self", *map(snake_case, names), *OPTIONS]
+    for each in list(given.values())[1:]:
+        is_id = each.name in operation.ids
+        assert each.kind is (each.POSITIONAL_OR_KEYWORD if is_id else each.KEYWORD_ONLY)
+        assert (each.default is each.empty) is is_id
+    types = {"int": Optional[int], "str": Optional[str]}
+    for each in fact.parameters:
+        if each.place == "query":
+            expected = Filter if each.name in operation.filters else types[each.type]
+            assert given[snake_case(each.name)].annotation == expected
 
-
-@each_operation
-def test_the_signature_has_the_parameters_of_the_contract_then_the_options(
-    owner: str, operation: str
-) -> None:
-    _, _, said = declared(owner, operation)
-    expected = [
-        *parameters(said, "path"),
-        *parameters(said, "body"),
-        *parameters(said, "query"),
-        *("async_req", "_preload_content", "_request_timeout", "_return_http_data_only"),
-    ]
-    assert list(inspect.signature(method_of(owner, operation)).parameters)[1:] == expected
-
-
-@each_operation
-def test_the_twin_has_the_same_parameters(owner: str, operation: str) -> None:
-    plain = list(inspect.signature(method_of(owner, operation)).parameters)
-    twin = inspect.signature(method_of(owner, operation, "_with_http_info")).parameters
-    assert list(twin) == plain
-
-
-@each_operation
-@pytest.mark.parametrize("suffix", ["", "_with_http_info"])
-def test_each_method_bears_its_name_and_says_what_it_does(
-    owner: str, operation: str, suffix: str
-) -> None:
-    method = method_of(owner, operation, suffix)
-    assert method.__qualname__ == f"{owner}.{snake_case(operation)}{suffix}"
-    assert method.__module__ == f"{PACKAGE}.api.{snake_case(owner)}"
+    assert method.__qualname__ == f"{operation.api}.{operation.name}{suffix}"
+    assert method.__module__ == f"{PACKAGE}.api.{snake_case(operation.api)}"
     assert method.__doc__
+    if not suffix:
+        assert all(f"    {name}: " in method.__doc__ for name in list(given)[1:])
 
 
-@each_operation
-def test_the_docstring_explains_each_parameter(owner: str, operation: str) -> None:
-    method = method_of(owner, operation)
-    for name in list(inspect.signature(method).parameters)[1:]:
-        assert f"    {name}: " in method.__doc__
-
-
-@pytest.mark.parametrize(
-    ("owner", "walk", "operation"),
-    [
-        ("TasksApi", "iter_tasks", "listTasks"),
-        ("TaskVersionsApi", "iter_task_versions", "listTaskVersions"),
-        ("TaskRunsApi", "iter_task_runs", "listTaskRuns"),
-    ],
-)
-def test_a_walk_takes_the_parameters_of_its_list(owner: str, walk: str, operation: str) -> None:
-    plain = list(inspect.signature(method_of(owner, operation)).parameters)
-    options = {"async_req", "_preload_content", "_return_http_data_only"}
-    found = list(inspect.signature(getattr(getattr(libtes, owner), walk)).parameters)
-    assert found == [each for each in plain if each not in options]
+@pytest.mark.parametrize("operation", LISTS, ids=str)
+def test_a_walk_takes_the_parameters_of_its_list(operation: Operation) -> None:
+    walk = getattr(getattr(libtes, operation.api), operation.name.replace("list_", "iter_"))
+    expected = list(inspect.signature(method_of(operation)).parameters)
+    found = list(inspect.signature(walk).parameters)
+    assert found == [name for name in expected if name not in OPTIONS or "timeout" in name]

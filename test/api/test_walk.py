@@ -1,10 +1,10 @@
-"""Walks over all pages of a list: lazy, in order, one page in memory, and they end."""
+"""Walks over all pages of a list: on demand, in order, with one page in memory, to an end."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-import socket
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
@@ -13,21 +13,25 @@ import pytest
 
 from libica.openapi import libtes
 
-from ..operations import RUN_SUMMARY, TASK, TASK_SUMMARY, VERSION_SUMMARY
-from ..server import Answer, Asked, RawServer, Server
+from ..operations import LISTS, Operation
+from ..server import Answer, Asked, Server
 
 Json = dict[str, Any]
 
 
 class Walk:
-    """One of the walks: how to start it, and what it walks over."""
+    """The walk over the pages of an operation that lists."""
 
-    def __init__(self, name: str, api: Any, ids: tuple[str, ...], path: str, item: Json) -> None:
-        self.name, self.api, self.ids, self.path, self.item = name, api, ids, path, item
-        self.model = getattr(libtes, api.__name__.replace("sApi", "Summary"))
+    def __init__(self, operation: Operation, client: libtes.ApiClient) -> None:
+        self.name = operation.name.replace("list_", "iter_")
+        self.api, self.client = getattr(libtes, operation.api), client
+        self.ids, self.path = operation.ids, operation.target
+        self.filter = operation.filters[0]
+        [self.item] = operation.answer["items"]
+        self.model = getattr(libtes, operation.returns.removesuffix("PagedItems"))
 
-    def start(self, client: libtes.ApiClient, **arguments: Any) -> Iterator[Any]:
-        return getattr(self.api(client), self.name)(*self.ids, **arguments)
+    def start(self, **arguments: Any) -> Iterator[Any]:
+        return getattr(self.api(self.client), self.name)(*self.ids.values(), **arguments)
 
     def page(self, first: int, count: int, next_token: Optional[str] = None) -> Json:
         """Return a page of numbered objects."""
@@ -35,18 +39,9 @@ class Walk:
         return {"items": items, "itemCount": count, "nextPageToken": next_token}
 
 
-WALKS = [
-    Walk("iter_tasks", libtes.TasksApi, (), "/v1/tasks", TASK_SUMMARY),
-    Walk(
-        "iter_task_versions",
-        libtes.TaskVersionsApi,
-        (TASK,),
-        f"/v1/tasks/{TASK}/versions",
-        VERSION_SUMMARY,
-    ),
-    Walk("iter_task_runs", libtes.TaskRunsApi, (), "/v1/tasks/runs", RUN_SUMMARY),
-]
-every_walk = pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+@pytest.fixture(params=LISTS, ids=str)
+def walk(request: Any, client: libtes.ApiClient) -> Walk:
+    return Walk(request.param, client)
 
 
 def pages(walk: Walk, count: int, size: int = 2) -> Callable[[Asked], Answer]:
@@ -60,211 +55,120 @@ def pages(walk: Walk, count: int, size: int = 2) -> Callable[[Asked], Answer]:
     return answer
 
 
-@every_walk
-def test_all_objects_of_all_pages_come_in_order(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_all_objects_of_all_pages_come_in_order(server: Server, walk: Walk) -> None:
     server.answer(pages(walk, 5))
-    items = list(walk.start(client))
+    items = list(walk.start())
     assert [item.id for item in items] == [str(number) for number in range(10)]
     assert {type(item) for item in items} == {walk.model}
     assert [asked.query.get("pageToken") for asked in server.asked] == [None, "1", "2", "3", "4"]
     assert {(asked.method, asked.path) for asked in server.asked} == {("GET", walk.path)}
 
 
-@every_walk
-def test_nothing_is_asked_before_the_first_object_is_wanted(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 2))
-    items = walk.start(client)
+def test_a_page_is_requested_when_it_is_needed(server: Server, walk: Walk) -> None:
+    server.answer(pages(walk, 3))
+    items = walk.start()
     assert iter(items) is items
     assert server.asked == []
-    assert next(items).id == "0"
-    assert len(server.asked) == 1
-
-
-@every_walk
-def test_a_page_is_asked_for_when_it_is_needed(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 3))
-    items = walk.start(client)
-    asked = []
-    for _ in items:
-        asked.append(len(server.asked))
-    assert asked == [1, 1, 2, 2, 3, 3]
+    assert [len(server.asked) for _ in items] == [1, 1, 2, 2, 3, 3]
     assert len(server.asked) == 3
-
-
-@every_walk
-def test_a_walk_that_is_left_asks_no_more(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
     server.answer(pages(walk, 1000))
-    assert [item.id for item in itertools.islice(walk.start(client), 3)] == ["0", "1", "2"]
-    assert len(server.asked) == 2
+    assert [item.id for item in itertools.islice(walk.start(), 3)] == ["0", "1", "2"]
+    assert len(server.asked) == 5
 
 
-@every_walk
-def test_pages_are_of_1000_if_not_said_otherwise(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 2))
-    list(walk.start(client))
-    assert [asked.query["pageSize"] for asked in server.asked] == ["1000", "1000"]
+def test_pages_have_1000_objects_by_default(server: Server, walk: Walk) -> None:
+    for given in ({}, {"page_size": None}):
+        server.answer(pages(walk, 2))
+        list(walk.start(**given))
+    assert [asked.query["pageSize"] for asked in server.asked] == ["1000"] * 4
 
 
-@every_walk
-def test_a_page_size_of_none_is_as_if_not_given(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(pages(walk, 1))
-    list(walk.start(client, page_size=None))
-    assert server.last.query == {"pageSize": "1000"}
-
-
-@every_walk
-def test_page_size_sort_and_filters_are_the_same_on_every_page(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_page_size_sort_and_filters_are_the_same_on_every_page(server: Server, walk: Walk) -> None:
     server.answer(pages(walk, 3))
     given = {"page_size": 2, "sort": "timeCreated desc", "acls": ["tid:a", "wid:b"]}
-    own = {"iter_tasks": "names", "iter_task_versions": "ids", "iter_task_runs": "status"}[
-        walk.name
-    ]
-    list(walk.start(client, **given, **{own: ("a", "b")}))
-    kept = {"pageSize": "2", "sort": "timeCreated desc", "acls": "tid:a,wid:b", own: "a,b"}
+    list(walk.start(**given, **{walk.filter: ("a", "b")}))
+    kept = {"pageSize": "2", "sort": "timeCreated desc", "acls": "tid:a,wid:b", walk.filter: "a,b"}
     assert [asked.query for asked in server.asked] == [
-        kept,
-        {**kept, "pageToken": "1"},
-        {**kept, "pageToken": "2"},
+        *(kept, {**kept, "pageToken": "1"}, {**kept, "pageToken": "2"})
     ]
 
 
-@every_walk
-def test_a_walk_can_start_at_a_page(server: Server, client: libtes.ApiClient, walk: Walk) -> None:
+def test_a_walk_can_start_at_a_page(server: Server, walk: Walk) -> None:
     server.answer(pages(walk, 4))
-    assert [item.id for item in walk.start(client, page_token="2")] == ["4", "5", "6", "7"]
+    assert [item.id for item in walk.start(page_token="2")] == ["4", "5", "6", "7"]
     assert [asked.query["pageToken"] for asked in server.asked] == ["2", "3"]
 
 
-@every_walk
-def test_tokens_are_handed_back_as_they_came(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_tokens_are_handed_back_as_they_came(server: Server, walk: Walk) -> None:
     token = "a+b/c==&pageSize=1#é中%2F "
     server.answer(Answer(body=walk.page(0, 1, token)), Answer(body=walk.page(1, 1)))
-    assert len(list(walk.start(client))) == 2
+    assert len(list(walk.start())) == 2
     assert server.last.query == {"pageSize": "1000", "pageToken": token}
 
 
-@every_walk
-def test_a_walk_is_made_of_its_own_arguments(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_a_walk_is_made_of_its_own_arguments(server: Server, walk: Walk) -> None:
     server.answer(pages(walk, 2))
-    first, second = walk.start(client, page_size=2), walk.start(client, page_size=3)
+    first, second = walk.start(page_size=2), walk.start(page_size=3)
     together = list(itertools.chain.from_iterable(zip(first, second)))
     assert [item.id for item in together] == ["0", "0", "1", "1", "2", "2", "3", "3"]
-    assert sorted((asked.query["pageSize"], len(asked.query)) for asked in server.asked) == [
-        ("2", 1),
-        ("2", 2),
-        ("3", 1),
-        ("3", 2),
-    ]
+    found = sorted((asked.query["pageSize"], len(asked.query)) for asked in server.asked)
+    assert found == [("2", 1), ("2", 2), ("3", 1), ("3", 2)]
 
 
-LAST_PAGES: dict[str, Json] = {
-    "null token": {"items": [], "nextPageToken": None},
-    "no token": {"items": []},
-    "empty token": {"items": [], "nextPageToken": ""},
-    "null items": {"items": None},
-    "nothing at all": {},
-}
-
-
-@every_walk
-@pytest.mark.parametrize("last", LAST_PAGES.values(), ids=LAST_PAGES)
-def test_a_walk_ends_with_a_page_that_leads_nowhere(
-    server: Server, client: libtes.ApiClient, walk: Walk, last: Json
-) -> None:
+@pytest.mark.parametrize(
+    "last",
+    [*({"items": [], "nextPageToken": token} for token in (None, "")), {"items": None}, {}],
+    ids=json.dumps,
+)
+def test_a_walk_ends_with_a_page_without_a_token(server: Server, walk: Walk, last: Json) -> None:
     server.answer(Answer(body=walk.page(0, 2, "next")), Answer(body=last))
-    assert [item.id for item in walk.start(client)] == ["0", "1"]
+    assert [item.id for item in walk.start()] == ["0", "1"]
     assert len(server.asked) == 2
     server.answer(Answer(body=last))
-    assert list(walk.start(client)) == []
+    assert list(walk.start()) == []
     assert len(server.asked) == 3
 
 
-@every_walk
-def test_an_empty_page_in_between_does_not_end_a_walk(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_an_empty_page_in_between_does_not_end_a_walk(server: Server, walk: Walk) -> None:
     empty = walk.page(1, 0, "2")
     server.answer(*(Answer(body=page) for page in (walk.page(0, 1, "1"), empty, walk.page(1, 1))))
-    assert [item.id for item in walk.start(client)] == ["0", "1"]
+    assert [item.id for item in walk.start()] == ["0", "1"]
 
 
-@every_walk
-def test_a_token_that_comes_round_again_ends_a_walk_with_an_error(
-    server: Server, client: libtes.ApiClient, walk: Walk
+@pytest.mark.parametrize("start", [None, "a"])
+def test_a_token_that_is_repeated_ends_a_walk_with_an_error_that_does_not_show_it(
+    server: Server, walk: Walk, start: Optional[str]
 ) -> None:
-    tokens = ["a", "b", "a"]
+    tokens = ["signed-and-secret-b", "signed-and-secret-c", start or "signed-and-secret-b"]
     server.answer(*(Answer(body=walk.page(at, 1, token)) for at, token in enumerate(tokens)))
-    items = walk.start(client)
+    items = walk.start(page_token=start)
     assert [item.id for item in itertools.islice(items, 3)] == ["0", "1", "2"]
-    with pytest.raises(libtes.InvalidResponseException, match="token"):
+    with pytest.raises(libtes.InvalidResponseException, match="token") as caught:
         next(items)
-    assert [asked.query.get("pageToken") for asked in server.asked] == [None, "a", "b"]
+    assert "signed-and-secret" not in str(caught.value) + repr(caught.value)
+    assert [asked.query.get("pageToken") for asked in server.asked] == [start, *tokens[:2]]
     assert list(items) == []
 
 
-@every_walk
-def test_the_token_that_a_walk_started_at_must_not_come_again(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(Answer(body=walk.page(0, 1, "a")))
-    items = walk.start(client, page_token="a")
-    assert next(items).id == "0"
-    with pytest.raises(libtes.InvalidResponseException, match="token"):
-        next(items)
-    assert len(server.asked) == 1
-
-
-@every_walk
-def test_a_token_that_comes_round_again_is_not_shown(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
-    server.answer(Answer(body=walk.page(0, 1, "signed-and-secret")))
-    with pytest.raises(libtes.InvalidResponseException) as caught:
-        list(walk.start(client))
-    assert "signed-and-secret" not in str(caught.value) + repr(caught.value)
-
-
-@every_walk
 @pytest.mark.parametrize("shown", [False, True])
-def test_a_walk_that_fails_keeps_page_tokens_in_its_frames_only_for_developers(
-    server: Server, client: libtes.ApiClient, walk: Walk, shown: bool
+def test_a_walk_that_fails_keeps_page_tokens_in_its_frames_only_if_locals_are_shown(
+    server: Server, walk: Walk, shown: bool
 ) -> None:
-    client.configuration.show_locals = shown
+    walk.client.configuration.show_locals = shown
     twice = [Answer(body=walk.page(0, 1, "signed-and-secret"))] * 2
     for last in (Answer(403), twice[0]):
         server.answer(*twice[:1], last)
         with pytest.raises(libtes.ApiException) as caught:
-            list(walk.start(client, page_token="given-and-secret"))
+            list(walk.start(page_token="given-and-secret"))
         trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         frames = [each for each in trace.stack if each.name == "_walk"]
         assert ("and-secret" in str([each.locals for each in frames])) is shown
 
 
-@every_walk
-def test_a_page_that_fails_ends_a_walk_with_its_error(
-    server: Server, client: libtes.ApiClient, walk: Walk
-) -> None:
+def test_a_page_that_fails_ends_a_walk_with_its_error(server: Server, walk: Walk) -> None:
     failed = Answer(403, {"code": "FORBIDDEN", "message": "not yours"})
     server.answer(Answer(body=walk.page(0, 2, "1")), failed)
-    items = walk.start(client)
+    items = walk.start()
     assert [next(items).id, next(items).id] == ["0", "1"]
     with pytest.raises(libtes.ForbiddenException, match="not yours"):
         next(items)
@@ -285,23 +189,10 @@ class Living:
         return sum(id(each) not in self._before for each in self._all())
 
 
-@every_walk
-def test_one_page_is_in_memory(server: Server, client: libtes.ApiClient, walk: Walk) -> None:
-    size, total = 50, 0
-    server.answer(pages(walk, 6, size))
-    living = Living(walk.model)
-    for total, item in enumerate(walk.start(client), 1):
-        assert item.id == str(total - 1)
-        if total % size == 2:
-            assert living.count() == size
-    assert total == 6 * size
-
-
-@every_walk
-def test_the_page_before_is_gone_when_the_next_is_asked_for(
-    server: Server, client: libtes.ApiClient, walk: Walk
+def test_one_page_is_in_memory_and_gone_before_the_next_is_there(
+    server: Server, walk: Walk
 ) -> None:
-    size = 50
+    size, total = 50, 0
     serve = pages(walk, 4, size)
     living = Living(walk.model)
     alive: list[int] = []
@@ -311,33 +202,29 @@ def test_the_page_before_is_gone_when_the_next_is_asked_for(
         return serve(asked)
 
     server.answer(count_and_serve)
-    for _ in walk.start(client):
-        pass
+    for total, item in enumerate(walk.start(), 1):
+        assert item.id == str(total - 1)
+        if total % size == 2:
+            assert living.count() == size
+    assert total == 4 * size
     # The loop's own variable holds one while the page after it is fetched.
     assert alive == [0, 1, 1, 1]
 
 
-@every_walk
-def test_the_timeout_holds_for_every_page(configuration: libtes.Configuration, walk: Walk) -> None:
-    def silent(connection: socket.socket) -> None:
-        connection.recv(1)  # until the client gives up
+def test_the_timeout_holds_for_every_page(server: Server, walk: Walk) -> None:
+    timeouts = []
 
-    body = Answer(body=walk.page(0, 1, "1")).data
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with RawServer(lambda it: it.sendall(head.encode() + body), silent) as raw:
-        configuration.host = raw.url
-        configuration.timeout = 30
-        with libtes.ApiClient(configuration) as client:
-            items = walk.start(client, _request_timeout=(5, 0.1))
-            assert next(items).id == "0"
-            with pytest.raises(libtes.ReadTimeoutException):
-                next(items)
-    assert len(raw.received) == 2
-    assert b"pageSize=1000&pageToken=1 " in raw.received[1]
+    class Client(libtes.ApiClient):
+        def call_api(self, *args: Any, **kwargs: Any) -> Any:
+            timeouts.append(kwargs["_request_timeout"])
+            return super().call_api(*args, **kwargs)
+
+    server.answer(pages(walk, 3))
+    with Client(walk.client.configuration) as walk.client:
+        assert len(list(walk.start(_request_timeout=(5, 30)))) == 6
+    assert timeouts == [(5, 30)] * 3
 
 
 def test_the_id_of_the_task_can_be_a_keyword(server: Server, client: libtes.ApiClient) -> None:
-    server.answer(pages(WALKS[1], 2))
-    api = libtes.TaskVersionsApi(client)
-    assert len(list(api.iter_task_versions(task_id=TASK))) == 4
-    assert {asked.path for asked in server.asked} == {WALKS[1].path}
+    list(libtes.TaskVersionsApi(client).iter_task_versions(task_id="t"))
+    assert server.last.path == "/v1/tasks/t/versions"

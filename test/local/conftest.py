@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from libica.local import LocalTes
 from libica.openapi import libtes
 
+from .bench import Bench
 from .caller import Caller
 from .serving import Serving
 
@@ -22,19 +24,18 @@ def shared_tes() -> Iterator[LocalTes]:
 
 @pytest.fixture
 def caller(shared_tes: LocalTes) -> Iterator[Caller]:
-    caller = Caller(shared_tes.url, shared_tes.token_of(uuid.uuid4().hex))
-    yield caller
-    for run in caller.made("GET", "/v1/tasks/runs?pageSize=1000&status=Pending,Running")["items"]:
-        caller("PUT", f"/v1/tasks/runs/{run['id']}:abort")  # or the runs of other tests would wait
-    caller.close()
+    with Caller(shared_tes.url, shared_tes.token_of(uuid.uuid4().hex)) as caller:
+        yield caller
+        unfinished = caller.ok("GET", "/v1/tasks/runs?pageSize=1000&status=Pending,Running")
+        for run in unfinished["items"]:  # they would delay the runs of other tests
+            caller.abort(run["id"])
 
 
 @pytest.fixture
 def other(shared_tes: LocalTes) -> Iterator[Caller]:
-    """Somebody of another tenant."""
-    other = Caller(shared_tes.url, shared_tes.token_of(uuid.uuid4().hex))
-    yield other
-    other.close()
+    """A caller of another tenant."""
+    with Caller(shared_tes.url, shared_tes.token_of(uuid.uuid4().hex)) as other:
+        yield other
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def client(shared_tes: LocalTes, caller: Caller) -> Iterator[libtes.ApiClient]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Serving]]:
-    """Starts services in processes of their own; those that a test leaves are ended."""
+    """Starts services in processes of their own, which end with the test."""
     started: list[Serving] = []
 
     def start(*options: object) -> Serving:
@@ -56,6 +57,9 @@ def serve() -> Iterator[Callable[..., Serving]]:
 
     yield start
     for each in started:
-        if each.process.poll() is None:
-            each.end()
-        each.process.communicate()
+        each.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)

@@ -1,4 +1,4 @@
-"""Every example of the pages of the client's APIs and models runs against the service."""
+"""Examples in the pages of APIs and models and in the guide to cohorts run on the service."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ def test_example_runs_against_the_service(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if ".abort_task_run(" in example.source:  # it aborts a run that must not have ended by then
+    if ".abort_task_run(" in example.source:  # of a run that must not have ended by then
         large = {"resources": {"type": "standardHiMem", "size": "xlarge"}}  # runs alone
-        run = caller.made("POST", "/v1/tasks/runs", {"execution": {**SLEEP, "environment": large}})
-        caller.run_when(run["id"], "Running")
+        caller.start({**SLEEP, "environment": large}, "Running")
     monkeypatch.setenv("ICA_BASE_URL", shared_tes.url)
     monkeypatch.setenv("ICA_ACCESS_TOKEN", caller.token)
     example.run()
@@ -66,7 +65,7 @@ def test_examples_of_the_guide_to_cohorts_run_one_after_the_other(
         example.run(names)
     assert names["report"].summary() == {"Completed": 2, "Failed": 1}
     assert names["repeated"].summary() == {"Completed": 1}
-    launched = Counter(run["name"] for run in caller.made("GET", "/v1/tasks/runs")["items"])
+    launched = Counter(run["name"] for run in caller.ok("GET", "/v1/tasks/runs")["items"])
     assert launched == {
         **dict.fromkeys(("run-1", "run-2"), 1),
         "run-3": 3,  # launched, tried again, and launched with other arguments

@@ -1,4 +1,4 @@
-"""Many clients at once are answered without an error, for LIBICA_LOAD_SECONDS (default 5)."""
+"""Many clients call at the same time without an error, for LIBICA_LOAD_SECONDS (default 2)."""
 
 from __future__ import annotations
 
@@ -8,59 +8,49 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
 
 from libica.openapi import libtes
 
-from .caller import TRUE
+from .caller import PATIENCE, TRUE
 from .serving import Serving
 
 CLIENTS = 64
-SECONDS = float(os.environ.get("LIBICA_LOAD_SECONDS", "5"))
+SECONDS = float(os.environ.get("LIBICA_LOAD_SECONDS", "2"))
 
 
-def test_many_clients_are_answered_without_an_error(
-    serve: Callable[..., Serving], tmp_path: Path
-) -> None:
+def test_many_clients_call_without_an_error(serve: Callable[..., Serving], tmp_path: Path) -> None:
     service = serve("--data", tmp_path)
     caller = service.caller()
-    versions = [{"version": "1", "execution": TRUE}]
-    task = caller.made("POST", "/v1/tasks", {"name": "load", "taskVersions": versions})
-    version_id = task["taskVersions"][0]["id"]
+    task = caller.task(**{**TRUE, "args": []})
     done: collections.Counter[str] = collections.Counter()
-    longest: collections.Counter[str] = collections.Counter()
+    slowest: collections.Counter[str] = collections.Counter()
     errors: list[str] = []
     lock = threading.Lock()
     ready = threading.Barrier(CLIENTS)
+    configuration = libtes.Configuration(
+        host=service.url, api_key={"Authorization": f"Bearer {caller.token}"}
+    )
+    configuration.retries = 0
+
+    def timed(name: str, call: Callable[[], object]) -> object:
+        began = time.monotonic()
+        result = call()
+        with lock:
+            done[name] += 1
+            slowest[name] = max(slowest[name], round((time.monotonic() - began) * 1000))
+        return result
 
     def work() -> None:
-        configuration = libtes.Configuration(
-            host=service.url,
-            api_key={"Authorization": caller.token},
-            api_key_prefix={"Authorization": "Bearer"},
-        )
-        configuration.retries = 0
+        path = (task["id"], task["taskVersions"][0]["id"])
         with libtes.ApiClient(configuration) as client:
-            launcher, runs = libtes.TaskVersionsApi(client), libtes.TaskRunsApi(client)
-            made: list[Optional[str]] = []
-            calls: dict[str, Callable[[], object]] = {
-                "launch": lambda: made.append(
-                    launcher.launch_task_run(task["id"], version_id, body={"name": "run"}).id
-                ),
-                "get": lambda: runs.get_task_run(made[-1] or ""),
-                "list": lambda: runs.list_task_runs(page_size=10, sort="timeCreated desc"),
-            }
-            ready.wait(60)
+            versions, runs = libtes.TaskVersionsApi(client), libtes.TaskRunsApi(client)
+            ready.wait(PATIENCE)
             until = time.monotonic() + SECONDS
             try:
                 while time.monotonic() < until:
-                    for name, call in calls.items():
-                        started = time.monotonic()
-                        call()
-                        took = round((time.monotonic() - started) * 1000)
-                        with lock:
-                            done[name] += 1
-                            longest[name] = max(longest[name], took)
+                    run = timed("launch", lambda: versions.launch_task_run(*path, body={}))
+                    timed("get", lambda: runs.get_task_run(run.id))  # type: ignore[attr-defined]  # noqa: B023
+                    timed("list", lambda: runs.list_task_runs(sort="timeCreated desc"))
             except Exception as error:
                 errors.append(repr(error))
 
@@ -68,12 +58,9 @@ def test_many_clients_are_answered_without_an_error(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(SECONDS + 120)
-    print(f"{SECONDS:g} s, {CLIENTS} clients: {dict(done)}; longest, ms: {dict(longest)}")
+        thread.join()
+    print(f"{SECONDS:g} s, {CLIENTS} clients: {dict(done)}; slowest, ms: {dict(slowest)}")
     assert errors == []
-    assert not any(thread.is_alive() for thread in threads)
     assert min(done[name] for name in ("launch", "get", "list")) >= CLIENTS
-
-    kept = caller.made("GET", "/v1/tasks/runs?pageSize=1&include=totalItemCount")
+    kept = caller.ok("GET", "/v1/tasks/runs?pageSize=1&include=totalItemCount")
     assert kept["totalItemCount"] == done["launch"]
-    caller.close()

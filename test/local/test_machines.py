@@ -1,4 +1,4 @@
-"""The machine of an execution is read from its resources."""
+"""The machine that the resources of an execution ask for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from libica.local.node.machines import Machine, machine_of
         ({"size": "large", "memoryGb": 1.5, "cpuCores": 0}, (2, 1.5)),
     ],
 )
-def test_type_size_and_numbers_tell_the_machine(
+def test_type_size_and_numbers_give_the_machine(
     resources: Optional[dict[str, Any]], machine: tuple[float, float]
 ) -> None:
     assert machine_of(resources) == Machine(*machine)
@@ -32,14 +32,19 @@ def test_type_size_and_numbers_tell_the_machine(
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ({"type": "gpu"}, "type 'gpu': it is one of standard, standardHiCpu"),
-        ({"type": "fpga", "size": "xlarge"}, "size 'xlarge': it is one of small, medium, large$"),
+        ({"type": "gpu"}, "type 'gpu' is unknown; it must be one of standard, standardHiCpu"),
+        (
+            {"type": "fpga", "size": "xlarge"},
+            "size 'xlarge' is unknown; it must be one of small, medium, large$",
+        ),
         ({"cpuCores": -1}, "cpuCores must be"),
         ({"memoryGb": "4"}, "memoryGb must be"),
         ({"memoryGb": float("nan")}, "memoryGb must be"),
         ({"cpuCores": True}, "cpuCores must be"),
     ],
 )
-def test_what_does_not_exist_is_refused(resources: dict[str, Any], message: str) -> None:
+def test_an_unknown_machine_or_invalid_number_is_an_error(
+    resources: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         machine_of(resources)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from libica.local.service import paging
 from libica.local.service.access import signed
-from libica.local.store import lists
+from libica.local.store import lists, objects
 from libica.local.store.identity import Identity
 from libica.local.store.store import Store
 
+from ..helpers import few_examples
 from .caller import SLEEP, TRUE, Caller, Json
 
 KEY = b"key"
+TENANTS = map(str, itertools.count())
 
 
 def pages(caller: Caller, path: str, query: str = "", step: str = "next") -> Iterator[Json]:
-    page = caller.made("GET", f"{path}?{query}")
+    page = caller.ok("GET", f"{path}?{query}")
     yield page
     while page.get(f"{step}PageToken"):
-        page = caller.made("GET", f"{path}?pageToken={page[f'{step}PageToken']}")
+        page = caller.ok("GET", f"{path}?pageToken={page[f'{step}PageToken']}")
         yield page
 
 
@@ -38,70 +44,96 @@ def walk(caller: Caller, path: str, query: str = "") -> list[str]:
 
 @pytest.fixture
 def ten(caller: Caller) -> list[str]:
-    """Ten tasks, whose names are not in the order of their making."""
-    made = [f"n{(number * 7) % 10}" for number in range(10)]
-    for name in made:
-        caller.made("POST", "/v1/tasks", {"name": name})
-    return made
+    """Ten tasks that were not created in the order of their names."""
+    created = [f"n{(number * 7) % 10}" for number in range(10)]
+    for name in created:
+        caller.ok("POST", "/v1/tasks", {"name": name})
+    return created
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 9, 10, 11, 1000])
-@pytest.mark.parametrize("sort", ["", "timeCreated", "timeCreated desc", "name asc", "NAME DESC"])
-def test_pages_of_every_size_show_all_in_order(
-    size: int, sort: str, caller: Caller, ten: list[str]
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    store = Store()
+    yield store
+    store.close()
+
+
+@settings(few_examples, max_examples=40)
+@given(
+    created=st.lists(st.text(max_size=3), max_size=12, unique=True),
+    sort=st.sampled_from(["", "timeCreated", "timeCreated DESC", "NAME asc", "name desc"]),
+    size=st.integers(1, 13),
+)
+def test_pages_of_any_size_show_everything_in_order_in_both_directions(
+    store: Store, created: list[str], sort: str, size: int
 ) -> None:
-    expected = sorted(ten) if "name" in sort.lower() else list(ten)
-    if "desc" in sort.lower():
-        expected.reverse()
-    query = f"pageSize={size}" + (f"&sort={quote(sort)}" if sort else "")
-    found = list(pages(caller, "/v1/tasks", query))
-    assert [name for page in found for name in names(page)] == expected
-    assert len(found) == -(-10 // size)
-    assert [page["itemCount"] for page in found[:-1]] == [size] * (len(found) - 1)
-    assert "prevPageToken" not in found[0]
-    assert "nextPageToken" not in found[-1]
+    by = Identity.named(next(TENANTS))
+    for name in created:
+        store.add_task(objects.task({"name": name}, by)).result()
+    expected = sorted(created) if "name" in sort.lower() else list(created)
+    expected = expected[::-1] if "desc" in sort.lower() else expected
+
+    def fetch(query: dict[str, str]) -> tuple[list[str], dict[str, Any]]:
+        cursor = paging.read(lists.TASKS, "", query, KEY)
+        page = store.page(lists.TASKS, cursor, by, total=True)
+        found = [json.loads(item)["name"] for item in page.items]
+        envelope = paging.envelope(page, KEY)
+        assert (envelope["itemCount"], envelope["totalItemCount"]) == (len(found), len(created))
+        return found, envelope
+
+    def walked(query: dict[str, str], step: str) -> list[list[str]]:
+        found, envelope = fetch(query)
+        every = [found]
+        while token := envelope.get(f"{step}PageToken"):
+            found, envelope = fetch({"pagetoken": token})
+            every.append(found)
+        return every
+
+    query = {"pagesize": str(size), "sort": sort}
+    forwards = walked(query, "next")
+    assert [name for page in forwards for name in page] == expected
+    assert [len(page) for page in forwards[:-1]] == [size] * (len(forwards) - 1)
+    first, envelope = fetch(query)
+    assert "prevPageToken" not in envelope
+    assert walked({"pagetoken": envelope["lastPageToken"]}, "prev") == forwards[::-1]
+    assert fetch({"pagetoken": envelope["firstPageToken"]})[0] == first
 
 
-@pytest.mark.parametrize("size", [1, 3, 5, 10, 20])
-def test_first_last_and_previous_lead_to_the_same_pages(
-    size: int, caller: Caller, ten: list[str]
-) -> None:
-    forwards = list(pages(caller, "/v1/tasks", f"pageSize={size}&sort=name"))
-    last = f"pageToken={forwards[0]['lastPageToken']}"
-    backwards = list(pages(caller, "/v1/tasks", last, step="prev"))
-    assert [names(page) for page in backwards] == [names(page) for page in reversed(forwards)]
-    first = caller.made("GET", f"/v1/tasks?pageToken={forwards[-1]['firstPageToken']}")
-    assert names(first) == names(forwards[0])
-    assert "nextPageToken" not in backwards[0]
-    assert "prevPageToken" not in backwards[-1]
+@pytest.mark.parametrize("listing", [lists.TASKS, lists.VERSIONS, lists.RUNS])
+def test_every_sort_and_filter_is_valid_sql(store: Store, listing: lists.Listing) -> None:
+    by = Identity.named("nobody")
+    for sort, backwards in itertools.product(listing.sorts, (False, True)):
+        query: dict[str, str] = dict.fromkeys(map(str.lower, listing.filters), "a,b")
+        cursor = paging.read(listing, "", {**query, "sort": f"{sort} desc"}, KEY)
+        assert set(cursor.filters) == set(listing.filters)
+        for start in (None, ("a", "b")):
+            page = store.page(listing, cursor.at(start, backwards), by, total=True)
+            assert (page.items, page.total) == ([], 0)
 
 
 def test_an_empty_list_is_one_empty_page(caller: Caller) -> None:
-    page = caller.made("GET", "/v1/tasks?include=totalItemCount")
+    page = caller.ok("GET", "/v1/tasks?include=totalItemCount")
     assert (page["items"], page["itemCount"]) == ([], 0)
     assert (page["totalItemCount"], page["totalPageCount"]) == (0, 0)
-    assert "nextPageToken" not in page
-    for token in ("firstPageToken", "lastPageToken"):
-        assert caller.made("GET", f"/v1/tasks?pageToken={page[token]}")["items"] == []
+    assert not {"nextPageToken", "prevPageToken"} & set(page)
 
 
-def test_ten_are_on_a_page_when_no_size_is_given(caller: Caller) -> None:
-    for number in range(11):
-        caller.made("POST", "/v1/tasks", {"name": str(number)})
+def test_the_default_page_size_is_ten(caller: Caller, ten: list[str]) -> None:
+    caller.ok("POST", "/v1/tasks", {"name": "eleventh"})
     assert [page["itemCount"] for page in pages(caller, "/v1/tasks")] == [10, 1]
 
 
-@pytest.mark.parametrize("listing", ["/v1/tasks", "/v1/tasks/runs", "/v1/tasks/{}/versions"])
 @pytest.mark.parametrize("size", ["0", "1001", "-1", "x", "", "1.0", "9" * 5000, "²"])
-def test_a_page_size_out_of_range_is_400(size: str, listing: str, caller: Caller) -> None:
-    path = listing.format(caller.task()["id"])
-    assert "pageSize must be 1 to 1000" in caller.refusal(400, "GET", f"{path}?pageSize={size}")
+def test_a_page_size_out_of_range_is_400(size: str, caller: Caller) -> None:
+    for path in ("/v1/tasks", "/v1/tasks/runs", f"/v1/tasks/{caller.task()['id']}/versions"):
+        message = caller.refused(400, "GET", f"{path}?pageSize={size}")
+        assert "pageSize must be 1 to 1000" in message
 
 
 @pytest.mark.parametrize("sort", ["size", "name up", "name,timeCreated", "name asc desc", "status"])
 def test_an_unknown_sort_is_400_and_the_known_ones_are_named(sort: str, caller: Caller) -> None:
-    said = caller.refusal(400, "GET", f"/v1/tasks?sort={quote(sort)}")
-    assert "name, timeCreated, timeModified" in said
+    message = caller.refused(400, "GET", f"/v1/tasks?sort={quote(sort)}")
+    assert "name, timeCreated, timeModified" in message
 
 
 def test_versions_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
@@ -109,8 +141,8 @@ def test_versions_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
     path = f"/v1/tasks/{task['id']}/versions"
     ids = {"1": task["taskVersions"][0]["id"]}
     for name in ("3", "2"):
-        ids[name] = caller.made("POST", path, {"version": name, "acl": [f"wid:{name}"]})["id"]
-    caller.made("PATCH", f"{path}/{ids['1']}", {"description": "changed last"})
+        ids[name] = caller.ok("POST", path, {"version": name, "acl": [f"wid:{name}"]})["id"]
+    caller.ok("PATCH", f"{path}/{ids['1']}", {"description": "changed last"})
     for field, expected in {
         "version": ["1", "2", "3"],
         "name": ["1", "2", "3"],
@@ -130,9 +162,8 @@ def test_runs_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
     task = caller.task(args=[])
     launched = caller.launch(task, name="b").json
     caller.run_when(launched["id"], "Completed")
-    for name, execution, status in (("c", TRUE, "Completed"), ("a", SLEEP, "Running")):
-        run = caller.made("POST", "/v1/tasks/runs", {"name": name, "execution": execution})
-        caller.run_when(run["id"], status)
+    caller.start(TRUE, "Completed", name="c")
+    caller.start(SLEEP, "Running", name="a")
     path = "/v1/tasks/runs"
     for field, expected in {
         "name": ["a", "b", "c"],
@@ -152,135 +183,105 @@ def test_runs_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
     assert walk(caller, path, f"acls={quote(launched['acl'][0])}&names=c") == ["c"]
 
 
-def test_the_id_decides_where_the_sorted_values_are_equal(caller: Caller) -> None:
-    ids = [
-        caller.made("POST", "/v1/tasks/runs", {"name": "same", "execution": SLEEP})["id"]
-        for _ in range(7)
-    ]
+def test_ties_are_sorted_by_id(caller: Caller) -> None:
+    ids = [caller.start(SLEEP, name="same")["id"] for _ in range(7)]
     for query, expected in (("name", sorted(ids)), ("name desc", sorted(ids)[::-1])):
         found = pages(caller, "/v1/tasks/runs", f"sort={quote(query)}&pageSize=3")
         assert [each["id"] for page in found for each in page["items"]] == expected
 
 
-def test_names_of_parameters_come_in_any_casing_and_empty_ones_do_not_count(
+def test_parameters_may_have_any_casing_and_empty_ones_are_ignored(
     caller: Caller, ten: list[str]
 ) -> None:
-    page = caller.made("GET", "/v1/tasks?PageSize=3&SORT=Name&names=&acls=&pageToken=&color=red")
+    page = caller.ok("GET", "/v1/tasks?PageSize=3&SORT=Name&names=&acls=&pageToken=&color=red")
     assert names(page) == sorted(ten)[:3]
 
 
-def test_totals_come_only_when_asked_for(caller: Caller, ten: list[str]) -> None:
-    first = caller.made("GET", "/v1/tasks?pageSize=3")
+def test_totals_come_only_on_request(caller: Caller, ten: list[str]) -> None:
+    first = caller.ok("GET", "/v1/tasks?pageSize=3")
     assert not {"totalItemCount", "totalPageCount"} & set(first)
-    asked = caller.made("GET", "/v1/tasks?pageSize=3&include=totalItemCount")
-    assert (asked["totalItemCount"], asked["totalPageCount"]) == (10, 4)
-    token = asked["nextPageToken"]
-    assert "totalItemCount" not in caller.made("GET", f"/v1/tasks?pageToken={token}")
-    query = f"pageToken={token}&include=totalItemCount"
-    assert caller.made("GET", f"/v1/tasks?{query}")["totalItemCount"] == 10
+    requested = caller.ok("GET", "/v1/tasks?pageSize=3&include=totalItemCount")
+    assert (requested["totalItemCount"], requested["totalPageCount"]) == (10, 4)
+    token = requested["nextPageToken"]
+    assert "totalItemCount" not in caller.ok("GET", f"/v1/tasks?pageToken={token}")
     query = "names=n1,n2&include=totalItemCount"
-    assert caller.made("GET", f"/v1/tasks?{query}")["totalItemCount"] == 2
+    assert caller.ok("GET", f"/v1/tasks?{query}")["totalItemCount"] == 2
 
 
-def test_a_token_keeps_size_sort_and_filters(caller: Caller, ten: list[str]) -> None:
-    query = "pageSize=2&sort=name%20desc&names=n1,n3,n5,n7"
-    assert walk(caller, "/v1/tasks", query) == ["n7", "n5", "n3", "n1"]
-
-
-def test_what_a_token_keeps_may_come_again_with_it_but_not_change(
+def test_a_token_keeps_size_sort_and_filters_which_must_not_change(
     caller: Caller, ten: list[str]
 ) -> None:
     query = "pageSize=2&sort=name%20desc&names=n1,n3,n5,n7"
-    token = caller.made("GET", f"/v1/tasks?{query}")["nextPageToken"]
+    assert walk(caller, "/v1/tasks", query) == ["n7", "n5", "n3", "n1"]
+    token = caller.ok("GET", f"/v1/tasks?{query}")["nextPageToken"]
     path = f"/v1/tasks?pageToken={token}"
-    assert names(caller.made("GET", f"{path}&{query}")) == ["n3", "n1"]
-    assert "stay 2" in caller.refusal(400, "GET", f"{path}&pageSize=3")
-    assert "sort" in caller.refusal(400, "GET", f"{path}&sort=name")
-    assert "names" in caller.refusal(400, "GET", f"{path}&names=n1")
-    assert "acls" in caller.refusal(400, "GET", f"{path}&acls=x")
+    assert names(caller.ok("GET", f"{path}&{query}")) == ["n3", "n1"]
+    for change, expected in {
+        "pageSize=3": "stay 2",
+        "sort=name": "sort",
+        "names=n1": "names",
+        "acls=x": "acls",
+    }.items():
+        assert expected in caller.refused(400, "GET", f"{path}&{change}")
 
 
-def test_a_token_that_this_list_did_not_give_is_400(caller: Caller, ten: list[str]) -> None:
-    token = caller.made("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
+def test_a_token_that_is_not_of_this_list_is_400(caller: Caller, ten: list[str]) -> None:
+    token = caller.ok("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
     data, _, signature = token.partition(".")
     forged = signed(b'["tasks","","name",false,{},2,9,false,null]', b"another key")
     for wrong in ("x", ".", f"{data}.", f"{data}A.{signature}", f"{token}=", forged, "\u00e9"):
-        said = caller.refusal(400, "GET", f"/v1/tasks?pageToken={quote(wrong)}")
-        assert "pageToken" in said
-    caller.refusal(400, "GET", f"/v1/tasks/runs?pageToken={token}")
-    task = caller.task()
-    caller.refusal(400, "GET", f"/v1/tasks/{task['id']}/versions?pageToken={token}")
+        message = caller.refused(400, "GET", f"/v1/tasks?pageToken={quote(wrong)}")
+        assert "pageToken" in message
+    for path in ("/v1/tasks/runs", f"/v1/tasks/{caller.task()['id']}/versions"):
+        caller.refused(400, "GET", f"{path}?pageToken={token}")
 
 
 def test_a_token_shows_another_tenant_nothing(
     caller: Caller, other: Caller, ten: list[str]
 ) -> None:
-    token = caller.made("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
-    assert other.made("GET", f"/v1/tasks?pageToken={token}")["items"] == []
+    token = caller.ok("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
+    assert other.ok("GET", f"/v1/tasks?pageToken={token}")["items"] == []
 
 
-@pytest.mark.parametrize("sort", ["name", "name desc", "timeCreated desc", "timeModified"])
-def test_nothing_is_skipped_or_repeated_while_others_add(
+@pytest.mark.parametrize("sort", ["name", "timeCreated desc", "timeModified"])
+def test_paging_skips_and_repeats_nothing_while_objects_are_added(
     sort: str, caller: Caller, ten: list[str]
 ) -> None:
     stop = threading.Event()
-    adder = Caller(caller.url, caller.token)
 
     def add() -> None:
-        number = 0
-        while not stop.is_set():
-            # Names all over the place: before, between and after those that are there.
-            adder.made("POST", "/v1/tasks", {"name": f"{'anz'[number % 3]}{number:04}x"})
-            number += 1
+        with Caller(caller.url, caller.token) as adder:
+            for number in itertools.count():
+                # Names before, between and after those that are there.
+                adder.ok("POST", "/v1/tasks", {"name": f"{'anz'[number % 3]}{number:04}x"})
+                if stop.is_set():
+                    return
 
-    first = caller.made("GET", f"/v1/tasks?pageSize=1&sort={quote(sort)}")
     thread = threading.Thread(target=add)
+    found = pages(caller, "/v1/tasks", f"pageSize=1&sort={quote(sort)}")
+    first = names(next(found))
     thread.start()
     try:
-        found, page = names(first), first
-        while page.get("nextPageToken"):
-            page = caller.made("GET", f"/v1/tasks?pageToken={page['nextPageToken']}")
-            found += names(page)
+        rest = [name for page in found for name in names(page)]
     finally:
         stop.set()
         thread.join()
-        adder.close()
-    assert sorted(found) == sorted(ten)
+    assert sorted(first + rest) == sorted(ten)
 
 
-def test_a_filter_that_an_object_has_left_breaks_no_token(caller: Caller) -> None:
-    runs = [
-        caller.made("POST", "/v1/tasks/runs", {"name": name, "execution": SLEEP})["id"]
-        for name in "abcdefgh"
-    ]
-    page = caller.made("GET", "/v1/tasks/runs?pageSize=4&status=Pending,Running&sort=name")
+def test_a_token_stays_valid_when_all_objects_have_left_its_filter(caller: Caller) -> None:
+    runs = [caller.start(SLEEP, name=name)["id"] for name in "abcdefgh"]
+    page = caller.ok("GET", "/v1/tasks/runs?pageSize=4&status=Pending,Running&sort=name")
     for run in runs:
-        caller("PUT", f"/v1/tasks/runs/{run}:abort")
+        caller.abort(run)
         caller.run_when(run, "Aborted")
-    following = caller.made("GET", f"/v1/tasks/runs?pageToken={page['nextPageToken']}")
+    following = caller.ok("GET", f"/v1/tasks/runs?pageToken={page['nextPageToken']}")
     assert following["items"] == []
     assert "nextPageToken" not in following
-    back = caller.made("GET", f"/v1/tasks/runs?pageToken={following['prevPageToken']}")
+    back = caller.ok("GET", f"/v1/tasks/runs?pageToken={following['prevPageToken']}")
     assert back["items"] == []
 
 
 def test_a_filter_may_have_thousands_of_values(caller: Caller, ten: list[str]) -> None:
     wanted = ",".join([*map(str, range(8000)), "n3"])
-    assert names(caller.made("GET", f"/v1/tasks?names={wanted}")) == ["n3"]
-
-
-@pytest.mark.parametrize("listing", [lists.TASKS, lists.VERSIONS, lists.RUNS])
-def test_every_sort_and_filter_is_valid_sql(listing: lists.Listing) -> None:
-    store = Store()
-    by = Identity.named("main")
-    for sort in listing.sorts:
-        for direction in ("asc", "desc"):
-            query: dict[str, Any] = dict.fromkeys(map(str.lower, listing.filters), "a,b")
-            query["sort"] = f"{sort} {direction}"
-            cursor = paging.read(listing, "", query, KEY)
-            assert set(cursor.filters) == set(listing.filters)
-            for start in (None, ("a", "b")):
-                for backwards in (False, True):
-                    page = store.page(listing, cursor.at(start, backwards), by, total=True)
-                    assert (page.items, page.total) == ([], 0)
-    store.close()
+    assert names(caller.ok("GET", f"/v1/tasks?names={wanted}")) == ["n3"]

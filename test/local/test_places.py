@@ -1,4 +1,4 @@
-"""URLs name places beneath one folder, or files; never one outside of where they belong."""
+"""URLs refer to places in one folder or to files, and lead nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from libica.local.node.places import Places, shown
 
 
-def test_urls_name_places(tmp_path: Path) -> None:
+def test_urls_refer_to_places(tmp_path: Path) -> None:
     places = Places(tmp_path)
     assert places.locate("gds://volume/a/b.txt").path == tmp_path / "volume/a/b.txt"
     assert places.locate("GDS://volume/a//b/").path == tmp_path / "volume/a/b"
@@ -37,12 +37,12 @@ def test_urls_name_places(tmp_path: Path) -> None:
         "",
     ],
 )
-def test_what_names_no_place_is_refused(tmp_path: Path, url: str) -> None:
+def test_a_url_that_refers_to_no_place_is_an_error(tmp_path: Path, url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Places(tmp_path).locate(url)
 
 
-def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_is_an_error(tmp_path: Path) -> None:
     gds = tmp_path / "gds"
     (gds / "volume").mkdir(parents=True)
     (gds / "volume/link").symlink_to(tmp_path)
@@ -55,13 +55,10 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_the_folder_may_itself_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "gds").symlink_to(tmp_path / "real")
-    assert (
-        Places(tmp_path / "gds")
-        .locate("gds://volume/x")
-        .path.parent.parent.samefile(tmp_path / "real")
-    )
+    place = Places(tmp_path / "gds").locate("gds://volume/x")
+    assert place.path.parent.parent.samefile(tmp_path / "real")
 
 
-def test_what_is_shown_has_no_secrets() -> None:
+def test_a_shown_url_has_no_secrets() -> None:
     assert shown("https://me:pw@host/a/b?X-Amz-Signature=1#f") == "https://host/a/b"
     assert shown("gds://volume/what?") == "gds://volume/what?"

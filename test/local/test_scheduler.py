@@ -1,62 +1,56 @@
-"""Runs start in order, as many as fit; failed ones again; and everything ends when told to."""
+"""The scheduler: order, capacity, retries, aborts, and stopping."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import pytest
 
 from libica.local.engine.scheduler import Scheduler
 from libica.local.node.job import Job, Outcome
+from libica.local.store import objects
+from libica.local.store.identity import Identity
+from libica.local.store.store import Store
+
+from .caller import PATIENCE, wait_until
+
+ME = Identity.named("main")
 
 
-class Store:
-    """Runs in memory."""
+class RecordingStore(Store):
+    """A store in memory that records how jobs ended, and fails as often as told."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.status: dict[str, str] = {}
-        self.executions: dict[str, dict[str, Any]] = {}
-        self.attempts: dict[str, int] = {}
+        super().__init__()
         self.outcomes: list[tuple[str, str, bool]] = []
-        self.broken = 0
+        self.failures = 0
 
-    def add(self, run_id: str, cpu: float = 1, memory: float = 1, **more: Any) -> None:
+    def add(self, *run_ids: str, cpu: float = 1, memory: float = 1, **more: Any) -> None:
         resources = {"cpuCores": cpu, "memoryGb": memory}
-        with self.lock:
-            self.executions[run_id] = {"environment": {"resources": resources}, **more}
-            self.attempts[run_id] = 1
-            self.status[run_id] = "Pending"
+        execution = {"environment": {"resources": resources}, "retryCount": 0, **more}
+        for run_id in run_ids:
+            self.add_run({**objects.run({}, execution, ME), "id": run_id}, execution).result()
+
+    def status(self, run_id: str) -> str:
+        return str(json.loads(self.run(run_id, ME)[0])["status"])
 
     def pending(self) -> list[str]:
-        with self.lock:
-            if self.broken:
-                self.broken -= 1
-                raise OSError("disk")
-            return [run_id for run_id, status in self.status.items() if status == "Pending"]
-
-    def job(self, run_id: str) -> Job:
-        return Job(run_id, self.executions[run_id], self.attempts[run_id])
-
-    def started(self, job: Job) -> bool:
-        with self.lock:
-            if self.status[job.run_id] != "Pending":
-                return False
-            self.status[job.run_id] = "Running"
-            return True
+        if self.failures:
+            self.failures -= 1
+            raise OSError("disk")
+        return super().pending()
 
     def ended(self, job: Job, outcome: Outcome, again: bool) -> None:
-        with self.lock:
-            self.outcomes.append((job.run_id, outcome.status, again))
-            self.attempts[job.run_id] += again
-            self.status[job.run_id] = "Pending" if again else outcome.status
+        super().ended(job, outcome, again)
+        self.outcomes.append((job.run_id, outcome.status, again))
 
 
 class Runner:
-    """Ends jobs when the test says so, and notes what ran beside each other."""
+    """Ends jobs when the test says so, and records which ran at the same time."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -79,19 +73,17 @@ class Runner:
             raise self.error
         return Outcome(status, f"It {status}.", {"error": "some"})
 
-    def await_started(self, count: int) -> None:
+    def end(self, *run_ids: str, status: str = "Completed") -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.order) >= count, 10)
-
-    def end(self, run_id: str, status: str = "Completed") -> None:
-        with self.changed:
-            self.ends[run_id] = status
+            self.ends.update(dict.fromkeys(run_ids, status))
             self.changed.notify_all()
 
 
-class Bench:
+class Desk:
+    """A store, a runner and the schedulers that a test starts on them."""
+
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = RecordingStore()
         self.runner = Runner()
         self.schedulers: list[Scheduler] = []
 
@@ -103,230 +95,214 @@ class Bench:
         scheduler.start()
         return scheduler
 
-    def until(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < end, (self.runner.running, self.store.status)
-            time.sleep(0.002)
-
-    def runs(self, *run_ids: str) -> bool:
-        """Tell whether exactly these run, and go on doing so."""
-        self.until(lambda: sorted(self.runner.running) == sorted(run_ids))
+    def running(self, *run_ids: str) -> None:
+        """Check that exactly these runs start, and no other a moment later."""
+        wait_until(lambda: sorted(self.runner.running) == sorted(run_ids))
         time.sleep(0.03)
-        return sorted(self.runner.running) == sorted(run_ids)
+        assert sorted(self.runner.running) == sorted(run_ids)
+
+    def outcomes(self, *expected: tuple[str, str, bool]) -> None:
+        """Check which runs end, how, and whether they are retried."""
+        wait_until(lambda: len(self.store.outcomes) >= len(expected))
+        assert sorted(self.store.outcomes) == sorted(expected)
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    for scheduler in bench.schedulers:
-        assert scheduler.stop(10)
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    for scheduler in desk.schedulers:
+        assert scheduler.stop(PATIENCE)
+    desk.store.close()
 
 
-def test_what_waits_already_is_started(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.start()
-    assert bench.runs("a")
-    bench.runner.end("a")
-    bench.until(lambda: bench.store.status["a"] == "Completed")
-    assert bench.store.outcomes == [("a", "Completed", False)]
-
-
-def test_what_is_added_is_started_at_once(bench: Bench) -> None:
-    scheduler = bench.start()
-    waits = []
-    for number in range(20):
-        bench.store.add(f"r{number}", cpu=0.1)
-        began = time.monotonic()
-        scheduler.wake()
-        bench.runner.await_started(number + 1)
-        waits.append(time.monotonic() - began)
-    assert sorted(waits)[10] < 0.05
+def test_pending_and_added_runs_are_started(desk: Desk) -> None:
+    desk.store.add("a")
+    scheduler = desk.start()
+    desk.running("a")
+    desk.store.add("b")
+    scheduler.wake()
+    desk.running("a", "b")
+    desk.runner.end("a", "b")
+    desk.outcomes(("a", "Completed", False), ("b", "Completed", False))
 
 
 @pytest.mark.parametrize("limit", [{"cpu": 2}, {"memory": 2}, {"workers": 2}])
-def test_as_many_run_as_fit(bench: Bench, limit: dict[str, Any]) -> None:
-    for run_id in "abcd":
-        bench.store.add(run_id)
-    bench.start(**limit)
-    assert bench.runs("a", "b")
-    bench.runner.end("b")
-    assert bench.runs("a", "c")
-    bench.runner.end("a")
-    bench.runner.end("c")
-    assert bench.runs("d")
+def test_as_many_run_as_fit(desk: Desk, limit: dict[str, Any]) -> None:
+    desk.store.add(*"abcd")
+    desk.start(**limit)
+    desk.running("a", "b")
+    desk.runner.end("b")
+    desk.running("a", "c")
+    desk.runner.end("a", "c")
+    desk.running("d")
 
 
-def test_parts_of_processors_add_up(bench: Bench) -> None:
-    for number in range(11):
-        bench.store.add(f"r{number:02}", cpu=0.1)
-    bench.start(cpu=1)
-    assert bench.runs(*(f"r{number:02}" for number in range(10)))
+def test_fractions_of_processors_add_up(desk: Desk) -> None:
+    ids = [f"r{number:02}" for number in range(11)]
+    desk.store.add(*ids, cpu=0.1)
+    desk.start(cpu=1)
+    desk.running(*ids[:10])
 
 
-def test_none_overtakes_the_oldest_so_that_a_large_one_has_its_turn(bench: Bench) -> None:
-    bench.store.add("small-1")
-    bench.store.add("large", cpu=4)
-    bench.store.add("small-2")
-    bench.start(cpu=4)
-    assert bench.runs("small-1")
-    bench.runner.end("small-1")
-    assert bench.runs("large")
-    bench.runner.end("large")
-    assert bench.runs("small-2")
-
-
-@pytest.mark.parametrize("large", [{"cpu": 64}, {"memory": 972}])
-def test_one_larger_than_all_there_is_runs_alone(bench: Bench, large: dict[str, Any]) -> None:
-    bench.store.add("before")
-    bench.store.add("large", **large)
-    bench.store.add("after")
-    bench.start()
-    assert bench.runs("before")
-    bench.runner.end("before")
-    assert bench.runs("large")
-    bench.runner.end("large")
-    assert bench.runs("after")
+@pytest.mark.parametrize("large", [{"cpu": 4}, {"cpu": 64}, {"memory": 972}])
+def test_none_overtakes_the_oldest_and_one_that_never_fits_runs_alone(
+    desk: Desk, large: dict[str, Any]
+) -> None:
+    desk.store.add("before")
+    desk.store.add("large", **large)
+    desk.store.add("after")
+    desk.start(cpu=4)
+    for each in ("before", "large"):
+        desk.running(each)
+        desk.runner.end(each)
+    desk.running("after")
 
 
 @pytest.mark.parametrize(("limit", "attempts"), [(0, 1), (2, 3), (None, 4)])
-def test_a_failed_run_is_tried_again_up_to_its_limit(
-    bench: Bench, limit: Optional[int], attempts: int
+def test_a_failed_run_is_retried_up_to_its_limit(
+    desk: Desk, limit: Optional[int], attempts: int
 ) -> None:
-    bench.store.add("a", retryLimit=limit)
-    bench.runner.always = "Failed"
-    bench.start()
-    bench.until(lambda: bench.store.status["a"] == "Failed")
-    assert bench.store.outcomes == [
-        ("a", "Failed", attempt < attempts) for attempt in range(1, attempts + 1)
-    ]
+    desk.store.add("a", retryLimit=limit)
+    desk.runner.always = "Failed"
+    desk.start()
+    desk.outcomes(*(("a", "Failed", each < attempts) for each in range(1, attempts + 1)))
 
 
 @pytest.mark.parametrize("status", ["Completed", "TimedOut", "Aborted"])
-def test_nothing_else_is_tried_again(bench: Bench, status: str) -> None:
-    bench.store.add("a")
-    scheduler = bench.start()
-    assert bench.runs("a")
+def test_no_other_run_is_retried(desk: Desk, status: str) -> None:
+    desk.store.add("a")
+    scheduler = desk.start()
+    desk.running("a")
     if status == "Aborted":
         scheduler.abort("a")
     else:
-        bench.runner.end("a", status)
-    bench.until(lambda: bench.store.outcomes)
-    assert bench.store.outcomes == [("a", status, False)]
+        desk.runner.end("a", status=status)
+    desk.outcomes(("a", status, False))
 
 
-def test_a_run_that_fails_while_it_is_aborted_is_not_tried_again(bench: Bench) -> None:
-    bench.store.add("a")
-    scheduler = bench.start()
-    assert bench.runs("a")
-    with bench.runner.changed:
-        bench.runner.ends["a"] = "Failed"
+def test_a_run_that_fails_while_it_is_aborted_is_not_retried(desk: Desk) -> None:
+    desk.store.add("a")
+    scheduler = desk.start()
+    desk.running("a")
+    with desk.runner.changed:
+        desk.runner.ends["a"] = "Failed"
         scheduler.abort("a")
-    bench.until(lambda: bench.store.outcomes)
-    assert bench.store.outcomes == [("a", "Failed", False)]
+    desk.outcomes(("a", "Failed", False))
 
 
-def test_an_abort_ends_only_that_run(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.store.add("b")
-    scheduler = bench.start()
-    assert bench.runs("a", "b")
+def test_an_abort_ends_that_run_alone(desk: Desk) -> None:
+    desk.store.add("a", "b")
+    scheduler = desk.start()
+    desk.running("a", "b")
     scheduler.abort("b")
     scheduler.abort("no such run")
-    assert bench.runs("a")
+    desk.running("a")
 
 
-def test_a_run_aborted_while_it_waits_is_not_started(bench: Bench) -> None:
-    for run_id in "abc":
-        bench.store.add(run_id)
-    scheduler = bench.start(cpu=1)
-    assert bench.runs("a")
-    bench.store.status["b"] = "Aborted"
-    scheduler.abort("b")
-    bench.runner.end("a")
-    assert bench.runs("c")
-    assert bench.runner.order == ["a", "c"]
+def test_a_run_aborted_in_the_store_is_not_started(desk: Desk) -> None:
+    desk.store.add(*"abc")
+    desk.start(cpu=1)
+    desk.running("a")
+    desk.store.abort("b", ME).result()
+    desk.runner.end("a")
+    desk.running("c")
+    assert desk.runner.order == ["a", "c"]
 
 
-def test_an_aborted_run_that_waits_for_room_makes_way(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.store.add("large", cpu=4)
-    bench.store.add("c")
-    scheduler = bench.start(cpu=4)
-    assert bench.runs("a")
-    bench.store.status["large"] = "Aborted"
+def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> None:
+    desk.store.add("a")
+    desk.store.add("large", cpu=4)
+    desk.store.add("c")
+    scheduler = desk.start(cpu=4)
+    desk.running("a")
+    desk.store.abort("large", ME).result()
     scheduler.abort("large")
-    assert bench.runs("a", "c")
+    desk.running("a", "c")
 
 
-def test_a_stop_ends_runs_so_that_they_wait_for_the_next_start(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.store.add("b", retryLimit=0)
-    bench.store.add("c")
-    scheduler = bench.start(cpu=2)
-    assert bench.runs("a", "b")
-    assert scheduler.stop(10)
-    assert bench.store.status == {"a": "Pending", "b": "Failed", "c": "Pending"}
-    assert sorted(bench.store.outcomes) == [("a", "Failed", True), ("b", "Failed", False)]
-    bench.start()
-    assert bench.runs("a", "c")
+def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> None:
+    desk.store.add("a")
+    desk.store.add("b", retryLimit=0)
+    desk.store.add("c")
+    scheduler = desk.start(cpu=2)
+    desk.running("a", "b")
+    assert scheduler.stop(PATIENCE)
+    assert [desk.store.status(each) for each in "abc"] == ["Pending", "Failed", "Pending"]
+    desk.outcomes(("a", "Failed", True), ("b", "Failed", False))
+    desk.start()
+    desk.running("a", "c")
 
 
-def test_a_stop_tells_when_something_does_not_end_in_time(bench: Bench) -> None:
-    bench.store.add("a")
+def test_a_stop_returns_false_if_a_run_does_not_end_in_time(desk: Desk) -> None:
+    desk.store.add("a")
     release = threading.Event()
 
     class Stubborn:
         def run(self, job: Job, stop: threading.Event) -> Outcome:
-            release.wait(10)
+            release.wait(PATIENCE)
             return Outcome("Completed", "", {})
 
-    scheduler = Scheduler(bench.store, Stubborn())
+    scheduler = Scheduler(desk.store, Stubborn())
     scheduler.start()
-    bench.until(lambda: bench.store.status["a"] == "Running")
+    wait_until(lambda: desk.store.status("a") == "Running")
     assert not scheduler.stop(0.05)
     release.set()
-    assert scheduler.stop(10)
+    assert scheduler.stop(PATIENCE)
 
 
-def test_one_that_never_started_can_be_stopped() -> None:
-    assert Scheduler(Store(), Runner()).stop(1)
+def test_a_scheduler_that_never_started_can_be_stopped(desk: Desk) -> None:
+    assert Scheduler(desk.store, desk.runner).stop(PATIENCE)
 
 
-def test_a_runner_that_breaks_is_a_failure(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    bench.runner.error = RuntimeError("oops")
-    bench.store.add("a", retryLimit=0)
-    bench.start()
-    bench.until(lambda: bench.store.status["a"] == "Failed")
-    assert "the runner broke on a" in caplog.text
+def test_an_exception_of_the_runner_is_a_failed_run(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.runner.error = RuntimeError("oops")
+    desk.store.add("a", retryLimit=0)
+    desk.start()
+    desk.outcomes(("a", "Failed", False))
+    assert "unexpected error in an attempt of a" in caplog.text
 
 
 def test_a_store_that_fails_for_a_moment_is_asked_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
-    bench.store.broken = 3
-    bench.store.add("a")
-    bench.start()
-    assert bench.runs("a")
-    assert "cannot be started" in caplog.text
+    desk.store.failures = 3
+    desk.store.add("a")
+    desk.start()
+    desk.running("a")
+    assert "cannot start runs" in caplog.text
 
 
-def test_a_machine_that_does_not_exist_is_left_to_the_runner(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.store.executions["a"] = {"environment": {"resources": {"type": "none"}}}
-    bench.start()
-    assert bench.runs("a")
+def test_an_outcome_that_cannot_be_stored_is_logged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError("disk")
+
+    monkeypatch.setattr(desk.store, "ended", broken)
+    desk.store.add("a")
+    desk.start()
+    desk.running("a")
+    desk.runner.end("a")
+    wait_until(lambda: "cannot store the outcome of a" in caplog.text)
 
 
-def test_each_of_many_runs_once(bench: Bench) -> None:
-    bench.runner.always = "Completed"
-    scheduler = bench.start(cpu=8)
+def test_an_unknown_machine_is_left_to_the_runner(desk: Desk) -> None:
+    desk.store.add("a", environment={"resources": {"type": "unknown"}})
+    desk.start()
+    desk.running("a")
+
+
+def test_each_of_many_runs_runs_once(desk: Desk) -> None:
+    desk.runner.always = "Completed"
+    scheduler = desk.start(cpu=8)
 
     def add(part: int) -> None:
         for number in range(100):
-            bench.store.add(f"{part}-{number}")
+            desk.store.add(f"{part}-{number}")
             scheduler.wake()
 
     threads = [threading.Thread(target=add, args=(part,)) for part in range(5)]
@@ -334,20 +310,16 @@ def test_each_of_many_runs_once(bench: Bench) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    bench.until(lambda: len(bench.store.outcomes) == 500)
-    assert len(set(bench.runner.order)) == len(bench.runner.order) == 500
+    wait_until(lambda: len(desk.store.outcomes) == 500)
+    assert len(set(desk.runner.order)) == len(desk.runner.order) == 500
 
 
-def test_nothing_is_done_while_nothing_happens(bench: Bench) -> None:
-    bench.store.add("a")
-    bench.store.add("large", cpu=99)
-    bench.start()
-    assert bench.runs("a")
-    bench.runner.end("a")
-    assert bench.runs("large")
-    bench.runner.end("large")
-    bench.until(lambda: len(bench.store.outcomes) == 2)
-    time.sleep(0.05)
+def test_an_idle_scheduler_uses_no_processor_time(desk: Desk) -> None:
+    desk.store.add("a")
+    desk.start()
+    desk.running("a")
+    desk.runner.end("a")
+    desk.outcomes(("a", "Completed", False))
     began = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - began < 0.1

@@ -14,8 +14,7 @@ import pytest
 
 from libica.local.engine.protocols import RunStore
 from libica.local.node.job import Job, Outcome
-from libica.local.service import paging
-from libica.local.store import database, lists, objects
+from libica.local.store import database, objects
 from libica.local.store.database import Database
 from libica.local.store.errors import WrongStatusError
 from libica.local.store.identity import Identity
@@ -33,11 +32,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def add(store: Store, name: str = "run", **execution: Any) -> str:
+def add(store: Store, **execution: Any) -> str:
     filled = {**EXECUTION, **execution}
-    run = objects.run({"name": name}, filled, ME)
+    run = objects.run({"name": "run"}, filled, ME)
     store.add_run(run, filled).result()
     return str(run["id"])
+
+
+def started(store: Store) -> Job:
+    job = store.job(add(store))
+    assert store.started(job)
+    return job
 
 
 def shown(store: Store, run_id: str) -> dict[str, Any]:
@@ -45,17 +50,16 @@ def shown(store: Store, run_id: str) -> dict[str, Any]:
     return {**json.loads(summary), "execution": json.loads(execution), "logs": json.loads(logs)}
 
 
-def test_the_store_is_what_a_scheduler_needs(store: Store) -> None:
+def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store: Store) -> None:
     needed: RunStore = store
-    assert needed.pending() == []
+    ids = []
+    for _ in range(20):
+        ids.append(add(store))
+        assert shown(store, ids[-1])["status"] == "Pending"
+    assert needed.pending() == ids
 
 
-def test_runs_wait_in_the_order_of_their_launch(store: Store) -> None:
-    ids = [add(store) for _ in range(20)]
-    assert store.pending() == ids
-
-
-def test_a_run_goes_from_pending_over_running_to_its_end(store: Store) -> None:
+def test_a_run_goes_from_pending_to_running_to_its_end(store: Store) -> None:
     run_id = add(store)
     job = store.job(run_id)
     assert job == Job(run_id, EXECUTION, 1)
@@ -69,27 +73,24 @@ def test_a_run_goes_from_pending_over_running_to_its_end(store: Store) -> None:
     assert (done["status"], done["statusDetails"], done["logs"]) == ("Completed", "well", [LOG])
 
 
-def test_a_run_that_is_tried_again_waits_with_its_log_kept(store: Store) -> None:
-    run_id = add(store)
-    job = store.job(run_id)
-    store.started(job)
+def test_a_retried_run_is_pending_with_its_log_kept(store: Store) -> None:
+    job = started(store)
     store.ended(job, Outcome("Failed", "exit status 1", LOG), again=True)
-    waiting = shown(store, run_id)
+    waiting = shown(store, job.run_id)
     assert (waiting["status"], waiting["logs"]) == ("Pending", [LOG])
     assert "exit status 1" in waiting["statusDetails"]
     assert waiting["execution"]["retryCount"] == 1
-    assert store.pending() == [run_id]
-    assert store.job(run_id).attempt == 2
+    assert store.pending() == [job.run_id]
+    assert store.job(job.run_id).attempt == 2
 
 
-def test_details_are_cut_to_what_the_contract_allows(store: Store) -> None:
-    job = store.job(add(store))
-    store.started(job)
+def test_long_details_are_cut_to_the_limit_of_the_contract(store: Store) -> None:
+    job = started(store)
     store.ended(job, Outcome("Failed", "x" * 5000, LOG), again=False)
     assert len(shown(store, job.run_id)["statusDetails"]) == 4096
 
 
-def test_a_run_that_waits_is_aborted_at_once_and_never_started(store: Store) -> None:
+def test_a_pending_run_is_aborted_at_once_and_never_started(store: Store) -> None:
     job = store.job(add(store))
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Aborted"
     assert not store.started(job)
@@ -102,29 +103,24 @@ def test_a_run_that_waits_is_aborted_at_once_and_never_started(store: Store) -> 
     ("status", "again", "ends"),
     [("Aborted", False, "Aborted"), ("Failed", True, "Aborted"), ("Completed", False, "Completed")],
 )
-def test_a_run_under_way_that_is_aborted_ends_when_its_job_does(
+def test_a_running_run_that_is_aborted_ends_when_its_job_does(
     status: str, again: bool, ends: str, store: Store
 ) -> None:
-    job = store.job(add(store))
-    store.started(job)
+    job = started(store)
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Running"
     store.ended(job, Outcome(status, "", LOG), again)
     assert shown(store, job.run_id)["status"] == ends
     assert store.pending() == []
 
 
-def test_what_a_killed_service_left_under_way_starts_again_or_has_failed(store: Store) -> None:
+def test_runs_that_a_killed_service_left_running_are_retried_or_fail(store: Store) -> None:
     last, again, aborted, waiting = (add(store, retryLimit=limit) for limit in (0, 1, 1, 1))
     for run_id in (last, again, aborted):
         store.started(store.job(run_id))
     store.abort(aborted, ME).result()
     store.recover()
-    assert [shown(store, each)["status"] for each in (last, again, aborted, waiting)] == [
-        "Failed",
-        "Pending",
-        "Aborted",
-        "Pending",
-    ]
+    statuses = [shown(store, each)["status"] for each in (last, again, aborted, waiting)]
+    assert statuses == ["Failed", "Pending", "Aborted", "Pending"]
     failed = shown(store, last)
     assert "killed" in failed["statusDetails"]
     assert "retryLimit" in failed["statusDetails"]
@@ -135,12 +131,10 @@ def test_what_a_killed_service_left_under_way_starts_again_or_has_failed(store: 
 
 def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:
     ids: list[str] = []
-
-    def launch() -> None:
-        for _ in range(25):
-            ids.append(add(store))
-
-    threads = [threading.Thread(target=launch) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: ids.extend([add(store) for _ in range(25)]))
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -149,45 +143,30 @@ def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:
     assert len(ids) == 200
 
 
-def test_what_is_added_is_seen_at_once(store: Store) -> None:
-    for _ in range(50):
-        assert shown(store, add(store))["status"] == "Pending"
-
-
-def test_a_store_is_found_again_as_it_was_left(tmp_path: Path) -> None:
-    path = tmp_path / "tes.sqlite"
-    store = Store(path)
-    task = objects.task({"name": "kept"}, ME)
-    store.add_task(task).result()
-    store.admit("token", ME, "main").result()
-    key = store.key
-    cursor = paging.read(lists.TASKS, "", {}, key)
-    token = paging.envelope(store.page(lists.TASKS, cursor, ME, False), key)["firstPageToken"]
-    store.close()
-    store = Store(path)
-    assert json.loads(store.task(task["id"], ME)) == task
-    assert store.key == key
-    assert store.identity("token") == ME
-    cursor = paging.read(lists.TASKS, "", {"pagetoken": token}, key)
-    assert len(store.page(lists.TASKS, cursor, ME, False).items) == 1
-    store.close()
-
-
-def test_a_token_takes_the_place_of_the_one_before(store: Store) -> None:
+def test_a_new_token_replaces_the_one_with_its_label(store: Store) -> None:
     store.admit("old", ME, "main").result()
     store.admit("new", ME, "main").result()
     assert (store.identity("old"), store.identity("new")) == (None, ME)
 
 
-def test_no_token_is_kept_in_the_file(tmp_path: Path) -> None:
-    store = Store(tmp_path / "tes.sqlite")
+def test_a_store_is_reopened_as_it_was_and_has_no_token_in_its_files(tmp_path: Path) -> None:
+    path = tmp_path / "tes.sqlite"
+    store = Store(path)
+    task = objects.task({"name": "kept"}, ME)
+    store.add_task(task).result()
     store.admit("token-that-nobody-may-see", ME, "main").result()
+    key = store.key
     store.close()
     for file in tmp_path.iterdir():
         assert b"token-that-nobody-may-see" not in file.read_bytes()
+    store = Store(path)
+    assert json.loads(store.task(task["id"], ME)) == task
+    assert store.key == key
+    assert store.identity("token-that-nobody-may-see") == ME
+    store.close()
 
 
-def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_data_of_another_version_and_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tes.sqlite"
     Store(path).close()
     db = sqlite3.connect(path)
@@ -195,76 +174,77 @@ def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(ValueError, match="version 99"):
         Store(path)
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tes.sqlite"
+    path = tmp_path / "text"
     path.write_text("hello " * 1000)
     with pytest.raises(ValueError, match="not a database"):
         Store(path)
 
 
-SCHEMA = "CREATE TABLE numbers (number INTEGER UNIQUE);"
+# The database below it: many changes in one transaction.
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Iterator[Database]:
+    db = Database(tmp_path / "db", "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    yield db
+    db.close()
 
 
 def insert(number: int) -> Any:
     return lambda db: db.execute("INSERT INTO numbers VALUES (?)", (number,)).rowcount
 
 
-def held(db: Database) -> tuple[threading.Event, Future[bool]]:
-    """Keep the writer busy, so that what follows goes into one transaction."""
+def held(db: Database) -> threading.Event:
+    """Keep the writer busy until the event, so that the next changes share a transaction."""
     go = threading.Event()
-    return go, db.write(lambda _: go.wait(10))
+    db.write(lambda _: go.wait(60))
+    return go
 
 
-def test_a_change_that_fails_undoes_itself_alone(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db", SCHEMA)
-    go, _ = held(db)
+def in_it(db: Database) -> list[int]:
+    return [number for (number,) in db.read("SELECT number FROM numbers ORDER BY number")]
 
+
+def test_a_change_that_fails_is_undone_alone(numbers: Database) -> None:
     def broken(connection: sqlite3.Connection) -> None:
         insert(7)(connection)
         raise KeyError("broken")
 
-    first, fails, last = db.write(insert(1)), db.write(broken), db.write(insert(2))
+    go = held(numbers)
+    first, fails, last = (numbers.write(each) for each in (insert(1), broken, insert(2)))
     go.set()
     assert (first.result(), last.result()) == (1, 1)
     with pytest.raises(KeyError):
         fails.result()
-    assert db.read("SELECT number FROM numbers ORDER BY number") == [(1,), (2,)]
-    db.close()
+    assert in_it(numbers) == [1, 2]
 
 
-def test_a_change_that_nobody_waits_for_any_more_is_not_made() -> None:
-    db = Database(None, SCHEMA)
-    go, _ = held(db)
-    given_up, kept = db.write(insert(1)), db.write(insert(2))
-    assert given_up.cancel()
+def test_a_cancelled_change_is_not_made(numbers: Database) -> None:
+    go = held(numbers)
+    cancelled, kept = numbers.write(insert(1)), numbers.write(insert(2))
+    assert cancelled.cancel()
     go.set()
     kept.result()
-    assert db.read("SELECT number FROM numbers") == [(2,)]
-    db.close()
+    assert in_it(numbers) == [2]
 
 
-def test_a_transaction_that_fails_is_told_to_all_who_share_it(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db", SCHEMA)
-    go, _ = held(db)
-
+def test_a_failed_transaction_fails_all_its_changes_and_no_later_ones(numbers: Database) -> None:
     def full(connection: sqlite3.Connection) -> None:
-        connection.execute("ROLLBACK")  # as SQLite itself does when the disk is full
+        connection.execute("ROLLBACK")  # as SQLite does when the disk is full
         raise sqlite3.OperationalError("database or disk is full")
 
-    changes = [db.write(insert(1)), db.write(full), db.write(insert(2))]
+    go = held(numbers)
+    changes: list[Future[Any]] = [numbers.write(each) for each in (insert(1), full, insert(2))]
     go.set()
     wait(changes)
     assert all(isinstance(each.exception(), sqlite3.Error) for each in changes)
-    assert db.read("SELECT number FROM numbers") == []
-    assert db.write(insert(3)).result() == 1
-    db.close()
+    assert in_it(numbers) == []
+    assert numbers.write(insert(3)).result() == 1
 
 
-def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db", SCHEMA)
-    changes = [db.write(insert(number)) for number in range(1000)]
+def test_closing_makes_the_waiting_changes(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    db = Database(path, "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    changes = [db.write(insert(number)) for number in range(4 * database._BATCH)]
     db.close()
-    assert all(each.done() for each in changes)
-    assert len(changes) > 3 * database._BATCH
+    assert all(each.done() and each.result() == 1 for each in changes)

@@ -1,4 +1,4 @@
-"""Decides which run starts when, so that those side by side fit this machine."""
+"""The scheduler: starts runs, oldest first, as many at once as fit this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 _RETRY_LIMIT = 3
 _PAUSE = 1.0
-"""Seconds to wait after the store or the system failed."""
+"""Seconds to wait after an error of the store or the system."""
 
 
 @dataclass
@@ -31,19 +31,19 @@ class _Attempt:
 
 
 class Scheduler:
-    """Starts the runs that wait in a store: first come, first served, as many as fit.
+    """Starts pending runs, oldest first, as many at once as fit.
 
-    A run needs the processors and memory of the machine that it asks for. The oldest that waits
-    starts as soon as these are free; none overtakes it, so none waits for ever. One that needs
-    more than there is runs alone. After `Failed` a run is tried again up to its `retryLimit`; not
-    after `TimedOut`, as it would most likely take as long again, nor after `Aborted`.
+    A run needs the processors and memory of the machine that its execution asks for. The oldest
+    starts as soon as these are free and no other overtakes it, so none starves. One that needs
+    more than there is runs alone. A `Failed` run is retried up to its `retryLimit`; a `TimedOut`
+    one is not, as it would most likely take as long again.
 
     Args:
-        store: Holds the runs.
-        runner: Carries them out.
-        cpu: Processors to share out; by default those of this machine.
-        memory_gb: Gigabytes of memory to share out; by default those of this machine.
-        workers: The most runs at once; by default as many as fit.
+        store: Keeps the runs.
+        runner: Runs their attempts.
+        cpu: Processors to allocate. Default: those of this machine.
+        memory_gb: Memory to allocate, in gigabytes. Default: that of this machine.
+        workers: Maximum number of concurrent runs. Default: as many as fit.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Scheduler:
         self._memory_gb = _memory_gb() if memory_gb is None else memory_gb
         self._workers = math.inf if workers is None else workers
         self._changed = threading.Condition()
-        self._news = True  # the store may hold runs that wait and are not in the queue
+        self._news = True  # the store may have pending runs that are not in the queue
         self._stopping = False
         self._queue: deque[str] = deque()
         self._head: Optional[_Attempt] = None  # the next to start, when it fits
@@ -70,17 +70,17 @@ class Scheduler:
         self._dispatcher = threading.Thread(target=self._dispatch, name="scheduler", daemon=True)
 
     def start(self) -> None:
-        """Begin to start runs, also those that wait in the store already."""
+        """Begin to start runs, including those already pending in the store."""
         self._dispatcher.start()
 
     def wake(self) -> None:
-        """Tell that runs were added to the store."""
+        """Announce that runs were added to the store."""
         with self._changed:
             self._news = True
             self._changed.notify_all()
 
     def abort(self, run_id: str) -> None:
-        """End a run if it is running; nothing happens if it is not."""
+        """End a run if it is running."""
         with self._changed:
             attempt = self._active.get(run_id) or self._head
             if attempt is not None and attempt.job.run_id == run_id:
@@ -89,10 +89,10 @@ class Scheduler:
                 self._changed.notify_all()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
-        """End all that runs and start nothing more; tell whether all ended within the time-out.
+        """End all runs and start no more; return whether all ended within the timeout, in seconds.
 
-        A run that this ends waits again for the next start of the service, or has failed if it
-        was its last attempt.
+        A run that this ends becomes pending again, for the next start of the service, or fails if
+        this was its last attempt.
         """
         until = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -115,13 +115,13 @@ class Scheduler:
             if run_id is not None:
                 self._start_when_it_fits(self._attempt(run_id))
         except Exception:
-            _logger.exception("runs cannot be started at the moment")
+            _logger.exception("cannot start runs; trying again")
             with self._changed:
                 self._news = True
                 self._changed.wait_for(lambda: self._stopping, _PAUSE)
 
     def _next(self) -> Optional[str]:
-        """Wait for a run that waits and return its id; none when the queue had to be filled."""
+        """Wait for a pending run and return its id; ``None`` after filling the queue."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._news or self._stopping)
             if self._stopping:
@@ -130,8 +130,8 @@ class Scheduler:
                 run_id = self._queue.popleft()
                 return None if run_id in self._active else run_id
             self._news = False
-        # The queue is read anew only when it is empty: reading it for every run that is added
-        # would take ever longer the more there are.
+        # The store is read only when the queue is empty: reading it for each added run would take
+        # longer the more runs are pending.
         self._queue.extend(self._store.pending())
         return None
 
@@ -141,13 +141,13 @@ class Scheduler:
         try:
             machine = machine_of(resources)
         except ValueError:
-            # It is the runner that says so: its outcome is for the user to see.
+            # The runner reports this, in an outcome that the user sees.
             machine = Machine(0, 0)
         return _Attempt(job, machine)
 
     def _start_when_it_fits(self, attempt: _Attempt) -> None:
         thread = threading.Thread(
-            target=self._carry_out, args=(attempt,), name=attempt.job.run_id, daemon=True
+            target=self._run_attempt, args=(attempt,), name=attempt.job.run_id, daemon=True
         )
         with self._changed:
             self._head = attempt
@@ -171,7 +171,7 @@ class Scheduler:
             and sum(one.memory_gb for one in machines) <= self._memory_gb + 1e-9
         )
 
-    def _carry_out(self, attempt: _Attempt) -> None:
+    def _run_attempt(self, attempt: _Attempt) -> None:
         again = False
         try:
             if not attempt.stop.is_set() and self._store.started(attempt.job):
@@ -179,7 +179,7 @@ class Scheduler:
                 again = _may_retry(attempt, outcome)
                 self._store.ended(attempt.job, outcome, again)
         except Exception:
-            _logger.exception("what became of %s cannot be stored", attempt.job.run_id)
+            _logger.exception("cannot store the outcome of %s", attempt.job.run_id)
         finally:
             with self._changed:
                 self._active.pop(attempt.job.run_id, None)
@@ -190,8 +190,8 @@ class Scheduler:
         try:
             outcome = self._runner.run(attempt.job, attempt.stop)
         except Exception as error:
-            _logger.exception("the runner broke on %s", attempt.job.run_id)
-            return Outcome("Failed", f"The runner broke: {error!r}", {})
+            _logger.exception("unexpected error in an attempt of %s", attempt.job.run_id)
+            return Outcome("Failed", f"Unexpected error: {error!r}", {})
         if outcome.status == "Aborted" and not attempt.aborted:
             details = "The service was stopped while the run was running."
             return replace(
@@ -207,7 +207,7 @@ def _may_retry(attempt: _Attempt, outcome: Outcome) -> bool:
 
 
 def _memory_gb() -> float:
-    """Return the memory of this machine; where it cannot be told, it is no limit."""
+    """Return the memory of this machine; infinity where it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Where the paths of a container lie on this machine, and texts that speak of them."""
+"""Where paths of a container lie on this machine, and replacing them in a command."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# What an image brings; only paths that are declared themselves are looked for elsewhere.
-_SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 proc run sbin sys usr".split())
-# Holds things of an image beside data: looked for elsewhere only where it is a direct parent.
+# Folders of an image: only the declared paths in them are replaced, not their parents.
+SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 proc run sbin sys usr".split())
+# Folders of both image and data: replaced only as the direct parent of a declared path.
 _SHARED = frozenset("home media mnt opt private root srv tmp var Users Volumes".split())
 
-# Where a path begins in a text: not within a longer name or URL, but after an option's letter.
+# A path begins neither within a longer name nor in a URL, but may follow an option's letter.
 _BEGIN = r"(?:(?<![\w./~)}*?\]+%\\-])|(?<=\s-[A-Za-z])|(?<=^-[A-Za-z])|(?<=file://))"
 _END = r"(?![\w.+@%~-])"
 _PROGRAM = r"(?P<program>/(?:[\w.+-]+/)*s?bin/[\w.+-]+)(?![\w.+@%~/-])"
-# What means itself to a shell within a script, with or without quotes.
+# Has no special meaning to a shell, with or without quotes.
 _PLAIN = re.compile(r"[\w./+@%=:,-]+", re.ASCII)
 
 
 def is_plain(path: Path) -> bool:
-    """Tell whether a path can be put into a shell script without quotes."""
+    """Return whether a path needs no quotes in a shell script."""
     return bool(_PLAIN.fullmatch(path.as_posix()))
 
 
 class ContainerPaths:
-    """The files of one attempt, laid out beneath a folder as they would be in a container.
+    """The files of one attempt, laid out in a folder as they would be in a container.
 
     Args:
-        folder: What stands for the container's root.
+        folder: The folder that replaces the root of the container.
         execution: The execution; its inputs, outputs and working directory are mapped.
-        search: The `PATH` on which stand-ins for the image's programs are looked for.
+        search: The `PATH` to find replacements for the image's programs on.
     """
 
     def __init__(self, folder: Path, execution: Mapping[str, Any], search: str) -> None:
@@ -47,24 +47,27 @@ class ContainerPaths:
         self.working_directory = posixpath.join("/", execution.get("workingDirectory") or "/")
 
     def at(self, path: str) -> Path:
-        """Return where a path of the container lies; a relative one is in the working directory."""
-        inside = posixpath.normpath(posixpath.join(self.working_directory, path))
-        return self._folder / inside.lstrip("/")
+        """Map a path of the container; a relative one is in the working directory."""
+        return self._folder / self.inside(path).lstrip("/")
+
+    def inside(self, path: str) -> str:
+        """Return a path of the container as an absolute one."""
+        return "/" + posixpath.normpath(posixpath.join(self.working_directory, path)).lstrip("/")
 
     def mapped(self, text: str) -> str:
-        """Return a command's text with the container's paths replaced by where they lie.
+        """Return a text of the command with the container's paths replaced.
 
-        Replaced are the declared paths and their parent folders, with all that is beneath them,
-        but not what an image brings (`/usr`, `/etc`, ...). A program of the image
-        (`/opt/x/bin/NAME`) that does not exist here becomes the `NAME` found on the `PATH`.
+        Declared paths and their parent folders are replaced, with everything beneath them, but
+        not folders of an image such as `/usr` and `/etc`. A program of the image
+        (`/opt/x/bin/NAME`) that does not exist here becomes the `NAME` on the `PATH`.
         """
         return self._pattern.sub(self._replacement, text)
 
     def program(self, command: str) -> str:
-        """Return the file to run for a command: staged, of this machine, or found on the `PATH`.
+        """Return the program of a command: an input, a file of this machine, or on the `PATH`.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: There is no such program.
         """
         if "/" in command:
             staged = self.at(command)
@@ -74,8 +77,8 @@ class ContainerPaths:
         found = shutil.which(posixpath.basename(command), path=self._search)
         if found is None:
             raise FileNotFoundError(
-                f"the command {command!r} is not on this machine: images are not pulled, "
-                "so it must be on the PATH or among the inputs"
+                f"the command {command!r} was not found: images are not used, so it must be on "
+                "the PATH of this machine or among the inputs"
             )
         return os.path.abspath(found)
 
@@ -95,7 +98,7 @@ class ContainerPaths:
 
 
 def _declared(execution: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the absolute paths that the execution names, but not the root itself."""
+    """Yield the absolute paths that the execution declares, except the root itself."""
     mounts = [*(execution.get("inputs") or ()), *(execution.get("outputs") or ())]
     paths = [mount.get("path") for mount in mounts]
     for path in (*paths, execution.get("workingDirectory")):
@@ -104,12 +107,12 @@ def _declared(execution: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _roots(declared: Iterable[str]) -> set[str]:
-    """Return the declared paths and those of their parents that are no folders of an image."""
+    """Return the declared paths and those of their parents that are not folders of an image."""
     roots = set(declared)
     for path in declared:
         parent = posixpath.dirname(path)
         top = path.split("/")[1]
-        if top in _SYSTEM:
+        if top in SYSTEM:
             continue
         roots.add(parent)
         while parent.count("/") > 1:

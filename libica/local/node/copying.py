@@ -1,4 +1,4 @@
-"""Copying files and folders: whole or not at all, never out of where they belong."""
+"""Copying files and folders: completely or not at all, never following links out of bounds."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pathlib import Path
 from .places import Place, is_within, real_path
 
 Check = Callable[[], None]
-"""Called often during long work; what it raises ends that work."""
+"""Called often during long work, to end it by raising an exception."""
 
 _CHUNK = 1 << 20
 
 
 def copy_file(source: Place, target: Place, check: Check, *, link: bool = False) -> None:
-    """Copy a file, with its permissions, to a name under which it appears when it is complete.
+    """Copy a file with its permissions; it appears under its new name when it is complete.
 
     Args:
         source: The file.
-        target: What to make; its folders are made too.
-        check: Called often; what it raises ends the copying.
-        link: Give the file itself the second name where possible, as it will lose its first.
+        target: The copy; missing parent folders are created.
+        check: Called often, to end the copying by raising an exception.
+        link: Make a hard link instead where possible; for sources that will be removed.
 
     Raises:
-        ValueError: The source is no file, or one of the two leads out of where it belongs.
-        OSError: It cannot be read or written.
+        ValueError: The source is not a regular file, or a link leads out of bounds.
+        OSError: A file cannot be read or written.
     """
     _guard(source)
     _guard(target)
     if not stat.S_ISREG(source.path.stat().st_mode):
-        # Such as a pipe, from which reading may never end.
-        raise ValueError(f"{source.path} is no file")
+        # Reading from a pipe, for example, may never end.
+        raise ValueError(f"{source.path} is not a regular file")
     target.path.parent.mkdir(parents=True, exist_ok=True)
     with _complete(target.path) as part:
         if not (link and _linked(source.path, part)):
@@ -45,17 +45,17 @@ def copy_file(source: Place, target: Place, check: Check, *, link: bool = False)
 def copy_folder(
     source: Place, target: Place, check: Check, *, link: bool = False, above: tuple[Path, ...] = ()
 ) -> None:
-    """Copy what is in a folder into another; links are followed.
+    """Copy the content of a folder into another, following links.
 
-    The arguments and errors are those of `copy_file`; ``above`` are the folders around this one.
+    Arguments and errors are those of `copy_file`; ``above`` are the parent folders copied so far.
     """
     _guard(source)
     _guard(target)
     real = real_path(source.path)
     if real in above:
-        raise ValueError(f"{source.path} is a link that leads back to a folder around it")
+        raise ValueError(f"{source.path} is a link to a folder that contains it")
     if is_within(target.path, real):
-        raise ValueError(f"{source.path} holds the folder it would be copied to")
+        raise ValueError(f"{source.path} contains the folder to copy it to")
     target.path.mkdir(parents=True, exist_ok=True)
     for name in sorted(os.listdir(source.path)):
         check()
@@ -69,12 +69,12 @@ def copy_folder(
 
 def _guard(place: Place) -> None:
     if place.within is not None and not is_within(place.path, place.within):
-        raise ValueError(f"{place.path} is a link that leads out of {place.within}")
+        raise ValueError(f"{place.path} leads out of {place.within} by a link")
 
 
 @contextmanager
 def _complete(target: Path) -> Iterator[Path]:
-    """Give a name to write to; what is there becomes the target at the end, if all went well."""
+    """Yield a temporary path to write to; rename it to the target on success."""
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield part
@@ -86,7 +86,7 @@ def _complete(target: Path) -> Iterator[Path]:
 
 
 def _linked(source: Path, part: Path) -> bool:
-    """Link a file that has no other name, as two files that are one would be changed together."""
+    """Make a hard link, unless the file has others: two outputs must not be one file."""
     try:
         if source.is_symlink() or source.stat().st_nlink != 1:
             return False

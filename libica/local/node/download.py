@@ -1,4 +1,4 @@
-"""Fetching a file over http or https."""
+"""Downloading a file over HTTP or HTTPS."""
 
 from __future__ import annotations
 
@@ -14,42 +14,41 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 _CHUNK = 1 << 20
-_PATIENCE = urllib3.Timeout(connect=10, read=60)
-# What fails is for the run to try again; urllib3 would write the URL, with its secrets, to its log.
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+# The run is retried as a whole; and retries by urllib3 would log the URL with its secrets.
 _RETRIES = urllib3.Retry(connect=0, read=0, redirect=5, status=0)
 _CHECK_EVERY = 0.02
 
 
 def download(url: str, target: Path, check: Callable[[], None]) -> None:
-    """Write what a URL holds to a file, as it was sent.
+    """Download a URL to a file, byte for byte.
 
     Args:
-        url: With http or https.
-        target: The file to make.
-        check: Called often; what it raises ends the download at once.
+        url: An HTTP or HTTPS URL.
+        target: The file to write.
+        check: Called often, to end the download at once by raising an exception.
 
     Raises:
-        ValueError: The answer is no file: another status than 200, or a redirect from https
-            to http.
-        OSError: The connection failed, or the file cannot be written.
+        ValueError: The status of the response is not 200, or HTTPS redirects to HTTP.
+        OSError: The connection fails, or the file cannot be written.
     """
-    # In a thread, because no call that waits for a socket can be told to end at once.
+    # In a thread, because a call that blocks on a socket cannot be ended at once.
     fetch = _Fetch(url, target)
     try:
         while not fetch.done.wait(_CHECK_EVERY):
             check()
     finally:
-        fetch.given_up.set()
+        fetch.abandoned.set()
     if fetch.error is not None:
         raise fetch.error
 
 
 class _Fetch:
-    """One download in a thread of its own, which ends soon after it was given up."""
+    """A download in its own thread, which ends soon after it is abandoned."""
 
     def __init__(self, url: str, target: Path) -> None:
         self.done = threading.Event()
-        self.given_up = threading.Event()
+        self.abandoned = threading.Event()
         self.error: Optional[Exception] = None
         threading.Thread(target=self._run, args=(url, target), daemon=True).start()
 
@@ -57,7 +56,7 @@ class _Fetch:
         try:
             self._write(url, target)
         except HTTPError as error:
-            # MaxRetryError's message has the URL, where a signature may be; its reason's has not.
+            # The message of MaxRetryError has the URL, which may be signed; its reason has not.
             self.error = ConnectionError(str(getattr(error, "reason", None) or error))
         except Exception as error:
             self.error = error
@@ -68,29 +67,29 @@ class _Fetch:
         response = _pools(_proxy(url)).request(
             "GET",
             url,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             retries=_RETRIES,
             preload_content=False,
             enforce_content_length=True,
         )
         try:
-            _refuse_unless_file(url, response)
+            _check_response(url, response)
             with target.open("wb") as file:
                 for chunk in response.stream(_CHUNK, decode_content=False):
-                    if self.given_up.is_set():
+                    if self.abandoned.is_set():
                         return
                     file.write(chunk)
         finally:
             response.close()
 
 
-def _refuse_unless_file(url: str, response: urllib3.BaseHTTPResponse) -> None:
+def _check_response(url: str, response: urllib3.BaseHTTPResponse) -> None:
     if response.status != 200:
-        raise ValueError(f"the answer is {response.status} {response.reason or ''}".rstrip())
+        raise ValueError(f"the response is {response.status} {response.reason or ''}".rstrip())
     steps = response.retries.history if response.retries else ()
     places = [(step.redirect_location or "").lower() for step in steps]
     if url.lower().startswith("https:") and any(place.startswith("http:") for place in places):
-        raise ValueError("it redirects from https to http")
+        raise ValueError("it redirects from HTTPS to HTTP")
 
 
 @functools.lru_cache(maxsize=8)
@@ -103,7 +102,7 @@ def _pools(proxy: Optional[str]) -> urllib3.PoolManager:
 
 
 def _proxy(url: str) -> Optional[str]:
-    """Return the proxy that the environment names for a URL, unless `NO_PROXY` exempts it."""
+    """Return the proxy for a URL from the environment, unless `NO_PROXY` exempts it."""
     parts = urlsplit(url)
     proxies = getproxies_environment()
     if not proxies or proxy_bypass_environment(parts.hostname or "", proxies):

@@ -1,4 +1,4 @@
-"""How much processor and memory the machines have that an execution may ask for."""
+"""The machine types and sizes that an execution may ask for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional
 
 
 class Machine(NamedTuple):
-    """What a run may use: processors, and gigabytes of memory."""
+    """Processors, and memory in gigabytes."""
 
     cpu: float
     memory_gb: float
@@ -39,12 +39,11 @@ _SIZES = {
 def machine_of(resources: Optional[Mapping[str, Any]]) -> Machine:
     """Return the machine that an execution's ``environment.resources`` asks for.
 
-    Type and size are read in any casing; without them it is the small one of the type, and the
-    type is standard. ``cpuCores`` and ``memoryGb`` take the place of the size's where they are
-    given and not 0.
+    Type and size are accepted in any casing; the defaults are `standard` and `small`. A
+    ``cpuCores`` or ``memoryGb`` other than 0 replaces that of the size.
 
     Raises:
-        ValueError: There is no such type or size, or a number is none or below 0.
+        ValueError: The type or size is unknown, or a number is negative or not a number.
     """
     resources = resources or {}
     sizes = _chosen(_SIZES, resources.get("type") or "standard", "type")
@@ -55,15 +54,17 @@ def machine_of(resources: Optional[Mapping[str, Any]]) -> Machine:
 
 
 def _chosen(choices: Mapping[str, Any], name: Any, what: str) -> Any:
-    """Return the choice of that name in any casing."""
+    """Return the value of a name in any casing."""
     for choice, value in choices.items():
         if choice.lower() == str(name).lower():
             return value
-    raise ValueError(f"there is no machine of {what} {name!r}: it is one of {', '.join(choices)}")
+    raise ValueError(
+        f"the machine {what} {name!r} is unknown; it must be one of {', '.join(choices)}"
+    )
 
 
 def _number(resources: Mapping[str, Any], name: str) -> float:
     value = resources.get(name) or 0
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-        raise ValueError(f"{name} must be a number of 0 or more, got {value!r}")
+        raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
     return float(value)

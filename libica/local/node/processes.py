@@ -1,4 +1,4 @@
-"""Running one command, and ending everything that it started."""
+"""Running one command, and ending all processes that it started."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CHECK_EVERY = 0.02
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _FEW = 256
 _LAST_WAIT = 5.0
-"""Seconds after which a killed process is given up: it hangs in the kernel."""
+"""Seconds after which to give up on a killed process: it hangs in the kernel."""
 
 
 class Command(NamedTuple):
-    """What to run: a program, its arguments from the zeroth on, its variables and its folder."""
+    """A program, its arguments (including the zeroth), environment and working directory."""
 
     program: str
     arguments: Sequence[str]
@@ -28,8 +28,20 @@ class Command(NamedTuple):
     folder: Path
 
 
+class Prepared(NamedTuple):
+    """A command, and what it needs beside its process where that is not all there is of it."""
+
+    command: Command
+    ask: Optional[Callable[[float], object]] = None
+    """Asks it to end and gives it so many seconds; by default SIGTERM does."""
+    explain: Callable[[int, str], str] = lambda *_: ""
+    """Says why it failed, by its exit status and standard error; empty if the status says it."""
+    clean: Callable[[], object] = lambda: None
+    """Removes what is left of it."""
+
+
 class Leader(NamedTuple):
-    """The process of a command; the moment of its start tells it from a later one of that id."""
+    """The process of a command; its start time distinguishes it from later ones with its id."""
 
     pid: int
     started: int
@@ -44,23 +56,25 @@ def run_command(
     grace: float,
     within: Path,
     note: Callable[[Leader], object],
+    ask: Optional[Callable[[float], object]] = None,
 ) -> int:
-    """Run a command to its end and return its exit status, below 0 if a signal ended it.
+    """Run a command and return its exit status, negative if a signal ended it.
 
-    When it ends, so does all that it started. What ``check`` raises, called often, ends it.
+    All processes that the command started end with it.
 
     Args:
         command: What to run. Its standard input is empty.
         output: Its standard output.
         errors: Its standard error.
-        check: Raises when the command has to end.
-        grace: Seconds from asking it to end to killing it.
-        within: Processes that work in this folder belong to the command too.
-        note: Is told the process.
+        check: Called often, to end the command by raising an exception.
+        grace: Seconds between SIGTERM and SIGKILL.
+        within: Processes whose working directory is in this folder belong to the command too.
+        note: Called with the process once it has started.
+        ask: Asks the command to end and gives it so many seconds. Default: SIGTERM.
 
     Raises:
-        OSError: The command cannot be run.
-        ValueError: It has a NUL, or a variable's name a `=`.
+        OSError: The command cannot be started.
+        ValueError: An argument has a null byte, or the name of a variable a `=`.
     """
     process = subprocess.Popen(  # noqa: S603 - running what users declare is what this is for
         command.arguments,
@@ -80,11 +94,14 @@ def run_command(
                 while not ended(_CHECK_EVERY):
                     check()
             except BaseException:
-                _signal_all(leader, within, signal.SIGTERM)
+                if ask is None:
+                    _signal_all(leader, within, signal.SIGTERM)
+                else:
+                    ask(grace)
                 ended(grace)
                 raise
     finally:
-        # Before the process is waited for, as long as no other can have got its id.
+        # Before waiting for the process: until then no other process can get its id.
         kill_all(leader, within)
         if os.name != "posix":
             process.kill()
@@ -93,11 +110,12 @@ def run_command(
     return process.returncode
 
 
-def kill_all(leader: Leader, within: Path) -> None:
-    """Kill all processes of a command that is over.
+def kill_all(leader: Optional[Leader], within: Path) -> None:
+    """Kill all remaining processes of a command.
 
-    These are, on Linux, the processes of its session, those that work in the folder and were
-    started after it, and the descendants of both; elsewhere those of its process group.
+    On Linux these are the processes of its session, those started later whose working directory
+    is in the folder, and the descendants of both; elsewhere those of its process group. Without a
+    leader they are those whose working directory is in the folder, and their descendants.
     """
     until = time.monotonic() + _LAST_WAIT
     while _signal_all(leader, within, _KILL) and time.monotonic() < until:
@@ -106,7 +124,7 @@ def kill_all(leader: Leader, within: Path) -> None:
 
 @contextmanager
 def _waiting(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
-    """Give a function that waits some seconds for the end, and tells whether it came."""
+    """Yield a function that waits some seconds for the process and returns whether it ended."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except (AttributeError, OSError):
@@ -128,11 +146,11 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _signal_all(leader: Leader, within: Path, number: int) -> bool:
-    """Send a signal to all processes of a command; tell whether any was left to get it."""
+def _signal_all(leader: Optional[Leader], within: Path, number: int) -> bool:
+    """Send a signal to all processes of a command; return whether there were any."""
     if os.name != "posix":
         return False
-    if _started(leader.pid) in (0, leader.started):
+    if leader and _has_its_id(leader):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader.pid, number)
     members = _members(leader, within)
@@ -149,17 +167,16 @@ class _Process(NamedTuple):
     started: int
 
 
-def _members(leader: Leader, within: Path) -> set[int]:
-    """Return the processes of a command that still run, as far as `/proc` tells."""
+def _members(leader: Optional[Leader], within: Path) -> set[int]:
+    """Return the ids of the live processes of a command, according to `/proc`."""
     processes = _processes(leader)
     folder = os.path.realpath(within)
-    # Another process may have got the id since, and a session of its own.
-    session = leader.pid if _started(leader.pid) in (0, leader.started) else None
+    session = leader.pid if leader and _has_its_id(leader) else None
+    since = leader.started if leader else 0
     members = {
         pid
         for pid, process in processes.items()
-        if process.session == session
-        or (process.started >= leader.started and _works_in(pid, folder))
+        if process.session == session or (process.started >= since and _works_in(pid, folder))
     }
     found = members
     while found:
@@ -172,10 +189,12 @@ def _members(leader: Leader, within: Path) -> set[int]:
     return members - {os.getpid()}
 
 
-def _processes(leader: Leader) -> dict[int, _Process]:
-    """Return all live processes that may be younger than the leader; none without a `/proc`."""
+def _processes(leader: Optional[Leader]) -> dict[int, _Process]:
+    """Return live processes, all those younger than the leader included; none without `/proc`."""
     try:
-        pids = _young(leader) or [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        pids = (leader and _young(leader)) or [
+            int(name) for name in os.listdir("/proc") if name.isdecimal()
+        ]
     except (OSError, ValueError):
         return {}
     known = ((pid, _process(pid)) for pid in pids)
@@ -183,10 +202,10 @@ def _processes(leader: Leader) -> dict[int, _Process]:
 
 
 def _young(leader: Leader) -> Sequence[int]:
-    """Return the few ids given out since a leader's; none where they are too many to be sure.
+    """Return the ids assigned since the leader's if they are few and known, else none.
 
-    Reading these alone, and not every process of the machine, lets short runs end quickly. Within
-    a second the ids cannot have been given out all around.
+    Reading these alone, rather than every process of the machine, lets short runs end quickly.
+    Within a second the kernel cannot have assigned all ids once around.
     """
     if not leader.started:
         return ()
@@ -198,14 +217,14 @@ def _young(leader: Leader) -> Sequence[int]:
 
 
 def _process(pid: int) -> Optional[_Process]:
-    """Read a process; none if it is gone. A dead one may wait to be asked for its status."""
+    """Return a process, which may be a zombie; ``None`` if there is none with that id."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
         try:
             text = os.read(descriptor, 4096)
         finally:
             os.close(descriptor)
-        # The name of the program, in parentheses, may hold anything.
+        # The name of the program, in parentheses, may contain anything.
         fields = text[text.rindex(b")") + 2 :].split()
         alive = fields[0] not in (b"Z", b"X")
         return _Process(alive, int(fields[1]), int(fields[3]), int(fields[19]))
@@ -214,7 +233,7 @@ def _process(pid: int) -> Optional[_Process]:
 
 
 def boot_id() -> str:
-    """Return what tells this run of the system from those before, empty where there is nothing."""
+    """Return an id of this boot of the system; empty where there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -224,6 +243,11 @@ def boot_id() -> str:
 def _started(pid: int) -> int:
     process = _process(pid)
     return process.started if process else 0
+
+
+def _has_its_id(leader: Leader) -> bool:
+    """Return whether no other process has got the id of a leader since, as far as is known."""
+    return _started(leader.pid) in (0, leader.started)
 
 
 def _works_in(pid: int, folder: str) -> bool:

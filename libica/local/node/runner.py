@@ -1,4 +1,4 @@
-"""Carries out jobs as commands of this machine, each in a scratch folder of its own."""
+"""Runs jobs as commands of this machine, each in its own scratch folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
+from . import host
 from .container_paths import ContainerPaths, is_plain
+from .containers import Containers, ImageError, clean_left
+from .folder_lock import FolderLock
 from .job import Job, Outcome, now
 from .machines import machine_of
 from .places import Places, split_scheme
-from .processes import Command, Leader, boot_id, kill_all, run_command
+from .processes import Leader, Prepared, boot_id, kill_all, run_command
 from .staging import Staging, StagingError
-
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed service left there is not cleaned up
-    fcntl = None  # type: ignore[assignment]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,19 +36,24 @@ _LEADER = "leader.json"
 
 
 class LocalRunner:
-    """Runs each job's command on this machine, as the user that the service runs as.
+    """Runs the command of each job on this machine: its own, or that of the job's image.
 
     Args:
         gds: The folder in which `gds://volume/path` is `volume/path`, and `s3://bucket/key` is
             `.s3/bucket/key`.
-        scratch: Where attempts have their folders. What a killed service left there is ended and
-            removed. Scripts cannot name a path with blanks, quotes and the like without care:
-            such a folder is used through a link from the system's folder for temporary files.
-        time_limit: Seconds after which an attempt is ended as TimedOut; `None` for no limit.
-        path: The `PATH` on which commands are found, and which a command sees unless its
-            execution declares another; by default that of this process. It is the only variable
-            that a command gets without its execution declaring it.
-        grace: Seconds from asking a command to end (SIGTERM) to killing it.
+        scratch: Parent of the folders of attempts. Processes and folders that a killed service
+            left there are removed. If shell scripts would have to quote its path, attempts use it
+            through a link in the system's temporary folder.
+        time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
+        path: The `PATH` to find commands on, and the value of `PATH` for commands whose execution
+            declares none; no other variable is set that is not declared. Default: that of this
+            process.
+        grace: Seconds between SIGTERM and SIGKILL when a command has to end.
+        run_in: `host` for commands of this machine, run as the user of this process; `docker`,
+            `podman` or `apptainer` for commands of the job's image.
+
+    Raises:
+        ValueError: ``run_in`` is something else, or is not on the `PATH`.
     """
 
     def __init__(
@@ -61,9 +64,11 @@ class LocalRunner:
         *,
         path: Optional[str] = None,
         grace: float = 2.0,
+        run_in: str = "host",
     ) -> None:
         self._places = Places(gds)
         self._path = os.environ.get("PATH", os.defpath) if path is None else path
+        self._containers = None if run_in == "host" else Containers(run_in)
         self._time_limit = time_limit
         self._grace = grace
         scratch.mkdir(parents=True, exist_ok=True)
@@ -72,17 +77,19 @@ class LocalRunner:
         self._release = weakref.finalize(self, release)
 
     def run(self, job: Job, stop: threading.Event) -> Outcome:
-        """Carry out the job and return how it ended; whatever goes wrong is an outcome too."""
+        """Run the job and return its outcome; errors of any kind are outcomes too."""
         log: dict[str, Any] = {"startTime": now()}
         try:
             status, details = "Completed", self._attempt(job, log, self._check(stop))
         except _EndedError as ended:
             status, details = ended.status, str(ended)
-        except (StagingError, OSError, ValueError) as error:
+        except (StagingError, ImageError, OSError, ValueError) as error:
             status, details = "Failed", str(error)
         except Exception as error:
-            _logger.exception("an attempt of %s broke", job.run_id)
-            status, details = "Failed", f"the runner broke: {error!r}"
+            _logger.exception("unexpected error in an attempt of %s", job.run_id)
+            status, details = "Failed", f"Unexpected error: {error!r}"
+        if self._containers is None:
+            details += host.remark(job.execution)
         if status != "Completed":
             log["error"] = details[:_DETAILS_LIMIT]
         log["endTime"] = now()
@@ -95,12 +102,14 @@ class LocalRunner:
             if stop.is_set():
                 raise _EndedError("Aborted", "The run was aborted.")
             if until is not None and time.monotonic() > until:
-                raise _EndedError("TimedOut", f"The run took longer than {self._time_limit:g} s.")
+                raise _EndedError(
+                    "TimedOut", f"The attempt exceeded the time limit of {self._time_limit:g} s."
+                )
 
         return check
 
     def _attempt(self, job: Job, log: dict[str, Any], check: Callable[[], None]) -> str:
-        """Carry out the job; return what there is to say when all went well."""
+        """Run the job; return the details of its success."""
         execution = job.execution
         with ExitStack() as stack:
             output, errors = (
@@ -115,25 +124,33 @@ class LocalRunner:
             staging = Staging(execution, container, self._places, folder, check)
             staging.prepare_outputs()
             staging.bring_inputs()
-            command = _command(execution, container, {"PATH": search, **variables})
+            if self._containers is None:
+                prepared = Prepared(
+                    host.prepare(execution, container, {"PATH": search, **variables})
+                )
+            else:
+                prepared = self._containers.prepare(execution, container, variables, folder, check)
+            stack.callback(prepared.clean)
             status = run_command(
-                command,
+                prepared.command,
                 output,
                 errors,
                 check,
                 grace=self._grace,
                 within=folder,
                 note=lambda leader: _note(folder, leader),
+                ask=prepared.ask,
             )
             if status:
-                log["errorDetails"] = _tail(errors, variables)
-                raise _EndedError("Failed", _ended(execution["command"], status))
+                log["errorDetails"] = tail = _tail(errors, variables)
+                reason = prepared.explain(status, tail) or _ended(execution, status)
+                raise _EndedError("Failed", reason)
             staging.store_outputs()
         return "The command ended with exit status 0."
 
     @contextmanager
     def _log_file(self, job: Job, name: str, log: dict[str, Any]) -> Iterator[BinaryIO]:
-        """Open a log of the attempt where the execution wants it, and note its URL."""
+        """Open a log file under the URL of the system files, and record its URL."""
         wanted = (job.execution.get("systemFiles") or {}).get("url")
         folder = wanted or str(self._places.gds / "logs")
         url = f"{folder.rstrip('/')}/{job.run_id}/{name}-{job.attempt}.log"
@@ -157,7 +174,7 @@ class LocalRunner:
 
 
 class _EndedError(Exception):
-    """The attempt ended otherwise than well, or has to."""
+    """The attempt did not complete, or has to end."""
 
     def __init__(self, status: str, details: str) -> None:
         super().__init__(details)
@@ -169,63 +186,49 @@ def _variables(execution: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in declared.items() if value is not None}
 
 
-def _command(
-    execution: Mapping[str, Any], container: ContainerPaths, variables: Mapping[str, str]
-) -> Command:
-    """Return what to run, its paths mapped."""
-    command = execution.get("command")
-    if not command:
-        raise ValueError("the execution has no command, and images are not pulled to ask them")
-    folder = container.at(container.working_directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = [container.mapped(str(argument)) for argument in execution.get("args") or ()]
-    mapped = {name: container.mapped(value) for name, value in variables.items()}
-    return Command(container.program(command), [command, *arguments], mapped, folder)
-
-
 def _note(attempt: Path, leader: Leader) -> None:
-    """Write down what runs, should this process be killed."""
+    """Record the process of the command, in case this process is killed."""
     (attempt / _LEADER).write_text(json.dumps([*leader, boot_id()]))
 
 
-def _ended(command: str, status: int) -> str:
-    """Say how a command ended that did not end well."""
+def _ended(execution: Mapping[str, Any], status: int) -> str:
+    """Describe the exit status of a command that failed."""
+    command = execution.get("command")
+    what = f"The command {command!r}" if command else "The command of the image"
     if status > 0:
-        return f"The command {command!r} ended with exit status {status}."
+        return f"{what} ended with exit status {status}."
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"The command {command!r} was ended by {name}."
+    return f"{what} was ended by {name}."
 
 
 def _tail(errors: BinaryIO, variables: Mapping[str, str]) -> str:
-    """Return the last of what a command wrote to its standard error, without its secrets."""
+    """Return the end of the standard error of a command, with its secrets masked."""
     length = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, length - _TAIL))
     text = errors.read(_TAIL).decode("utf-8", "replace")
     for name, value in variables.items():
-        # A shorter one is no secret, and would make holes in every word.
+        # Masking shorter values would hide parts of ordinary words.
         if name.upper().startswith("SECURE_") and len(value) > 3:
             text = text.replace(value, "***")
     return text
 
 
 def _own_folder(scratch: Path) -> tuple[Path, Callable[[], None]]:
-    """Make a folder that is locked as long as this process lives; return how to give it back."""
+    """Create a folder that this process locks; return it and a function that releases it."""
     new = Path(tempfile.mkdtemp(prefix="new-", dir=scratch)).resolve()
-    lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT)
-    if fcntl is not None:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    # Locked before it has a name that another service would look for.
+    lock = FolderLock(new)
+    # Renamed after it is locked: other services sweep folders of the new name only.
     folder = new.rename(new.with_name(new.name.replace("new-", "runner-")))
     link = None if is_plain(folder) else Path(tempfile.mkdtemp(prefix="libica-"), "scratch")
     if link is not None:
         link.symlink_to(folder, target_is_directory=True)
 
     def release() -> None:
-        os.close(lock)
-        # An attempt that still runs keeps its folder, by which the next service finds it.
+        lock.close()
+        # The folder of an attempt that is still running stays, for the next service to find.
         with suppress(OSError):
             (folder / "lock").unlink()
             folder.rmdir()
@@ -237,39 +240,33 @@ def _own_folder(scratch: Path) -> tuple[Path, Callable[[], None]]:
 
 
 def _sweep(scratch: Path) -> None:
-    """End and remove what services that were killed have left in a scratch folder."""
-    if fcntl is None:
-        return
+    """End the processes and remove the folders that killed services left in a scratch folder."""
     for folder in scratch.glob("runner-*"):
         try:
-            lock = os.open(folder / "lock", os.O_RDWR)
-        except OSError:
+            lock = FolderLock(folder)
+        except (OSError, RuntimeError):  # another service uses it
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for attempt in folder.iterdir():
-                if attempt.is_dir():
-                    _kill_left(attempt)
-            _remove(folder)
-        except OSError:
-            # Another service lives and holds it.
-            continue
-        finally:
-            os.close(lock)
+        for attempt in folder.iterdir():
+            if attempt.is_dir():
+                _kill_left(attempt)
+        _remove(folder)
+        lock.close()
 
 
 def _kill_left(attempt: Path) -> None:
-    """End what an attempt of a killed service still runs."""
+    """End the remaining processes of an attempt of a killed service."""
+    clean_left(attempt)  # first: without their helpers containers are slow to end
     try:
         pid, started, boot = json.loads((attempt / _LEADER).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # killed between the start of the command and this record
+        kill_all(None, attempt)
         return
     if boot and boot == boot_id():
         kill_all(Leader(pid, started), attempt)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder with all in it, also what its owner may not write to."""
+    """Remove a folder and its content, including folders that are not writable."""
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         for path, _, _ in os.walk(folder):

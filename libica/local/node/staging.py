@@ -1,4 +1,4 @@
-"""Bringing an execution's inputs into a container's folders, and its outputs out of them."""
+"""Staging: inputs of an execution in, outputs out."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _OUTPUT_TYPES = ("file", "folder")
 
 
 class StagingError(Exception):
-    """An input or output that could not be put in its place; the message says which and why."""
+    """Staging of an input or output failed; the message says which one and why."""
 
 
 class Staging:
-    """Moves the data of one attempt.
+    """Copies the inputs and outputs of one attempt.
 
     Args:
-        execution: Names the inputs and outputs.
-        container: Where their paths lie.
-        places: Where their URLs lie.
-        spare: A folder for files that only the staging needs.
-        check: Called often; what it raises ends the staging at once.
+        execution: The execution, which declares the inputs and outputs.
+        container: Maps their paths.
+        places: Maps their URLs.
+        spare: A folder for temporary files.
+        check: Called often, to end the staging at once by raising an exception.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class Staging:
         self._check = check
 
     def bring_inputs(self) -> None:
-        """Copy or download every input to its path.
+        """Copy or download each input to its path.
 
         Raises:
-            StagingError: One could not be.
+            StagingError: An input cannot be copied, or its declaration is invalid.
         """
         for mount in self._inputs:
             with _naming("input", mount):
                 self._bring(mount)
 
     def prepare_outputs(self) -> None:
-        """Make the folders that the command will write its outputs to.
+        """Create the folders that the command writes its outputs to.
 
         Raises:
-            StagingError: An output has no usable path or URL.
+            StagingError: The path, URL or type of an output is invalid.
         """
         for mount in self._outputs:
             with _naming("output", mount):
@@ -73,10 +73,10 @@ class Staging:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def store_outputs(self) -> None:
-        """Put every output where its URL says.
+        """Copy each output to its URL.
 
         Raises:
-            StagingError: One was not made by the command, or could not be put there.
+            StagingError: An output does not exist or cannot be copied.
         """
         for mount in self._outputs:
             with _naming("output", mount):
@@ -101,19 +101,19 @@ class Staging:
             return
         source = self._existing(url)
         if source.path.is_dir():
-            raise ValueError("it is a folder, and its type is not Folder")
+            raise ValueError("it is a folder; set type to Folder")
         copy_file(source, Place(target, None), self._check)
 
     def _bring_folder(self, url: str, target: Path) -> None:
         source = self._existing(url)
         if not source.path.is_dir():
-            raise ValueError("it is no folder")
+            raise ValueError("it is not a folder")
         copy_folder(source, Place(target, None), self._check)
 
     def _existing(self, url: str) -> Place:
         source = self._places.locate(url)
         if not source.path.exists():
-            raise ValueError(f"there is no {source.path}")
+            raise ValueError(f"{source.path} does not exist")
         return source
 
     def _bring_listed(self, entries: list[Mapping[str, Any]], folder: Path) -> None:
@@ -122,21 +122,21 @@ class Staging:
                 url = _required(entry, "url")
                 path = (entry.get("path") or _name(url)).lstrip("/")
                 if ".." in path.split("/"):
-                    raise ValueError("its path leads out of the input's")
+                    raise ValueError("its path leads out of the folder of the input")
                 target = folder / path
                 self._bring_file(url, target)
                 size, found = entry.get("size"), target.stat().st_size
                 if size is not None and size != found:
-                    raise ValueError(f"it has {found} bytes and not {size}")
+                    raise ValueError(f"it has {found} bytes, not {size}")
 
     def _store(self, mount: Mapping[str, Any]) -> None:
         kind = _type(mount, _OUTPUT_TYPES)
         url = _required(mount, "url")
         source = Place(self._container.at(_required(mount, "path")), None)
         if not source.path.exists():
-            raise ValueError("the command did not make it")
+            raise ValueError("the command did not create it")
         if kind and source.path.is_dir() != (kind == "folder"):
-            raise ValueError(f"it is no {kind}")
+            raise ValueError(f"it is not a {kind}")
         if source.path.is_dir():
             copy_folder(source, self._places.locate(url), self._check, link=True)
         else:
@@ -146,7 +146,7 @@ class Staging:
 
 @contextmanager
 def _naming(what: str, mount: Mapping[str, Any]) -> Iterator[None]:
-    """Turn errors into one that says which input or output it was."""
+    """Turn errors into a `StagingError` that names the input or output."""
     try:
         yield
     except (OSError, ValueError, StagingError) as error:
@@ -169,18 +169,17 @@ def _required(mount: Mapping[str, Any], name: str) -> str:
 
 
 def _type(mount: Mapping[str, Any], types: tuple[str, ...]) -> str:
-    """Return the type in lower case, empty where there is none."""
+    """Return the type in lower case; empty if unset."""
     kind = str(mount.get("type") or "").lower()
     if kind and kind not in types:
-        raise ValueError(f"its type {mount['type']!r} is none of {', '.join(types)}")
+        raise ValueError(f"its type must be one of {', '.join(types)}, not {mount['type']!r}")
     return kind
 
 
 def _looks_like_folder(mount: Mapping[str, Any]) -> bool:
-    """Tell whether an output is a folder; without a type its path must tell.
+    """Return whether an output is a folder, guessing from its path if it has no type.
 
-    An output is a folder by the contract, but a path such as `/data/out.txt` is surely meant as
-    a file.
+    The default of the contract is a folder, but a path such as `/data/out.txt` means a file.
     """
     kind = _type(mount, _OUTPUT_TYPES)
     if kind:
@@ -190,18 +189,18 @@ def _looks_like_folder(mount: Mapping[str, Any]) -> bool:
 
 
 def _entries(text: bytes) -> list[Mapping[str, Any]]:
-    """Return the entries of a manifest, their keys in lower case."""
+    """Return the entries of a manifest, with keys in lower case."""
     try:
         entries = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"the manifest is no JSON: {error}") from error
+        raise ValueError(f"the manifest is not valid JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("the manifest is no JSON list of objects with url, size and path")
+        raise ValueError("the manifest must be a JSON list of objects with url, size and path")
     return [{key.lower(): value for key, value in entry.items()} for entry in entries]
 
 
 def _name(url: str) -> str:
-    """Return the file's name that a URL ends in."""
+    """Return the file name at the end of a URL."""
     scheme, rest = split_scheme(url)
     path = unquote(urlsplit(url).path) if scheme in ("http", "https", "file") else rest
     return posixpath.basename(path.rstrip("/"))

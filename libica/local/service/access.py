@@ -12,16 +12,16 @@ from typing import Any, Optional
 
 from ..store.identity import Identity
 
-LIFETIME = 3600  # seconds that a token from an API key, or from a heartbeat, is good for
+LIFETIME = 3600  # seconds for which a token from an API key or a heartbeat is valid
 
 
 def signed(data: bytes, key: bytes) -> str:
-    """Return data with a signature that only the key makes, as text fit for a URL."""
+    """Return data and its signature as URL-safe text."""
     return f"{encode(data)}.{encode(_signature(data, key))}"
 
 
 def unsigned(text: str, key: bytes) -> Optional[bytes]:
-    """Return the data that was signed with the key; ``None`` if the text is anything else."""
+    """Return the signed data; ``None`` unless the text was signed with the key."""
     head, _, tail = text.rpartition(".")
     data, signature = decode(head), decode(tail)
     if data is None or signature is None:
@@ -33,7 +33,7 @@ _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 def jwt(identity: Identity, key: bytes, lifetime: float = LIFETIME) -> str:
-    """Return a JSON Web Token (RFC 7519) for an identity."""
+    """Return a JSON Web Token (RFC 7519) for an identity, valid for ``lifetime`` seconds."""
     claims = {
         "tid": identity.tenant,
         "wid": identity.workgroup,
@@ -46,7 +46,7 @@ def jwt(identity: Identity, key: bytes, lifetime: float = LIFETIME) -> str:
 
 
 def identity_of_jwt(token: str, key: bytes) -> Optional[Identity]:
-    """Return whose token it is; ``None`` if it was not signed with the key or has expired."""
+    """Return the identity of a token; ``None`` if it has expired or has another signature."""
     text, _, tail = token.rpartition(".")
     signature = decode(tail)
     if signature is None or not hmac.compare_digest(signature, _signature(text.encode(), key)):
@@ -58,17 +58,17 @@ def identity_of_jwt(token: str, key: bytes) -> Optional[Identity]:
 
 
 def encode(data: bytes) -> str:
-    """Return data as unpadded base64 for URLs."""
+    """Return data as unpadded URL-safe base64."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def decode(text: str) -> Optional[bytes]:
-    """Return the data of unpadded base64; ``None`` if the text is none, or is not spelled so."""
+    """Return the data of unpadded URL-safe base64; ``None`` if the text is not exactly that."""
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return None
-    # Python passes over what is no base64; a token must not have two spellings.
+    # Python skips characters outside base64, but a token must have one spelling only.
     return data if encode(data) == text else None
 
 

@@ -1,4 +1,4 @@
-"""HTTP: routes, tokens, bodies in, and answers and refusals out."""
+"""The ASGI application: routes, authentication, request bodies, responses and errors."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from . import access, bodies
 from .errors import Refused, error_response, refusal
 from .operations import OPERATIONS, Call, Operation, Service
 
-MOST_BYTES = 1 << 20  # of a body
-# A body that is too long is read on for a while, or the caller, still sending, would not see why
-# it is refused.
-_PATIENCE = 64 << 20
+MAX_BODY = 1 << 20  # bytes
+# Much of a body that is too long is still read: a client that is sending does not see a response.
+_MAX_READ = 64 << 20
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _JSON_TYPES = ("application/json", "text/json")
 
 
 class _Id(Convertor[str]):
-    """An id in a path: it has no colon, so the verb after one is never taken for part of it."""
+    """An id in a path. It has no colon, which separates the id from a verb such as `:abort`."""
 
     regex = "[^/:]+"
 
@@ -50,7 +49,7 @@ def make_app(service: Service) -> Starlette:
     paths: dict[str, dict[str, Operation]] = {}
     for each in OPERATIONS:
         paths.setdefault(each.path.replace("}", ":tes_id}"), {})[each.method] = each
-    # One route a path, so that a wrong verb is told all the right ones.
+    # One route per path, so that a 405 response lists all allowed methods.
     routes = [
         Route(path, _endpoint(service, operations), methods=list(operations))
         for path, operations in paths.items()
@@ -62,8 +61,8 @@ def make_app(service: Service) -> Starlette:
             Refused: _refuse,
             StoreError: _refuse_by_store,
             HTTPException: _no_route,
-            ClientDisconnect: _nobody,
-            Exception: _failure,
+            ClientDisconnect: _disconnected,
+            Exception: _internal_error,
         },
     )
     app.router.redirect_slashes = False
@@ -71,8 +70,8 @@ def make_app(service: Service) -> Starlette:
 
 
 def _endpoint(service: Service, operations: Mapping[str, Operation]) -> Endpoint:
-    async def answer(request: Request) -> Response:
-        # What is no other verb here is HEAD: GET without what it answers.
+    async def respond(request: Request) -> Response:
+        # Starlette adds HEAD to GET.
         operation = operations.get(request.method) or operations["GET"]
         by = _caller(service.store, request)
         body: dict[str, Any] = {}
@@ -82,33 +81,33 @@ def _endpoint(service: Service, operations: Mapping[str, Operation]) -> Endpoint
         query = _query(request) if operation.method == "GET" else {}
         call = Call(by, request.path_params, query, body)
         content = await operation.handler(service, call)
-        return _answer(operation.status, content)
+        return _response(operation.status, content)
 
-    return answer
+    return respond
 
 
 def _token_endpoint(store: Store) -> Endpoint:
-    """Make the endpoint that gives a short-lived token for an API key.
+    """Make the endpoint that exchanges an API key for a short-lived token.
 
-    The tokens that were admitted are the API keys; a short-lived token gets no other.
+    The access tokens in the store are the API keys; a short-lived token is none of them.
     """
 
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         identity = store.identity(request.headers.get("x-api-key", ""))
         if identity is None:
-            raise Refused(401, "The X-API-Key header must hold an API key of this service")
+            raise Refused(401, "The X-API-Key header must be an API key of this service")
         token = access.jwt(identity, store.key)
         content = {"access_token": token, "token_type": "Bearer", "expires_in": access.LIFETIME}
-        return _answer(201, dumps(content))
+        return _response(201, dumps(content))
 
-    return answer
+    return respond
 
 
 def _caller(store: Store, request: Request) -> Identity:
-    """Return who calls."""
+    """Return the identity of the caller."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Refused(401, "The Authorization header must be `Bearer`, a space and a token")
+        raise Refused(401, "The Authorization header must be `Bearer <token>`")
     token = token.strip()
     identity = store.identity(token) or access.identity_of_jwt(token, store.key)
     if identity is None:
@@ -117,7 +116,7 @@ def _caller(store: Store, request: Request) -> Identity:
 
 
 async def _read(request: Request) -> bytes:
-    """Return the body."""
+    """Return the body of a request."""
     content_type = request.headers.get("content-type", _JSON_TYPES[0]).partition(";")[0]
     content_type = content_type.strip().lower()
     if content_type not in _JSON_TYPES and not content_type.endswith("+json"):
@@ -125,22 +124,22 @@ async def _read(request: Request) -> bytes:
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)
-        if size <= MOST_BYTES:
+        if size <= MAX_BODY:
             parts.append(part)
-        elif size > _PATIENCE:
+        elif size > _MAX_READ:
             break
-    if size > MOST_BYTES:
-        raise Refused(413, f"The body must have at most {MOST_BYTES} bytes")
+    if size > MAX_BODY:
+        raise Refused(413, f"The body must have at most {MAX_BODY} bytes")
     return b"".join(parts)
 
 
 def _query(request: Request) -> Mapping[str, str]:
-    """Return the query with its names in lower case: they are accepted in any."""
+    """Return the query parameters with lower-case names, since any casing is accepted."""
     pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return {name.lower(): value for name, value in pairs}
 
 
-def _answer(status: int, content: str) -> Response:
+def _response(status: int, content: str) -> Response:
     return Response(content, status, media_type="application/json")
 
 
@@ -156,22 +155,22 @@ def _refuse_by_store(request: Request, error: Any) -> Response:
 
 
 def _no_route(request: Request, error: Any) -> Response:
-    """Answer a call that is none of the operations."""
+    """Respond to a request that matches no operation."""
     message = f"There is no operation {request.method} {request.url.path}"
     response = _error(error.status_code, message)
     response.headers.update(error.headers or {})
     return response
 
 
-def _nobody(_: Request, __: Exception) -> Response:
-    """Answer a caller that went away in the middle of its body; nobody gets it."""
-    return _error(400, "The body is not complete")
+def _disconnected(_: Request, __: Exception) -> Response:
+    """End a request whose client disconnected before the end of the body."""
+    return _error(400, "The body is incomplete")
 
 
-def _failure(_: Request, __: Exception) -> Response:
-    """Answer a call that failed by a fault of the service's; the server logs the exception."""
-    return _error(500, "The service failed; its log tells why")
+def _internal_error(_: Request, __: Exception) -> Response:
+    """Respond to a request that met a bug or a broken store; uvicorn logs the exception."""
+    return _error(500, "Internal error; see the log of the service")
 
 
 def _error(status: int, message: str, details: tuple[str, ...] = ()) -> Response:
-    return _answer(status, json.dumps(error_response(status, message, details)))
+    return _response(status, json.dumps(error_response(status, message, details)))

@@ -1,6 +1,6 @@
-"""Request bodies: from bytes to checked JSON with the names of the contract.
+"""Request bodies: parse JSON, check it, and normalize the casing of its keys.
 
-What a body may hold is read from the declarations of the models; there are no checks by hand.
+The checks come from the declarations of the models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from libica.openapi.libtes.models.resources import Resources
 
 from .errors import Refused
 
-# Defaults are the service's to apply; the declarations are the client's.
+# The models declare no defaults, since the service applies them.
 DEFAULTS: dict[ModelType, dict[str, Any]] = {
     Execution: {"retryLimit": 3, "retryCount": 0},
     InputMountMappingWithCreds: {"type": "File"},
@@ -31,7 +31,7 @@ DEFAULTS: dict[ModelType, dict[str, Any]] = {
         "blockSizeMB": 32,
         "prefetchBlocks": 32,
     },
-    # Not in the contract, but the real service has it so, and scripts compare with 0.
+    # Not in the contract; but the real service responds with 0, and scripts compare with it.
     Resources: {"cpuCores": 0, "memoryGb": 0},
 }
 
@@ -46,14 +46,14 @@ _EXPECTED: dict[Any, tuple[Union[type, tuple[type, ...]], str]] = {
 }
 _KINDS = {bool: "true or false", str: "a string", dict: "an object", list: "an array"}
 _INT32 = (-(2**31), 2**31 - 1)
-_DIGITS = 20  # more than any number of the contract has
+_DIGITS = 20  # more than any number in the contract has
 
 
 def parse(data: bytes) -> Any:
-    """Read JSON; no bytes at all are ``null``, since no operation requires a body.
+    """Parse JSON. An empty body is ``None``, since no operation requires a body.
 
     Raises:
-        Refused: It is no JSON.
+        Refused: The body is not valid JSON.
     """
     if not data.strip():
         return None
@@ -61,17 +61,16 @@ def parse(data: bytes) -> Any:
         return _DECODE(data.decode(json.detect_encoding(data)))
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise Refused(400, f"The body is no JSON: {reason}") from None
+        raise Refused(400, f"The body is not valid JSON: {reason}") from None
 
 
 def canonical(cls: ModelType, data: Any, where: str = "$") -> dict[str, Any]:
     """Return the JSON of a model with the contract's names and defaults.
 
-    Keys may come in any casing. Those that the model does not know are left out, as are nulls.
+    Keys are accepted in any casing. Unknown keys and nulls are dropped.
 
     Raises:
-        Refused: A value is missing, of a wrong type or outside its limits; the message names the
-            place.
+        Refused: A value is missing, of the wrong type or out of range; the message names it.
     """
     _check(dict, data, where)
     known = _names(cls)
@@ -82,7 +81,7 @@ def canonical(cls: ModelType, data: Any, where: str = "$") -> dict[str, Any]:
             continue
         place = f"{where}.{field.json}"
         if field.json in body:
-            raise _wrong(place, "be given once, not in two spellings")
+            raise _wrong(place, "be given once, not also in another casing")
         body[field.json] = _value(field.type, value, place, field)
     for field in known.values():
         if field.required and field.json not in body:
@@ -120,7 +119,7 @@ def _check(expected: Any, value: Any, where: str) -> None:
 
 def _text(value: str, where: str, field: Field[Any, Any]) -> str:
     _check_text(value, where)
-    # Limits belong to the field itself, not to the elements of a list or object in it.
+    # The limits are those of the field itself, not of the elements of a list or object.
     if field.type is str:
         _check_bounds(field.length, len(value), where, " characters")
     return value
@@ -130,7 +129,7 @@ def _check_text(value: str, where: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _wrong(where, "be Unicode text, without half a surrogate pair") from None
+        raise _wrong(where, "be valid Unicode, without lone surrogates") from None
 
 
 def _whole(value: float, where: str, field: Field[Any, Any]) -> int:
@@ -171,14 +170,14 @@ def _wrong(where: str, must: str) -> Refused:
 
 
 def _integer(text: str) -> int:
-    # The time that Python takes for a number grows with the square of its length.
+    # Parsing takes time quadratic in the number of digits.
     if len(text) > _DIGITS:
-        raise ValueError(f"a number has {len(text)} digits")
+        raise ValueError(f"a number has {len(text)} digits, the maximum is {_DIGITS}")
     return int(text)
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not allowed")
 
 
 _DECODE = json.JSONDecoder(parse_int=_integer, parse_constant=_constant).decode

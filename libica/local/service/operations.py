@@ -1,4 +1,4 @@
-"""The operations of TES v1: what each one is called by, and what it does."""
+"""The operations of TES v1: the method, path and models of each, and what it does."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from libica.openapi.libtes.models import (
     UpdateTaskVersionRequest,
 )
 from libica.openapi.libtes.models.base import Model, camel_case
+from libica.openapi.libtes.placeholders import fill, find
 
 from ..engine.scheduler import Scheduler
 from ..node.machines import machine_of
-from ..placeholders import fill, names
 from ..store import lists, objects
 from ..store.errors import NameTakenError
 from ..store.identity import Identity
@@ -46,9 +46,9 @@ class Service:
     """What the operations work on.
 
     Attributes:
-        store: What there is.
-        scheduler: What starts and stops runs.
-        url: Where the service is, for the addresses of objects.
+        store: Tasks, versions and runs.
+        scheduler: Starts and stops runs.
+        url: Base URL of the service, for the `href` of objects.
     """
 
     store: Store
@@ -56,16 +56,16 @@ class Service:
     url: str
 
     def linked(self, summary: str) -> str:
-        """Return summaries with full addresses; the store keeps them without the host.
+        """Return summaries with absolute `href`s; the store keeps them without the host.
 
-        No text within can be taken for one: its quotation marks are escaped.
+        Text that a user wrote cannot match, since its quotation marks are escaped.
         """
         return summary.replace('"href":"/', f'"href":"{self.url}/')
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call, checked: who calls, with which ids, query (its names in lower case) and body."""
+    """One checked request: caller, ids in the path, query (with lower-case names) and body."""
 
     by: Identity
     ids: Mapping[str, str]
@@ -73,7 +73,7 @@ class Call:
     body: Json
 
 
-_MOST_FILLED = 64 << 20  # characters of an execution: few bytes can ask for far more
+_MAX_FILLED = 64 << 20  # characters; a small request can ask for a huge execution
 
 Handler = Callable[[Service, Call], Coroutine[Any, Any, str]]
 
@@ -83,12 +83,12 @@ class Operation:
     """One operation of the contract.
 
     Attributes:
-        handler: What it does; gives the answer as JSON.
+        handler: Carries it out and returns the response as JSON.
         method: Its HTTP method.
-        path: Its path, with names for ids.
-        status: The status of its success.
-        body: The model of its body, if it has one.
-        answer: The model of its answer.
+        path: Its path, with ids as `{name}`.
+        status: The HTTP status of success.
+        body: The model of the request body; ``None`` for none.
+        returns: The model of the response.
     """
 
     handler: Handler
@@ -96,16 +96,16 @@ class Operation:
     path: str
     status: int
     body: Optional[type[Model]]
-    answer: type[Model]
+    returns: type[Model]
 
     @property
     def name(self) -> str:
-        """Its operationId."""
+        """The operationId."""
         return camel_case(self.handler.__name__)
 
 
 async def create_task(service: Service, call: Call) -> str:
-    """Make a task, with versions if they are given."""
+    """Create a task, with versions if given."""
     task = objects.task(call.body, call.by)
     versions = [
         (objects.version(each, task["id"], call.by), each.get("execution"))
@@ -116,17 +116,17 @@ async def create_task(service: Service, call: Call) -> str:
 
 
 async def get_task(service: Service, call: Call) -> str:
-    """Show a task, without its versions."""
+    """Return a task without its versions."""
     return service.linked(service.store.task(call.ids["taskId"], call.by))
 
 
 async def list_tasks(service: Service, call: Call) -> str:
-    """List the tasks."""
+    """List tasks."""
     return _page(service, call, lists.TASKS)
 
 
 async def update_task(service: Service, call: Call) -> str:
-    """Change what is given of a task."""
+    """Change the given fields of a task."""
     task_id, by = call.ids["taskId"], call.by
 
     def change(task: Json) -> Json:
@@ -147,7 +147,7 @@ async def create_task_version(service: Service, call: Call) -> str:
 
 
 async def get_task_version(service: Service, call: Call) -> str:
-    """Show a version."""
+    """Return a version."""
     ids = call.ids["taskId"], call.ids["versionId"]
     return _version(service, *service.store.version(*ids, call.by))
 
@@ -159,7 +159,7 @@ async def list_task_versions(service: Service, call: Call) -> str:
 
 
 async def update_task_version(service: Service, call: Call) -> str:
-    """Change what is given of a version."""
+    """Change the given fields of a version."""
     ids, by = (call.ids["taskId"], call.ids["versionId"]), call.by
     execution = call.body.get("execution")
     given = {name: value for name, value in call.body.items() if name != "execution"}
@@ -178,10 +178,10 @@ async def update_task_version(service: Service, call: Call) -> str:
 
 
 async def launch_task_run(service: Service, call: Call) -> str:
-    """Run a version, its placeholders filled in.
+    """Launch a version with arguments for its placeholders.
 
-    Each placeholder needs an argument. An argument without a placeholder is passed over: the
-    contract does not say what to do with it, and scripts share arguments among versions.
+    Each placeholder needs an argument. Arguments without a placeholder are ignored: the contract
+    does not mention them, and scripts use the same arguments for several versions.
     """
     ids = call.ids["taskId"], call.ids["versionId"]
     summary, execution = service.store.version(*ids, call.by)
@@ -195,25 +195,25 @@ async def launch_task_run(service: Service, call: Call) -> str:
 
 
 async def create_task_run(service: Service, call: Call) -> str:
-    """Run an execution, without a task."""
+    """Run an execution without a task."""
     execution = call.body.get("execution")
     if execution is None:
-        raise Refused(400, "$.execution must be given: there is nothing to run", "$.execution")
+        raise Refused(400, "$.execution must be given", "$.execution")
     return await _start(service, call.by, call.body, _filled(execution, {}))
 
 
 async def get_task_run(service: Service, call: Call) -> str:
-    """Show a run, with its execution and logs."""
+    """Return a run with its execution and logs."""
     return _run(service, *service.store.run(call.ids["runId"], call.by))
 
 
 async def list_task_runs(service: Service, call: Call) -> str:
-    """List the runs."""
+    """List runs."""
     return _page(service, call, lists.RUNS)
 
 
 async def abort_task_run(service: Service, call: Call) -> str:
-    """Stop a run; one that is under way is `Aborted` when its command has ended."""
+    """Abort a run; one that is running becomes `Aborted` when its command has ended."""
     run_id = call.ids["runId"]
     summary = await asyncio.wrap_future(service.store.abort(run_id, call.by))
     service.scheduler.abort(run_id)
@@ -221,24 +221,24 @@ async def abort_task_run(service: Service, call: Call) -> str:
 
 
 async def heartbeat_task_run(service: Service, call: Call) -> str:
-    """Hear that a run goes on; it is answered with a fresh token, and changes nothing.
+    """Accept a heartbeat: respond with a fresh token and change nothing.
 
-    The runs of this service have no agents that could be lost, so nothing waits for it.
+    Runs of this service have no agents that could be lost, so nothing waits for heartbeats.
     """
     service.store.run(call.ids["runId"], call.by)
     return dumps({"jwt": jwt(call.by, service.store.key)})
 
 
 def _filled(execution: Json, arguments: Mapping[str, str]) -> Json:
-    """Fill in the placeholders of an execution that is about to run, and check its machine."""
+    """Fill in the placeholders of an execution and check the machine that it asks for."""
     longest = max(map(len, arguments.values()), default=0)
-    if dumps(execution).count("{{") * longest > _MOST_FILLED:
-        raise Refused(400, f"$.arguments must not fill in more than {_MOST_FILLED} characters")
+    if dumps(execution).count("{{") * longest > _MAX_FILLED:
+        raise Refused(400, f"$.arguments must not expand to more than {_MAX_FILLED} characters")
     try:
         filled: Json = fill(execution, arguments)
         machine_of(filled.get("environment", {}).get("resources"))
     except ValueError as error:
-        missing = sorted(names(execution) - arguments.keys())
+        missing = sorted(set(find(execution)) - arguments.keys())
         raise Refused(400, f"The execution cannot run: {error}", *missing) from None
     return {**filled, "retryCount": 0}
 
@@ -246,7 +246,7 @@ def _filled(execution: Json, arguments: Mapping[str, str]) -> Json:
 async def _start(
     service: Service, by: Identity, given: Json, execution: Json, version: Optional[Json] = None
 ) -> str:
-    """Add a run and have it started when its turn comes."""
+    """Add a run and wake the scheduler."""
     run = objects.run(given, execution, by)
     if version is not None:
         run["taskVersionSummary"] = version
@@ -279,7 +279,7 @@ def _page(service: Service, call: Call, listing: lists.Listing, scope: str = "")
 
 
 def _with(content: str, **more: str) -> str:
-    """Return a JSON object with more members, each of them JSON."""
+    """Return a JSON object with more members, whose values are JSON."""
     return ",".join([content[:-1], *(f'"{name}":{value}' for name, value in more.items())]) + "}"
 
 
@@ -289,7 +289,7 @@ _VERSION = f"{_VERSIONS}/{{versionId}}"
 _RUNS = "/v1/tasks/runs"
 _RUN = f"{_RUNS}/{{runId}}"
 
-# Runs come first: their path could also be that of a task.
+# Runs come first, since the path of a task would match theirs.
 OPERATIONS = (
     Operation(list_task_runs, "GET", _RUNS, 200, None, TaskRunSummaryPagedItems),
     Operation(create_task_run, "POST", _RUNS, 201, CreateTaskRunRequest, TaskRun),

@@ -23,27 +23,27 @@ DEFAULT_SORT = "timeCreated"
 
 
 def read(listing: Listing, scope: str, query: Mapping[str, str], key: bytes) -> Cursor:
-    """Return which page a query asks for.
+    """Return the page that a query asks for.
 
-    A token may come with the sort and filters that it was made with, or without them.
+    The sort and filters of a token may be repeated with it or left out.
 
     Raises:
-        Refused: A parameter is not accepted, or does not go with the token.
+        Refused: A parameter is invalid, or differs from the token's.
     """
-    asked = _asked(listing, scope, query)
+    given = _given(listing, scope, query)
     token = query.get("pagetoken")
     if not token:
-        return asked
+        return given
     cursor = _opened(token, key)
-    if cursor is None or (cursor.table, cursor.scope) != (asked.table, asked.scope):
-        raise _bad("pageToken", "be one that this list gave")
-    if "pagesize" in query and asked.size != cursor.size:
-        raise _bad("pageSize", f"stay {cursor.size} while you follow page tokens")
-    if query.get("sort") and (asked.sort, asked.descending) != (cursor.sort, cursor.descending):
-        raise _bad("sort", "stay the same while you follow page tokens")
-    for name, values in asked.filters.items():
+    if cursor is None or (cursor.table, cursor.scope) != (given.table, given.scope):
+        raise _bad("pageToken", "be a token from a response of this list")
+    if "pagesize" in query and given.size != cursor.size:
+        raise _bad("pageSize", f"stay {cursor.size} while following page tokens")
+    if query.get("sort") and (given.sort, given.descending) != (cursor.sort, cursor.descending):
+        raise _bad("sort", "stay the same while following page tokens")
+    for name, values in given.filters.items():
         if values != cursor.filters.get(name):
-            raise _bad(name, "stay the same while you follow page tokens")
+            raise _bad(name, "stay the same while following page tokens")
     return cursor
 
 
@@ -53,7 +53,7 @@ def wants_total(query: Mapping[str, str]) -> bool:
 
 
 def envelope(page: Page, key: bytes) -> dict[str, Any]:
-    """Return what a page has beside its items: counts, and tokens of other pages."""
+    """Return the fields of a page apart from its items: counts, and tokens of other pages."""
     first, last = page.ends or (None, None)
     tokens = {
         "firstPageToken": page.cursor.at(None, backwards=False),
@@ -69,7 +69,7 @@ def envelope(page: Page, key: bytes) -> dict[str, Any]:
     return around
 
 
-def _asked(listing: Listing, scope: str, query: Mapping[str, str]) -> Cursor:
+def _given(listing: Listing, scope: str, query: Mapping[str, str]) -> Cursor:
     sort, descending = _sort(listing, query.get("sort") or DEFAULT_SORT)
     filters = {
         name: sorted(set(query[name.lower()].split(",")))
@@ -80,20 +80,20 @@ def _asked(listing: Listing, scope: str, query: Mapping[str, str]) -> Cursor:
 
 
 def _sort(listing: Listing, text: str) -> tuple[str, bool]:
-    """Read such as ``timeCreated desc``, in any casing."""
+    """Parse a sort such as ``timeCreated desc``, in any casing."""
     field, _, direction = text.strip().partition(" ")
     for known in listing.sorts:
         if known.lower() == field.lower() and direction.strip().lower() in ("", "asc", "desc"):
             return known, direction.strip().lower() == "desc"
     fields = ", ".join(listing.sorts)
-    raise _bad("sort", f"be one of {fields}, and `asc` or `desc`, not {text!r}")
+    raise _bad("sort", f"be one of {fields}, optionally with `asc` or `desc`, not {text!r}")
 
 
 def _size(text: Optional[str]) -> int:
     if text is None:
         return DEFAULT_SIZE
     least, most = SIZES
-    # The length first: Python takes long for long numbers.
+    # The length first, since parsing takes time quadratic in it.
     if len(text) <= 9 and text.isdecimal() and least <= int(text) <= most:
         return int(text)
     raise _bad("pageSize", f"be {least} to {most}, not {text[:20]!r}")

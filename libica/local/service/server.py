@@ -1,4 +1,4 @@
-"""A whole service in this process: state, runner, and an HTTP server in a thread."""
+"""``LocalTes``: the whole service in this process, with its HTTP server in a thread."""
 
 from __future__ import annotations
 
@@ -16,50 +16,54 @@ from typing import TYPE_CHECKING, Optional, Union
 import uvicorn
 
 from ..engine.scheduler import Scheduler
+from ..node.folder_lock import FolderLock
 from ..node.runner import LocalRunner
 from ..store.identity import Identity
 from ..store.store import Store
 from .app import make_app
-from .lock import FolderLock
 from .operations import Service
 
 if TYPE_CHECKING:
     from libica.openapi.libtes import Configuration
 
 LOCALHOST = "127.0.0.1"
-_BACKLOG = 2048  # connections that may wait to be accepted
-_KEEP_ALIVE = 75  # seconds; the longer, the less often a call meets a connection being closed
-_GRACE = 5  # seconds that a call under way has to end when the service does
+_BACKLOG = 2048  # connections waiting to be accepted
+_KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
+_GRACE = 5  # seconds for pending requests to end when the service does
 
 
 class LocalTes:
-    """A TES v1 service on this machine, from when it is made until it is closed.
+    """A TES v1 service on this machine, ready when the constructor returns, until `close`.
 
-    It runs commands as you, so it takes calls from this machine alone, and only with its token::
+    It runs commands as you. Therefore it listens on this machine alone and requires a token::
 
         with LocalTes() as tes:
             client = libtes.ApiClient(tes.configuration())
 
     Args:
-        gds: Folder that stands for ``gds://``; a volume is a folder in it. Default: ``gds`` in the
-            data folder, or a temporary one.
-        data: Folder to keep tasks, versions and runs in. Default: they are gone in the end.
-        token: The token to call with. Default: one made at random.
+        gds: Folder that ``gds://`` URLs refer to; each volume is a folder in it. Default: ``gds``
+            in the data folder.
+        data: Folder to keep tasks, versions and runs in. Default: a temporary folder, removed by
+            `close`.
+        token: Access token that calls must carry. Default: random.
         port: Port to listen on. Default: a free one.
-        workers: How many runs may be under way at once. Default: one a processor.
+        workers: Maximum number of concurrent runs. Default: as many as fit this machine.
         host: Address to listen on.
-        expose_to_network: Whether ``host`` may be one that other machines reach.
+        expose_to_network: Allow a ``host`` that other machines can reach.
+        run_in: `host` to run commands of this machine, whatever the image; `docker`, `podman` or
+            `apptainer` to run images.
 
     Raises:
-        ValueError: The host is one that other machines reach, and that was not said twice; or the
-            token, port or number of workers is none.
-        RuntimeError: Another service is using the data folder.
-        OSError: The address cannot be listened on, or a folder cannot be used.
+        ValueError: The token, port or number of workers is invalid, ``run_in`` is unknown or not on
+            the ``PATH``, or other machines can reach
+            the host and ``expose_to_network`` is not set.
+        RuntimeError: Another service uses the data folder.
+        OSError: The address or a folder cannot be used.
 
     Attributes:
-        url: Where the service is.
-        token: The token to call with.
-        home: The data folder, or the temporary one.
+        url: Base URL of the service.
+        token: Access token that calls must carry.
+        home: The data folder, or the temporary folder.
     """
 
     def __init__(
@@ -72,12 +76,13 @@ class LocalTes:
         *,
         host: str = LOCALHOST,
         expose_to_network: bool = False,
+        run_in: str = "host",
     ) -> None:
         _check_host(host, expose_to_network)
         if not 0 <= port < 1 << 16:
-            raise ValueError(f"the port must be 0 to 65535, not {port}")
+            raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
-            raise ValueError(f"the workers must be 1 or more, not {workers}")
+            raise ValueError(f"workers must be 1 or more, not {workers}")
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         with contextlib.ExitStack() as parts:
             listening = parts.enter_context(_listen(host, port))
@@ -90,7 +95,7 @@ class LocalTes:
             store.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch")
+            runner = LocalRunner(self._gds, home / "scratch", run_in=run_in)
             scheduler = Scheduler(store, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
@@ -115,11 +120,11 @@ class LocalTes:
 
     @property
     def gds(self) -> Path:
-        """The folder that stands for ``gds://``."""
+        """The folder that ``gds://`` URLs refer to."""
         return self._gds
 
     def configuration(self) -> Configuration:
-        """Return a configuration that calls this service."""
+        """Return a client configuration for this service."""
         from libica.openapi.libtes import Configuration
 
         return Configuration(
@@ -129,10 +134,10 @@ class LocalTes:
         )
 
     def token_of(self, tenant: str, workgroup: str = "main") -> str:
-        """Return a new token, of another tenant or workgroup; the names are made up.
+        """Return a new access token for another tenant or workgroup, created by this call.
 
-        It takes the place of the one that this returned for them before. The service's own token
-        is of tenant and workgroup `main`.
+        Any names will do; a further call with the same names replaces the token. The service's
+        own token belongs to tenant `main` and workgroup `main`.
         """
         token = secrets.token_urlsafe(32)
         identity = Identity.named(tenant, workgroup, user="other")
@@ -140,7 +145,7 @@ class LocalTes:
         return token
 
     def close(self) -> None:
-        """End the service; runs under way are stopped."""
+        """Stop the service and the running runs."""
         self._parts.close()
 
     def __enter__(self) -> LocalTes:
@@ -162,23 +167,25 @@ def _check_host(host: str, exposed: bool) -> None:
         local = host == "localhost"
     if not local and not exposed:
         raise ValueError(
-            f"{host} can be reached by other machines, and whoever has the token can run commands "
-            "as you: say expose_to_network too if that is what you want"
+            f"other machines can reach host {host}, and anyone with the token can run commands "
+            "as you: set expose_to_network (--expose-to-network) to allow that"
         )
 
 
 def _check_token(token: str) -> str:
     if not token.isascii() or not token.isprintable() or token.strip() != token or not token:
-        raise ValueError("the token must be printable ASCII, not empty, with no blanks around it")
+        raise ValueError(
+            "token must be printable ASCII, not empty, without leading or trailing blanks"
+        )
     return token
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Said to be TCP, or asyncio would not switch Nagle's algorithm off: 40 ms a call.
+    # With the protocol given, asyncio disables Nagle's algorithm, which costs 40 ms a request.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # on Windows it would let two services share a port
+        if os.name == "posix":  # on Windows this would let two services share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
@@ -194,7 +201,7 @@ def _url(listening: socket.socket) -> str:
 
 
 def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
-    """Return the folder to keep things in: locked, or a temporary one that goes in the end."""
+    """Return the data folder, locked, or a temporary folder that is removed on close."""
     if data is None:
         return Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="libica-local-")))
     home = Path(data).expanduser()

@@ -1,4 +1,4 @@
-"""SQLite with one thread that writes, so that many callers share one write to the disk."""
+"""SQLite with one writing thread, so that many callers share one transaction."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, Optional, TypeVar
 T = TypeVar("T")
 
 VERSION = 1  # of the schema
-_BATCH = 256  # most changes in one transaction
+_BATCH = 256  # maximum changes in one transaction
 
 
 class Change(NamedTuple):
-    """Something to do in a transaction, and who waits for what comes of it."""
+    """A change to make in a transaction, and the future of its result."""
 
     apply: Callable[[sqlite3.Connection], Any]
     future: Future[Any]
@@ -26,29 +26,29 @@ class Change(NamedTuple):
 class Database:
     """A database that any thread may use.
 
-    Whatever waits to be written goes into one transaction, in the order asked. A change is done
-    when the transaction is on disk, and a change that fails leaves no trace.
+    All changes that are waiting go into one transaction, in the order of the calls. A change is
+    done when the transaction is on disk; one that fails is undone alone.
 
     Args:
-        path: Its file; ``None`` to keep it in memory, for as long as it is open.
-        schema: The statements that make it where it is new.
+        path: Its file; ``None`` for a database in memory.
+        schema: The statements that create its tables.
 
     Raises:
-        ValueError: The file is no database, or another version of the schema made it.
+        ValueError: The file is not a database, or has another version of the schema.
     """
 
     def __init__(self, path: Optional[Path], schema: str) -> None:
         self._writer, self._writing = _connect(path, schema), threading.Lock()
         self._reader, self._reading = self._writer, self._writing
         if path is not None:
-            # A connection of its own: no reader waits for the disk.
+            # A second connection, so that reads do not wait for writes.
             self._reader, self._reading = _connect(path, schema), threading.Lock()
         self._changes: queue.SimpleQueue[Optional[Change]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="libica-database", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what was asked for, and close the file."""
+        """Make the changes that are waiting, then close the file."""
         self._changes.put(None)
         self._thread.join()
         self._reader.close()
@@ -60,7 +60,7 @@ class Database:
             return self._reader.execute(sql, values).fetchall()
 
     def write(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Ask for a change; the future has what it returns, or raises, once it is on disk."""
+        """Queue a change; the future gets its result or exception once it is on disk."""
         change = Change(apply, Future())
         self._changes.put(change)
         return change.future
@@ -76,7 +76,7 @@ class Database:
 
     def _next_batch(self) -> list[Optional[Change]]:
         batch = [self._changes.get()]
-        # Nobody else takes from the queue, so what is seen to be there can be had.
+        # No other thread takes from the queue, so get() does not block if it is not empty.
         while batch[-1] is not None and len(batch) < _BATCH and not self._changes.empty():
             batch.append(self._changes.get())
         return batch
@@ -87,7 +87,7 @@ class Database:
                 self._writer.execute("BEGIN IMMEDIATE")
                 outcomes = [_attempt(self._writer, change) for change in batch]
                 self._writer.execute("COMMIT")
-            except sqlite3.Error as error:  # such as a full disk: none of them is there
+            except sqlite3.Error as error:  # such as a full disk: none of them was made
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 outcomes = [(None, error)] * len(batch)
@@ -99,7 +99,7 @@ class Database:
 
 
 def _attempt(db: sqlite3.Connection, change: Change) -> tuple[Any, Optional[Exception]]:
-    """Make a change in a transaction that others share; undo it alone if it fails."""
+    """Make one change of a shared transaction; undo it alone if it fails."""
     db.execute("SAVEPOINT change")
     result, failure = None, None
     try:
@@ -130,6 +130,6 @@ def _connect(path: Optional[Path], schema: str) -> sqlite3.Connection:
 def _make(db: sqlite3.Connection, schema: str) -> None:
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found not in (0, VERSION):
-        raise ValueError(f"the data is of version {found}, and not {VERSION}: use another folder")
+        raise ValueError(f"the data has version {found}, not {VERSION}: use another folder")
     if found == 0:
         db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")

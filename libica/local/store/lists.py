@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-# `{}` is a set of values, as SQL.
+# `{}` is a set of values in SQL.
 _ACLS = "EXISTS (SELECT 1 FROM json_each(acl) WHERE value IN {})"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What can be listed.
+    """A list, as the contract declares it.
 
     Attributes:
-        table: The table it is in.
-        sorts: For each field to sort by, its column.
-        filters: For each filter, its condition in SQL.
+        table: The table of its objects.
+        sorts: The column of each field to sort by.
+        filters: The SQL condition of each filter.
     """
 
     table: str
@@ -31,7 +31,7 @@ _TIMES = {"timeCreated": "timeCreated", "timeModified": "timeModified"}
 TASKS = Listing("tasks", {"name": "name", **_TIMES}, {"names": "name IN {}", "acls": _ACLS})
 VERSIONS = Listing(
     "versions",
-    # A version has no name but its version.
+    # The name of a version is its `version`.
     {"name": "version", "version": "version", **_TIMES},
     {"versions": "version IN {}", "ids": "id IN {}", "acls": _ACLS},
 )
@@ -41,7 +41,7 @@ RUNS = Listing(
     {
         "names": "name IN {}",
         "status": "status IN {}",
-        # By name or by id: the contract does not say which.
+        # By name or id: the contract does not say which.
         "versions": "(version IN {0} OR versionId IN {0})",
         "acls": _ACLS,
     },
@@ -50,18 +50,19 @@ RUNS = Listing(
 
 @dataclass(frozen=True)
 class Cursor:
-    """Which page of a list is asked for.
+    """The position of a page in a list.
 
     Attributes:
-        table: The list.
-        scope: Id of the task whose versions it is of; empty for other lists.
+        table: The table of the list.
+        scope: In a list of versions, the id of their task; empty for other lists.
         sort: Field to sort by.
-        descending: Whether the greatest comes first.
-        filters: Each filter that is given, with its values in order.
-        size: Objects a page.
-        newest: Number of the newest object that counts; ``None`` until paging begins.
-        backwards: Whether to go up from the value and id, or from the end.
-        start: The value and the id that the page starts after; ``None`` for the very start or end.
+        descending: Whether the greatest value comes first.
+        filters: The accepted values of each given filter, sorted.
+        size: Objects per page.
+        newest: Number of the newest object to list; ``None`` until paging begins.
+        backwards: Whether the page lies before ``start`` rather than after it.
+        start: Sort value and id that the page begins after (or ends before); ``None`` for the first
+            page (or the last).
     """
 
     table: str
@@ -75,21 +76,21 @@ class Cursor:
     start: Optional[Sequence[str]] = None
 
     def at(self, start: Optional[Sequence[str]], backwards: bool) -> Cursor:
-        """Return the cursor of another page of the same list."""
+        """Return the position of another page of the same list."""
         return dataclasses.replace(self, start=start, backwards=backwards)
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, as the store found it.
+    """One page of a list.
 
     Attributes:
-        cursor: The page that was asked for, with its newest object.
-        items: The JSON of the objects.
-        ends: Value and id of the first and of the last of them, if there are any.
-        before: Whether there are objects before these.
-        after: Whether there are objects after these.
-        total: How many there are on all pages, if that was asked for.
+        cursor: The position of the page.
+        items: The JSON of each object.
+        ends: Sort value and id of the first and the last object; ``None`` for an empty page.
+        before: Whether earlier pages have objects.
+        after: Whether later pages have objects.
+        total: Number of objects on all pages, if requested.
     """
 
     cursor: Cursor

@@ -1,4 +1,4 @@
-"""What tasks, versions and runs look like when they are new, in the JSON of the contract."""
+"""New tasks, versions and runs, in the JSON of the contract."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .identity import Identity
 
 Json = dict[str, Any]
 
-_WORD = 255  # most characters of a name in the contract
+_WORD = 255  # maximum characters of a name in the contract
 
 
 def task(given: Mapping[str, Any], by: Identity) -> Json:
-    """Make a ``TaskSummary`` of the body that asks for a task."""
+    """Create a ``TaskSummary`` from a request body."""
     summary = _object("tdn", "/v1/tasks/", given, by, "name", "description")
     return named(summary, "task", summary["name"])
 
 
 def version(given: Mapping[str, Any], task_id: str, by: Identity) -> Json:
-    """Make a ``TaskVersionSummary`` of the body that asks for a version."""
+    """Create a ``TaskVersionSummary`` from a request body."""
     path = f"/v1/tasks/{task_id}/versions/"
     summary = _object("tvn", path, given, by, "version", "description")
     return named(summary, "taskversion", summary["version"])
 
 
 def run(given: Mapping[str, Any], execution: Json, by: Identity) -> Json:
-    """Make a ``TaskRunSummary`` of the body that asks for a run, and of what is to be run."""
+    """Create a ``TaskRunSummary`` from a request body and the execution with its arguments."""
     summary = _object("trn", "/v1/tasks/runs/", given, by, "name", "description")
     resources = execution.get("environment", {}).get("resources", {})
     machine = {
@@ -37,25 +37,25 @@ def run(given: Mapping[str, Any], execution: Json, by: Identity) -> Json:
         for what in ("type", "size", "tier")
         if what in resources
     }
-    summary.update(status="Pending", statusDetails="Waiting for its turn", **machine)
+    summary.update(status="Pending", statusDetails="Waiting for a free machine", **machine)
     return named(summary, "taskrun", summary.get("name", ""))
 
 
 def named(summary: Json, kind: str, name: str) -> Json:
-    """Give an object the URN that goes with its name."""
+    """Set the URN of an object, which contains its name."""
     urn = f"urn:ilmn:iap:local:{summary['tenantId']}:{kind}:{summary['id']}"
     summary["urn"] = f"{urn}#{quote(name)}" if name else urn
     return summary
 
 
 def changed(summary: Json, by: Identity) -> Json:
-    """Note who changed an object, and that it was now."""
+    """Record that the caller changes an object now."""
     summary.update(modifiedBy=by.user, timeModified=now())
     return summary
 
 
 def _object(prefix: str, path: str, given: Mapping[str, Any], by: Identity, *fields: str) -> Json:
-    """Make the part that all objects have, with those of the fields that are given."""
+    """Create the fields that all objects have, with the given ones of ``fields``."""
     object_id = f"{prefix}.{uuid.uuid4().hex}"
     time_created = now()
     return {

@@ -1,7 +1,7 @@
-"""State: the tasks, versions and runs that there are, who may see them, and how they change.
+"""Tasks, versions and runs: who may see them, and how they change.
 
-Each object is one row: its JSON as it is answered, beside the columns to find it by, which bear
-the names of the JSON.
+Each object is one row: its JSON as responses have it, beside the columns to find it by, named as
+in the JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CREATE INDEX runs_modified ON runs (timeModified, id);
 CREATE INDEX runs_waiting ON runs (seq) WHERE status = 'Pending';
 """
 
-# What a table finds its objects by, and what a caller asks for when it asks for one of them.
+# The columns to find objects by, and those that make up one object.
 _COLUMNS = {
     "tasks": ("id", "createdBy", "acl", "name", "timeCreated", "timeModified", "tenantId"),
     "versions": ("id", "createdBy", "acl", "version", "timeCreated", "timeModified"),
@@ -75,24 +75,27 @@ _NOUNS = {"tasks": "task", "versions": "version", "runs": "run"}
 
 _VALUES = "(SELECT value FROM json_each(?))"
 _VISIBLE = f"(createdBy = ? OR EXISTS (SELECT 1 FROM json_each(acl) WHERE value IN {_VALUES}))"  # noqa: S608
-_DETAILS = 4096  # most characters of a run's statusDetails
-_INTERRUPTED = "The service was killed while the run was under way"
+_DETAILS = 4096  # maximum characters of statusDetails in the contract
+_INTERRUPTED = "The service was killed while the run was running"
 
 dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Store:
-    """All that a service knows.
+    """All data of a service.
 
-    A caller sees what it made itself, and what names the caller in its access list; the rest does
-    not exist for it. What changes something returns a future, done when the change is safe on
-    disk. Any thread may call any method.
+    Callers see what they created and what has them in its access list; anything else raises
+    `NotFoundError`. Methods that change something return a future, which is done when the change
+    is on disk. Any thread may call any method.
 
     Args:
-        path: File to keep all in; ``None`` to keep it in memory, for as long as the store is open.
+        path: The database file; ``None`` to keep the data in memory.
 
     Attributes:
-        key: What only this store can sign with.
+        key: The secret key with which the service signs.
+
+    Raises:
+        ValueError: The file is not a database, or has another version of the schema.
     """
 
     def __init__(self, path: Optional[Path] = None) -> None:
@@ -100,11 +103,11 @@ class Store:
         self.key: bytes = self._database.write(_key).result()
 
     def close(self) -> None:
-        """Finish what was asked for, and close the file."""
+        """Make the changes that are waiting, then close the file."""
         self._database.close()
 
     def admit(self, token: str, identity: Identity, label: str) -> Future[None]:
-        """Accept a token from now on, in place of the one that had its label before."""
+        """Accept a token from now on, in place of the previous one with the same label."""
         row = (digest(token), label, *dataclasses.astuple(identity))
 
         def apply(db: sqlite3.Connection) -> None:
@@ -113,7 +116,7 @@ class Store:
         return self._database.write(apply)
 
     def identity(self, token: str) -> Optional[Identity]:
-        """Return whose token it is; ``None`` if it was not admitted."""
+        """Return the identity of a token; ``None`` if the token is unknown."""
         sql = "SELECT tenant, workgroup, user FROM tokens WHERE digest = ?"
         rows = self._database.read(sql, digest(token))
         return Identity(*rows[0]) if rows else None
@@ -124,12 +127,12 @@ class Store:
         return str(summary)
 
     def version(self, task_id: str, version_id: str, by: Identity) -> tuple[str, Optional[str]]:
-        """Return a ``TaskVersionSummary``, and the execution that goes with it."""
+        """Return a ``TaskVersionSummary`` and its execution."""
         summary, execution = self._get("versions", version_id, by, task_id)
         return summary, execution
 
     def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
-        """Return the versions of a task, the oldest first."""
+        """Return the versions of a task, oldest first."""
         sql = f"SELECT summary, execution FROM versions WHERE {_VISIBLE} AND scope = ? ORDER BY seq"  # noqa: S608
         return self._database.read(sql, *_who(by), task_id)
 
@@ -144,7 +147,7 @@ class Store:
     def add_task(
         self, task: Json, versions: Sequence[tuple[Json, Optional[Json]]] = ()
     ) -> Future[None]:
-        """Add a task with its first versions, each with its execution."""
+        """Add a task with versions, each with its execution."""
 
         def apply(db: sqlite3.Connection) -> None:
             _insert(db, "tasks", task)
@@ -161,7 +164,7 @@ class Store:
         )
 
     def add_run(self, run: Json, execution: Json) -> Future[None]:
-        """Add a run, to be started when its turn comes."""
+        """Add a pending run."""
         launched = run.get("taskVersionSummary", {})
         more = {
             "versionId": launched.get("id", ""),
@@ -175,7 +178,7 @@ class Store:
     def change_task(
         self, task_id: str, by: Identity, change: Callable[[Json], Json]
     ) -> Future[str]:
-        """Put another ``TaskSummary`` in the place of one; returns the new one."""
+        """Change a ``TaskSummary``; the future has the new one."""
 
         def apply(db: sqlite3.Connection) -> str:
             (old,) = _only(_reader(db), "tasks", task_id, by)
@@ -191,9 +194,9 @@ class Store:
         change: Callable[[Json], Json],
         execution: Optional[Json],
     ) -> Future[tuple[str, Optional[str]]]:
-        """Put another summary, and another execution if one is given, in the place of a version's.
+        """Change the summary of a version, and its execution if one is given.
 
-        Returns the new ones.
+        The future has both.
         """
 
         def apply(db: sqlite3.Connection) -> tuple[str, Optional[str]]:
@@ -204,26 +207,26 @@ class Store:
         return self._database.write(apply)
 
     def abort(self, run_id: str, by: Identity) -> Future[str]:
-        """Abort a run that waits, or note that one under way is to be; returns its summary.
+        """Abort a pending run, or record that a running one is to be aborted.
 
-        A run that is under way has ended when its runner says so.
+        The future has the summary. A running run ends when `ended` is called for it.
         """
 
         def apply(db: sqlite3.Connection) -> str:
             run = objects.changed(json.loads(_only(_reader(db), "runs", run_id, by)[0]), by)
             if run["status"] == "Pending":
-                run.update(status="Aborted", statusDetails="Aborted before it was started")
+                run.update(status="Aborted", statusDetails="Aborted before it started")
             elif run["status"] == "Running":
                 run.update(statusDetails="Being aborted")
             else:
-                must = "only a run that is Pending or Running can be aborted"
+                must = "only Pending and Running runs can be aborted"
                 raise WrongStatusError(f"Run {run_id} is {run['status']}: {must}")
             return _update(db, "runs", run, aborting=True)
 
         return self._database.write(apply)
 
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
-        """Return the page of a list that the cursor asks for, with the total if wanted."""
+        """Return the page of a list at a cursor, with the total if requested."""
         if cursor.newest is None:
             sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
             cursor = dataclasses.replace(cursor, newest=self._database.read(sql)[0][0])
@@ -233,7 +236,7 @@ class Store:
         if total or at_the_end:
             sql = f"SELECT count(*) FROM {listing.table} WHERE {where}"  # noqa: S608
             count = self._database.read(sql, *values)[0][0]
-        if at_the_end:  # the last page begins where it would, coming from the first
+        if at_the_end:  # the last page begins where paging forwards would begin it
             limit = (count or 0) % cursor.size or cursor.size
         rows = self._database.read(*_select(listing, cursor, where, values, limit + 1))
         beyond, rows = len(rows) > limit, rows[:limit]
@@ -250,34 +253,34 @@ class Store:
         )
 
     def pending(self) -> list[str]:
-        """Return the ids of the runs that wait to be started, the oldest first."""
+        """Return the ids of the pending runs, oldest first."""
         sql = "SELECT id FROM runs WHERE status = 'Pending' ORDER BY seq"
         return [run_id for (run_id,) in self._database.read(sql)]
 
     def job(self, run_id: str) -> Job:
-        """Return the attempt that the run waits for."""
+        """Return the next attempt of a run."""
         rows = self._database.read("SELECT execution FROM runs WHERE id = ?", run_id)
         execution = json.loads(rows[0][0])
         return Job(run_id, execution, execution["retryCount"] + 1)
 
     def started(self, job: Job) -> bool:
-        """Note that the job starts; false if its run waits no longer, because it was aborted."""
+        """Record that the job starts; false if its run is no longer pending, as when aborted."""
 
         def apply(db: sqlite3.Connection) -> bool:
             run = _Run(db, job.run_id)
             if run.summary["status"] != "Pending":
                 return False
-            run.save(db, "Running", f"Attempt {job.attempt} is under way")
+            run.save(db, "Running", f"Attempt {job.attempt} is running")
             return True
 
         return self._database.write(apply).result()
 
     def ended(self, job: Job, outcome: Outcome, again: bool) -> None:
-        """Note how the job ended; ``again`` lets its run wait for another attempt."""
+        """Record how the job ended; ``again`` makes its run pending for another attempt."""
         self._database.write(lambda db: _Run(db, job.run_id).end(db, outcome, again)).result()
 
     def recover(self) -> None:
-        """Let the runs that an earlier service left under way start again, or fail."""
+        """Make runs that a killed service left running pending again, or fail them."""
 
         def apply(db: sqlite3.Connection) -> None:
             sql = "SELECT id FROM runs WHERE status = 'Running' ORDER BY seq"
@@ -288,7 +291,7 @@ class Store:
 
 
 class _Run:
-    """A run as it is in a transaction, to be changed in it."""
+    """A run within a transaction, whose status changes as its attempts start and end."""
 
     def __init__(self, db: sqlite3.Connection, run_id: str) -> None:
         sql = f"SELECT {_PARTS['runs']} FROM runs WHERE id = ?"  # noqa: S608
@@ -298,33 +301,35 @@ class _Run:
         self.logs: list[Json] = json.loads(logs)
 
     def interrupted(self, db: sqlite3.Connection) -> None:
-        """Note that the service was killed while an attempt was under way."""
+        """Record that the service was killed during an attempt."""
         again = self.execution["retryCount"] < self.execution["retryLimit"]
-        details = _INTERRUPTED if again else f"{_INTERRUPTED}, and its retryLimit is used up"
+        details = _INTERRUPTED if again else f"{_INTERRUPTED}, and no retries are left (retryLimit)"
         times = {"startTime": self.summary["timeModified"], "endTime": now()}
         self.end(db, Outcome("Failed", details, {**times, "error": details}), again)
 
     def end(self, db: sqlite3.Connection, outcome: Outcome, again: bool) -> None:
-        """Note how an attempt ended."""
+        """Record how an attempt ended."""
         self.logs.append(outcome.log)
         if self.aborting and outcome.status != "Completed":
-            self.save(db, "Aborted", "Aborted while it was under way")
+            self.save(db, "Aborted", "Aborted while it was running")
         elif again:
             self.execution["retryCount"] += 1
             following = self.execution["retryCount"] + 1
-            self.save(db, "Pending", f"Waiting for attempt {following}: {outcome.details}")
+            self.save(
+                db, "Pending", f"Waiting for attempt {following}; the last one: {outcome.details}"
+            )
         else:
             self.save(db, outcome.status, outcome.details)
 
     def save(self, db: sqlite3.Connection, status: str, details: str) -> None:
-        """Write the run with another status."""
+        """Write the run with a new status."""
         self.summary.update(status=status, statusDetails=details[:_DETAILS], timeModified=now())
         parts = {"execution": dumps(self.execution), "logs": dumps(self.logs)}
         _update(db, "runs", self.summary, **parts)
 
 
 def _key(db: sqlite3.Connection) -> bytes:
-    """Return the store's key, made when it is first asked for."""
+    """Return the secret key of the store, created on first use."""
     db.execute("INSERT OR IGNORE INTO settings VALUES ('key', ?)", (os.urandom(32),))
     (key,) = db.execute("SELECT value FROM settings WHERE name = 'key'").fetchone()
     return bytes(key)
@@ -337,16 +342,18 @@ def _reader(db: sqlite3.Connection) -> Callable[..., list[Any]]:
 def _only(
     read: Callable[..., list[Any]], table: str, object_id: str, by: Identity, scope: str = ""
 ) -> Any:
-    """Return the parts of the one object of that id, if the caller may see it."""
+    """Return the parts of an object that the caller may see."""
     sql = f"SELECT {_PARTS[table]} FROM {table} WHERE id = ? AND scope = ? AND {_VISIBLE}"  # noqa: S608
     rows = read(sql, object_id, scope, *_who(by))
     if not rows:
-        raise NotFoundError(f"There is no {_NOUNS[table]} {object_id!r} that you may see")
+        raise NotFoundError(
+            f"There is no {_NOUNS[table]} {object_id!r}, or it is not shared with you"
+        )
     return rows[0]
 
 
 def _who(by: Identity) -> tuple[str, str]:
-    """Return the values for ``_VISIBLE``."""
+    """Return the values of ``_VISIBLE``."""
     return by.user, dumps(by.acl)
 
 
@@ -387,7 +394,7 @@ def _encoded(execution: Optional[Json]) -> Optional[str]:
 
 
 def _conditions(listing: Listing, cursor: Cursor, by: Identity) -> tuple[str, list[Any]]:
-    """Return the condition that the objects of a list meet, and its values."""
+    """Return the SQL condition on the objects of a list, and its values."""
     where = ["seq <= ?", "scope = ?", _VISIBLE]
     values: list[Any] = [cursor.newest, cursor.scope, *_who(by)]
     for name, accepted in cursor.filters.items():
@@ -400,7 +407,7 @@ def _conditions(listing: Listing, cursor: Cursor, by: Identity) -> tuple[str, li
 def _select(
     listing: Listing, cursor: Cursor, where: str, values: list[Any], limit: int
 ) -> tuple[Any, ...]:
-    """Return the query for the objects from where the cursor starts, and its values."""
+    """Return the SQL query for the objects of a page, and its values."""
     column = listing.sorts[cursor.sort]
     downwards = cursor.descending != cursor.backwards
     if cursor.start is not None:

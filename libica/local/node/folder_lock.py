@@ -1,4 +1,4 @@
-"""One service at a time on a data folder."""
+"""A lock on a folder that ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-_FAR = 1 << 30  # on Windows nobody else can read what is locked, and others read the id
+_FAR = 1 << 30  # on Windows a locked byte cannot be read, and others read the process id
 
 
 class FolderLock:
-    """Holds a folder until it is closed, or the process ends in whatever way.
+    """Holds a folder until it is closed or the process ends, even by SIGKILL.
 
     Raises:
-        RuntimeError: Another service holds it; the message has its process id.
+        RuntimeError: Another lock holds the folder; the message has the process id of its holder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class FolderLock:
         os.write(self._file, str(os.getpid()).encode())
 
     def close(self) -> None:
-        """Let others have the folder."""
+        """Release the folder."""
         os.close(self._file)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of running share: stand-in commands, and one attempt from start to end."""
+"""Runs one attempt from start to end, with stand-ins for the commands of images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from libica.local.node.runner import LocalRunner
 class Bench:
     """A runner with folders of its own and a `PATH` on which stand-ins come first."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, *, grace: float = 0.2, **options: Any) -> None:
         self.gds = folder / "gds"
         self.scratch = folder / "scratch"
         self.bin = folder / "bin"
-        self.bin.mkdir()
+        self.bin.mkdir(parents=True)
         path = f"{self.bin}{os.pathsep}{os.defpath}"
-        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=0.2, **options)
+        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=grace, **options)
 
     def command(self, name: str, script: str) -> Path:
         """Put a stand-in shell script on the PATH."""
@@ -30,29 +30,46 @@ class Bench:
         return file
 
     def put(self, path: str, text: str) -> Path:
-        """Write a file beneath the gds folder."""
+        """Write a file in the gds folder."""
         file = self.gds / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         return file
 
     def read(self, path: str) -> str:
-        """Read a file beneath the gds folder."""
+        """Read a file in the gds folder."""
         return (self.gds / path).read_text()
 
     def run(
         self, execution: dict[str, Any], stop: Optional[threading.Event] = None, attempt: int = 1
     ) -> Outcome:
-        """Carry out one attempt of the run `trn.1`; the scratch folder is clean after it."""
+        """Run one attempt of the run `trn.1`; it leaves nothing in the scratch folder."""
         execution = {"systemFiles": {"url": "gds://volume/logs"}, **execution}
         outcome = self.runner.run(Job("trn.1", execution, attempt), stop or threading.Event())
         assert [path.name for path in self.scratch.glob("runner-*/*")] == ["lock"]
         return outcome
 
     def shell(self, script: str, **more: Any) -> Outcome:
-        """Carry out a shell script."""
+        """Run a shell script."""
         return self.run({"command": "sh", "args": ["-c", script], **more})
 
     def stdout(self) -> str:
-        """Read what the first attempt wrote."""
+        """Read the standard output of the first attempt."""
         return self.read("volume/logs/trn.1/stdout-1.log")
+
+
+def completed(outcome: Outcome) -> Outcome:
+    assert outcome.status == "Completed", outcome
+    return outcome
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs, and is not a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # no /proc, or it has just ended
+        return not Path("/proc/self").exists()
