@@ -1,4 +1,4 @@
-"""Fixtures: a server that answers as told, and a client that calls it."""
+"""Fixtures: a server that responds as told, and a client that calls it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from .server import Server
 
 TOKEN = "token-that-nobody-may-see"
 
-# No test may go by the proxies of the machine it runs on.
+# No test may use the proxies of the machine it runs on.
 for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):
     os.environ.pop(each, None)
     os.environ.pop(each.upper(), None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: left out of the quick session, `tox -e quick`")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import os
 import re
 import subprocess
 import sys
@@ -33,11 +34,12 @@ few_examples = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-many_examples = settings(few_examples, max_examples=200)
+QUICK = os.environ.get("HYPOTHESIS_PROFILE") == "quick"
+many_examples = settings(few_examples, max_examples=40 if QUICK else 200)
 
 
 def decode(cls: Any, data: Any) -> Any:
-    """Make a model of JSON, as from an answer; the JSON is not changed."""
+    """Make a model of JSON, as from a response; the JSON is not changed."""
     return decoder(cls)(copy.deepcopy(data))
 
 
@@ -76,7 +78,7 @@ json_values = st.recursive(
 
 @functools.cache
 def models(cls: Any) -> st.SearchStrategy[Any]:
-    """Return models with any accepted values, the optional ones also not set."""
+    """Return models with any accepted values, the optional ones also unset."""
     fields = {}
     for name, field in cls._fields.items():
         values = _values(field.type, field.length, field.between)

@@ -1,4 +1,4 @@
-"""The examples, and those in the guide, do what they say on a service of this machine."""
+"""The examples, and those of the guide to the local service, do what they say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLES = ["sample-a", "sample-b", "sample-c"]
 
 
 def expected(path: Path) -> str:
-    """What the example shows for a file, counted in another way."""
+    """Return what the example shows for a file, counted in another way."""
     lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
     records = [lines[start : start + 4] for start in range(0, len(lines), 4)]
     scores = [score - 33 for _, _, _, line in records for score in line.encode("ascii")]
@@ -39,7 +39,7 @@ def expected(path: Path) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment that names no service, and keeps what an example leaves for its user."""
+    """Return an environment without a service, whose temporary folder is the test's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ICA_")}
     kept.pop("PYTHONWARNINGS", None)
     return {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
@@ -79,25 +79,21 @@ class TestQuickstart:
         assert (folder / "sample-a" / "counts.json").is_file()
         assert any((folder / "logs").rglob("*"))
 
-    def test_counts_a_sample_of_yours(self, environment: dict[str, str], tmp_path: Path):
-        path = tmp_path / "mine.fastq.gz"
-        path.write_bytes(gzip.compress(b"@1\nACGT\n+\nIIII\n@2\nAC\n+\nI!\n"))
-        done = quickstart(environment, "--sample", "mine", path.as_uri())
-        assert (done.stderr, done.returncode) == ("", 0), done.stdout
-        assert table(done.stdout)["mine"][2] == expected(path)
-        assert expected(path) == "reads 2, bases 6, mean quality 33.33"
-
-    def test_tells_why_a_run_failed(self, environment: dict[str, str], tmp_path: Path):
-        path = tmp_path / "plain.fastq.gz"
-        path.write_text("@1\nACGT\n+\nIIII\n", encoding="ascii")
-        good = (DATA / "sample-a.fastq.gz").as_uri()
-        done = quickstart(environment, "--sample", "bad", path.as_uri(), "--sample", "good", good)
+    def test_counts_samples_of_yours_and_says_why_a_run_failed(
+        self, environment: dict[str, str], tmp_path: Path
+    ):
+        mine, plain = tmp_path / "mine.fastq.gz", tmp_path / "plain.fastq.gz"
+        mine.write_bytes(gzip.compress(b"@1\nACGT\n+\nIIII\n@2\nAC\n+\nI!\n"))
+        plain.write_text("@1\nACGT\n+\nIIII\n", encoding="ascii")
+        samples = ["--sample", "bad", plain.as_uri(), "--sample", "mine", mine.as_uri()]
+        done = quickstart(environment, *samples)
         assert (done.stderr, done.returncode) == ("", 1), done.stdout
         rows = table(done.stdout)
-        assert rows["good"][0] == "Completed"
+        assert (rows["mine"][0], rows["mine"][2]) == ("Completed", expected(mine))
+        assert expected(mine) == "reads 2, bases 6, mean quality 33.33"
         status, _, why = rows["bad"]
-        details, url = re.fullmatch(r"(.+); its stderr: gds://quickstart/(\S+)", why).groups()
-        assert (status, details) != ("Failed", "None")
+        _, url = re.fullmatch(r"(.+); its stderr: gds://quickstart/(\S+)", why).groups()
+        assert status == "Failed"
         folder = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
         assert "BadGzipFile" in (folder / url).read_text(encoding="utf-8")
 
@@ -119,25 +115,26 @@ class TestQuickstart:
                 assert (status, result) == ("Completed", f"{results}/a/counts.json")
                 assert (gds / "volume" / str(number) / "a" / "counts.json").is_file()
 
-    @pytest.mark.parametrize("args", [(), ("--sample", "a", "b"), ("--results", "gds://a/b")])
-    def test_says_what_a_named_service_needs(
-        self, environment: dict[str, str], args: tuple[str, ...]
+    @pytest.mark.parametrize(
+        ("args", "variables", "status", "says"),
+        [
+            ((), {"ICA_BASE_URL": "http://127.0.0.1:9"}, 2, "--sample NAME URL"),
+            (("--sample", "a", "b"), {"ICA_BASE_URL": "http://127.0.0.1:9"}, 2, "--results URL"),
+            (("--results", "gds://a/b"), {}, 2, "ICA_BASE_URL"),
+            (
+                ("--sample", "a", "b", "--results", "gds://a/b"),
+                {"ICA_BASE_URL": "http://127.0.0.1:9"},
+                1,
+                "Set the environment variable ICA_ACCESS_TOKEN",
+            ),
+        ],
+        ids=["no samples", "no results", "no service", "no token"],
+    )
+    def test_says_what_is_missing(
+        self, environment: dict[str, str], args: Any, variables: Any, status: int, says: str
     ):
-        done = quickstart({**environment, "ICA_BASE_URL": "http://127.0.0.1:9"}, *args)
-        assert done.returncode == 2
-        assert "--sample NAME URL" in done.stderr
-        assert "--results URL" in done.stderr
-
-    def test_takes_no_results_folder_for_its_own_service(self, environment: dict[str, str]):
-        done = quickstart(environment, "--results", "gds://a/b")
-        assert done.returncode == 2
-        assert "ICA_BASE_URL" in done.stderr
-
-    def test_says_that_the_token_is_missing(self, environment: dict[str, str]):
-        environment["ICA_BASE_URL"] = "http://127.0.0.1:9"
-        done = quickstart(environment, "--sample", "a", "b", "--results", "gds://a/b")
-        assert done.returncode == 1
-        assert "Set the environment variable ICA_ACCESS_TOKEN" in done.stderr
+        done = quickstart({**environment, **variables}, *args)
+        assert (done.returncode, says in done.stderr) == (status, True), done.stderr
 
 
 def read_notebook(name: str) -> Any:
@@ -149,7 +146,7 @@ def read_notebook(name: str) -> Any:
 
 @pytest.fixture
 def execute(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], str]:
-    """Runs all cells of a notebook and returns what they printed."""
+    """Return a function that runs all cells of a notebook and returns what they printed."""
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     for name in os.environ:  # the kernel is a process of its own
@@ -171,7 +168,7 @@ def outputs(notebook: Any, *kinds: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", [path.name for path in EXAMPLES.glob("*.ipynb")])
-def test_a_notebook_is_kept_without_what_it_printed(name: str):
+def test_a_notebook_is_stored_without_its_output(name: str):
     for cell in read_notebook(name).cells:
         if cell.cell_type == "code":
             assert (cell.outputs, cell.execution_count) == ([], None)
@@ -198,10 +195,9 @@ class TestNotebook:
             assert constants(code)[name] == constants(script)[name]
 
 
+@pytest.mark.slow
 class TestCohort:
-    def test_launches_each_sample_once_and_shows_what_became_of_it(
-        self, execute: Callable[[Any], str]
-    ):
+    def test_launches_each_sample_once_and_shows_the_outcome(self, execute: Callable[[Any], str]):
         pytest.importorskip("matplotlib")
         pytest.importorskip("tqdm")
         notebook = read_notebook("cohort.ipynb")
@@ -223,7 +219,7 @@ class TestCohort:
 
 
 def constants(code: str) -> dict[str, str]:
-    """The values that a piece of code gives to names at its top."""
+    """Return the values that code assigns to names at its top level."""
     return {
         ast.unparse(node.targets[0]): ast.dump(node.value)
         for node in ast.parse(code).body
@@ -232,7 +228,7 @@ def constants(code: str) -> dict[str, str]:
 
 
 class TestSamples:
-    def test_are_what_the_script_makes(self, tmp_path: Path):
+    def test_are_made_by_the_script(self, tmp_path: Path):
         subprocess.run([sys.executable, str(DATA / "simulate.py"), str(tmp_path)], check=True)
         made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
         kept = {path.name: path.read_bytes() for path in DATA.glob("*.fastq.gz")}
@@ -242,7 +238,7 @@ class TestSamples:
         if "ng" not in zlib.ZLIB_RUNTIME_VERSION:  # zlib-ng packs the same content otherwise
             assert made == kept
 
-    def test_are_as_their_readme_says(self):
+    def test_are_described_in_their_readme(self):
         readme = (DATA / "README.md").read_text(encoding="utf-8")
         samples = runpy.run_path(str(DATA / "simulate.py"))["SAMPLES"]
         for name, (count, length, best) in samples.items():
@@ -262,7 +258,7 @@ class TestGuide:
 
     @pytest.fixture
     def served(self, environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
-        """The environment after pasting what the command line prints."""
+        """Return the environment after pasting what the command prints."""
         command = [sys.executable, "-m", "libica.local", "serve", "--port", "0"]
         command += ["--gds", str(tmp_path / "gds")]
         with subprocess.Popen(
@@ -277,7 +273,7 @@ class TestGuide:
                 server.terminate()
         assert server.returncode == 0
 
-    def test_python(self, served: dict[str, str], tmp_path: Path):
+    def test_its_programs_run(self, served: dict[str, str], tmp_path: Path):
         programs = [block for block in self.blocks("python") if "def test_" not in block]
         assert len(programs) == 2
         for program in programs:
@@ -288,7 +284,7 @@ class TestGuide:
             assert (done.stderr, done.returncode) == ("", 0)
 
     @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
-    def test_curl(self, served: dict[str, str], tmp_path: Path):
+    def test_its_curl_commands_run(self, served: dict[str, str], tmp_path: Path):
         (script,) = self.blocks("sh")
         done = subprocess.run(
             ["sh", "-e", "-c", script], env=served, capture_output=True, text=True, timeout=60
@@ -300,19 +296,12 @@ class TestGuide:
             time.sleep(0.05)
         assert stored.read_text(encoding="ascii") == "hello\n"
 
-    def test_tests(self, environment: dict[str, str], tmp_path: Path):
+    def test_its_tests_pass(self, environment: dict[str, str], tmp_path: Path):
         (tests,) = [block for block in self.blocks("python") if "def test_" in block]
         (tmp_path / "test_it.py").write_text(tests, encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "libica.local.pytest_plugin",
-            "-W",
-            "error",
-        ]
         # With the plugin named here, it does not matter whether it is installed.
+        command = [sys.executable, "-m", "pytest", "-W", "error"]
+        command += ["-p", "libica.local.pytest_plugin"]
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment["PYTEST_ADDOPTS"] = ""
         done = subprocess.run(
@@ -321,13 +310,8 @@ class TestGuide:
         assert done.returncode == 0, done.stdout
         assert "2 passed" in done.stdout
 
-    def test_options(self):
-        """The table has each option of the command, and no other."""
+    def test_its_table_has_each_option_of_the_command_and_no_other(self):
         command = [sys.executable, "-m", "libica.local", "serve", "--help"]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         told = re.findall(r"^\| `(--[\w-]+) ", self.GUIDE, re.MULTILINE)
         assert {*told, "--expose-to-network", "--help"} == set(re.findall(r"--[a-z-]+", shown))
-
-    def test_links(self):
-        for target in re.findall(r"\]\((?!#)(.+?)\)", self.GUIDE):
-            assert (ROOT / "docs" / target).is_file()

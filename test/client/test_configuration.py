@@ -1,0 +1,366 @@
+"""Configuration: what it accepts, where its values come from, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import inspect
+import logging
+import math
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+import urllib3
+
+from libica.openapi import libtes
+from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, Configuration
+
+SECRET = "what-nobody-may-see"
+HOST = "https://use1.platform.illumina.com"
+
+
+def hook(configuration: Configuration) -> None:
+    configuration.api_key["Authorization"] = "fresh"
+
+
+def with_secrets(**settings: Any) -> Configuration:
+    key, prefix = {"Authorization": SECRET}, {"Authorization": "Bearer"}
+    configuration = Configuration(HOST, key, prefix, "someone", SECRET)
+    configuration.proxy_headers = {"Proxy-Authorization": SECRET}
+    for name, value in settings.items():
+        setattr(configuration, name, value)
+    return configuration
+
+
+# -- Settings --------------------------------------------------------------------------------------
+
+DEFAULTS: dict[str, Any] = {
+    "host": "https://aps2.platform.illumina.com",
+    "api_key": {},
+    "api_key_prefix": {},
+    "username": None,
+    "password": None,
+    "discard_unknown_keys": False,
+    "timeout": (10.0, 60.0),
+    "retries": None,
+    "max_response_bytes": 64 * 2**20,
+    "ssl_ca_cert": None,
+    "cert_file": None,
+    "key_file": None,
+    "verify_ssl": True,
+    "assert_hostname": None,
+    "proxy": None,
+    "proxy_headers": None,
+    "safe_chars_for_path_param": "",
+    "temp_folder_path": None,
+    "client_side_validation": True,
+    "debug": False,
+    "logger_file": None,
+    "refresh_api_key_hook": None,
+    "show_locals": False,
+}
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ICA_BASE_URL", HOST)  # which from_env alone reads
+    monkeypatch.setenv("ICA_ACCESS_TOKEN", "t")
+    settings = vars(Configuration())
+    assert {name: settings[name] for name in DEFAULTS} == DEFAULTS
+    assert settings.keys() - DEFAULTS.keys() == {"connection_pool_maxsize", "logger_format"}
+    assert settings["connection_pool_maxsize"] >= 5
+    parts = ("%(asctime)s", "%(levelname)s", "%(message)s")
+    assert all(part in settings["logger_format"] for part in parts)
+
+
+def test_arguments_become_attributes_in_the_order_that_scripts_use() -> None:
+    given: list[Any] = [HOST, {"Authorization": "t"}, {"Authorization": "B"}, "u", "p", True]
+    configuration = Configuration(*given)
+    names = list(inspect.signature(Configuration).parameters)
+    assert names == list(DEFAULTS)[:6]
+    assert [getattr(configuration, name) for name in names] == given
+    for name, dictionary in zip(names[1:3], given[1:3]):  # which are copied
+        dictionary["Authorization"] = "other"
+        assert getattr(configuration, name)["Authorization"] != "other"
+    Configuration().api_key["Authorization"] = "t"
+    assert Configuration().api_key == {}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(HOST, f"{HOST}/", "http://127.0.0.1:8080", "http://localhost", "HTTPS://HOST"),
+        *("https://[::1]:8443", "https://host/with/a/prefix/"),
+    ],
+)
+def test_a_url_is_a_host(host: str) -> None:
+    assert Configuration(host=host).host == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", " ", "use1.platform.illumina.com", "localhost:8080", "//host", "ftp://host"),
+        *("file:///etc/passwd", "https://", "https:///path", "https://:443", "https://host:port"),
+        *("https://host:99999", "https://host:0", "https://[::1", "https://ho st"),
+        *("https://host\n", " https://host", "https://host\\@other", "https://host\x00"),
+        *("https://user@host", f"https://user:{SECRET}@host", "https://host?a=b", "https://host?"),
+        *("https://host#part", "https://host#", "https://<region>.platform.illumina.com"),
+        *("https://${ICA_HOST}", '"https://host"'),
+    ],
+)
+def test_what_is_no_usable_url_is_refused_as_a_host(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = Configuration(host=HOST)
+    monkeypatch.setenv("ICA_ACCESS_TOKEN", "t")
+    if "\x00" not in host and host:  # which no variable can hold
+        monkeypatch.setenv("ICA_BASE_URL", host)
+        with pytest.raises(ApiValueError, match="`host`"):
+            Configuration.from_env()
+    with pytest.raises(ApiValueError, match="`host`") as caught:
+        configuration.host = host
+    assert configuration.host == HOST
+    assert SECRET not in str(caught.value)  # it may hold a password
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "accepted"),
+    [
+        ("host", (None, 5, b"https://host", ["https://host"]), "str"),
+        ("timeout", ("5", True, {}, {1, 2}, b"5", ("1", 2), (1, True)), "positive seconds"),
+        ("refresh_api_key_hook", ("token", 5), "a function"),
+        ("api_key", ("token", ["t"], None), "a dict"),
+        ("proxy", (5, b"http://p"), "str or None"),
+        ("proxy_headers", ("x", [1]), "a dict or None"),
+        ("ssl_ca_cert", (5, b"f"), "a path or None"),
+        ("connection_pool_maxsize", ("5", 1.5, True), "int or None"),
+        ("safe_chars_for_path_param", (None, 5), "str"),
+        ("show_locals", (1, "yes", None), "bool"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_named_and_leaves_the_old(
+    name: str, wrong: Any, accepted: str
+) -> None:
+    configuration = Configuration()
+    before = dict(vars(configuration))
+    for value in wrong:
+        with pytest.raises(ApiTypeError, match=f"`{name}`, must be {accepted}"):
+            setattr(configuration, name, value)
+    assert vars(configuration) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "accepted"),
+    [
+        ("timeout", (0, -1, 0.0, math.inf, math.nan, 1_000_001), "be positive seconds"),
+        ("timeout", ((), (1,), (1, 2, 3), (0, 1), (1, -1), (1, math.inf)), "be positive seconds"),
+        ("connection_pool_maxsize", (0, -1, 10_001), "be 1 to 10000"),
+        ("max_response_bytes", (0, -1, 2**40 + 1), "be 1 to"),
+        ("safe_chars_for_path_param", ("?", "/#", "%"), "have no"),
+    ],
+)
+def test_an_invalid_setting_is_named_and_leaves_the_old(
+    name: str, wrong: Any, accepted: str
+) -> None:
+    configuration = Configuration()
+    before = dict(vars(configuration))
+    for value in wrong:
+        with pytest.raises(ApiValueError, match=f"`{name}`, must {accepted}"):
+            setattr(configuration, name, value)
+    assert vars(configuration) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("timeout", (1, 0.5, 1e-3, 1_000_000, (1, 2), (0.5, None), (None, None), None)),
+        ("connection_pool_maxsize", (1, 10_000, None)),
+        ("max_response_bytes", (1, 2**40, None)),
+        ("safe_chars_for_path_param", ("/", "")),
+    ],
+)
+def test_a_valid_setting_is_kept(name: str, values: Any) -> None:
+    configuration = Configuration()
+    for value in values:
+        setattr(configuration, name, value)
+        assert getattr(configuration, name) == value
+    configuration.timeout = [1, 2]  # type: ignore[assignment]  # a list may stand for a pair
+    assert configuration.timeout == (1, 2)
+
+
+# -- The token -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "expected"),
+    [
+        ({"Authorization": "t"}, {"Authorization": "Bearer"}, "Bearer t"),
+        ({"Authorization": "Bearer t"}, {}, "Bearer t"),
+        ({"Authorization": "t"}, {"Other": "Bearer"}, "t"),
+        ({"Authorization": "t"}, {"Authorization": ""}, "t"),
+        ({"Authorization": ""}, {"Authorization": "Bearer"}, None),
+        ({"Other": "t"}, {"Authorization": "Bearer"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_key_comes_after_its_prefix(key: Any, prefix: Any, expected: Optional[str]) -> None:
+    configuration = Configuration()
+    configuration.refresh_api_key_hook = hook  # which is left to the client to call
+    configuration.api_key.update(key)
+    configuration.api_key_prefix.update(prefix)
+    assert configuration.get_api_key_with_prefix("Authorization") == expected
+    header = {"type": "api_key", "in": "header", "key": "Authorization", "value": expected}
+    assert configuration.auth_settings() == ({"Bearer": header} if expected else {})
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r", "\nX-Other: y", "\x00", "\x7f", "\u20ac"])
+def test_a_key_or_prefix_that_cannot_be_a_header_is_refused(ending: str) -> None:
+    for text in ({"key": SECRET + ending, "prefix": ""}, {"key": SECRET, "prefix": "B" + ending}):
+        key, prefix = {"Authorization": text["key"]}, {"Authorization": text["prefix"]}
+        configuration = Configuration(api_key=key, api_key_prefix=prefix)
+        with pytest.raises(ApiValueError, match=r"Authorization.*no line break") as caught:
+            configuration.auth_settings()
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [5, b"bytes", ["t"], {"access_token": "t"}])
+def test_a_key_of_the_wrong_type_is_refused(key: Any) -> None:
+    configuration = Configuration(api_key={"Authorization": key})
+    with pytest.raises(ApiTypeError, match=r"Authorization.*must be str"):
+        configuration.get_api_key_with_prefix("Authorization")
+
+
+# -- The environment and the default ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["t", "Bearer t"])
+def test_from_env_reads_host_and_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ICA_BASE_URL", HOST)
+    monkeypatch.setenv("ICA_ACCESS_TOKEN", token)
+    configuration = Configuration.from_env()
+    assert configuration.host == HOST
+    assert configuration.get_api_key_with_prefix("Authorization") == "Bearer t"
+
+
+@pytest.mark.parametrize("absent", [None, ""])
+@pytest.mark.parametrize("missing", ["ICA_BASE_URL", "ICA_ACCESS_TOKEN", "both"])
+def test_from_env_names_the_variables_that_are_missing(
+    missing: str, absent: Optional[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"ICA_BASE_URL": HOST, "ICA_ACCESS_TOKEN": "t"}
+    named = [name for name in values if missing in (name, "both")]
+    for name, value in values.items():
+        monkeypatch.setenv(name, (absent or "") if name in named else value)
+        if name in named and absent is None:
+            monkeypatch.delenv(name)
+    with pytest.raises(ApiValueError) as caught:
+        Configuration.from_env()
+    assert [name for name in values if name in str(caught.value)] == named
+
+
+@pytest.fixture
+def _no_default() -> Iterator[None]:
+    """Leave no default configuration behind."""
+    yield
+    Configuration.set_default(None)
+
+
+@pytest.mark.usefixtures("_no_default")
+def test_the_default_is_kept_and_given_as_copies() -> None:
+    assert vars(Configuration.get_default_copy()) == vars(Configuration())
+    given = with_secrets()
+    Configuration.set_default(given)
+    given.api_key["Authorization"] = "changed"
+    Configuration.get_default_copy().api_key["Authorization"] = "changed"
+    assert vars(Configuration.get_default_copy()) == vars(with_secrets())
+    with ApiClient() as one, ApiClient() as other:
+        one.configuration.api_key["Authorization"] = "changed"
+        assert vars(other.configuration) == vars(with_secrets())
+    assert Configuration().api_key == {}  # a new one has nothing of the default
+    Configuration.set_default(None)
+    assert Configuration.get_default_copy().api_key == {}
+
+
+# -- Copies ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy])
+def test_a_copy_has_all_settings_and_can_be_changed_alone(twin: Any) -> None:
+    class Tokens:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()  # a hook need not be copyable
+
+        def refresh(self, configuration: Configuration) -> None:
+            hook(configuration)
+
+    refresh = Tokens().refresh
+    settings = {"timeout": 5, "show_locals": True, "refresh_api_key_hook": refresh}
+    configuration = with_secrets(**settings)
+    changed = twin(configuration)
+    assert vars(changed) == vars(configuration)
+    changed.host, changed.timeout = "https://other", None
+    changed.api_key = {"Authorization": "other"}
+    if twin is copy.deepcopy:
+        twin(configuration).api_key["Authorization"] = "other"
+    assert vars(configuration) == vars(with_secrets(**settings))
+
+
+def test_a_deep_copy_has_the_class_and_the_retries() -> None:
+    class Mine(Configuration):
+        pass
+
+    configuration = Mine()
+    configuration.retries = urllib3.Retry(7)
+    twin = copy.deepcopy(configuration)
+    assert (type(twin), twin.retries.total) == (Mine, 7)
+
+
+# -- Secrets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proxy", "pickled"),
+    [
+        (f"http://user:{SECRET}@proxy:8080", "http://proxy:8080"),
+        (f"http://user:a@b@{SECRET}@proxy:8080", "http://proxy:8080"),
+        (f"user:{SECRET}@proxy:8080", "proxy:8080"),
+        ("http://proxy:8080", "http://proxy:8080"),
+        (None, None),
+    ],
+)
+def test_a_pickle_has_all_settings_but_no_secret(proxy: Any, pickled: Any) -> None:
+    configuration = with_secrets(show_locals=True, proxy=proxy, refresh_api_key_hook=hook)
+    before = dict(vars(configuration))
+    blank = {"api_key": {}, "password": None, "proxy_headers": None, "proxy": pickled}
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        data = pickle.dumps(configuration, protocol)
+        assert SECRET.encode() not in data
+        assert vars(pickle.loads(data)) == {**before, **blank}
+    assert vars(configuration) == before
+
+
+def test_texts_have_no_secrets_but_what_a_bug_report_needs() -> None:
+    configuration = with_secrets(proxy=f"http://user:{SECRET}@proxy:8080")
+    report = configuration.to_debug_report()
+    for part in ("Debug Report", "OS: ", "Python Version: ", libtes.__version__):
+        assert part in report
+    assert repr(configuration) == str(configuration) == f"<Configuration '{HOST}' with a token>"
+    assert repr(Configuration(HOST)) == f"<Configuration '{HOST}' without a token>"
+    assert SECRET not in report
+
+
+def test_a_configuration_changes_no_logging_and_no_module(tmp_path: Path) -> None:
+    def state() -> list[Any]:
+        names = ["", "urllib3", "client", "libica", "libica.openapi.libtes"]
+        loggers = [logging.getLogger(name) for name in names]
+        levels = [(each.level, each.disabled, list(each.handlers)) for each in loggers]
+        return [http.client.HTTPConnection.debuglevel, *levels, list(tmp_path.iterdir())]
+
+    before = state()
+    configuration = with_secrets(debug=True, logger_file=str(tmp_path / "log"))
+    ApiClient(configuration).close()
+    assert state() == before

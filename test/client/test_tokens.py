@@ -1,0 +1,517 @@
+"""Tokens: the hook that refreshes them, and the one that exchanges an API key."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Optional
+
+import pytest
+
+from libica.openapi import libtes
+
+from ..conftest import TOKEN
+from ..operations import OPERATIONS, RUN, Operation
+from ..server import Asked, RawServer, Response, Server, say
+
+KEY = "key-that-nobody-may-see"
+LAUNCH = next(each for each in OPERATIONS if each.name == "launch_task_run")
+TOKENS = "/v1/tokens"
+THREADS = 16
+
+
+@pytest.fixture(autouse=True)
+def no_api_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ICA_API_KEY", raising=False)
+
+
+class Service:
+    """Gives out ``token-1``, ``token-2`` and so on for the key; only the last of them is good."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.given = 0
+        self.valid: Optional[str] = None
+        self.refused: Callable[[], object] = lambda: None
+        self.lock = threading.Lock()
+        server.respond(self)
+
+    def __call__(self, asked: Asked) -> Response:
+        if asked.path == TOKENS:
+            headers = {name.lower(): value for name, value in asked.headers.items()}
+            if asked.method != "POST" or headers.get("x-api-key") != KEY:
+                return Response(401, {"code": "NO_KEY", "message": "this is no key"})
+            with self.lock:
+                self.given += 1
+                self.valid = f"token-{self.given}"
+                return Response(201, {"access_token": self.valid, "token_type": "Bearer"})
+        if asked.headers.get("Authorization") != f"Bearer {self.valid}":
+            self.refused()
+            return Response(401, {"code": "EXPIRED", "message": "this token has expired"})
+        return Response(201 if asked.method == "POST" else 200, {"id": "x"})
+
+    @property
+    def calls(self) -> list[Asked]:
+        """The requests for anything but a token."""
+        return [each for each in self.server.asked if each.path != TOKENS]
+
+
+@pytest.fixture
+def service(server: Server) -> Service:
+    return Service(server)
+
+
+@pytest.fixture
+def client(configuration: libtes.Configuration) -> Iterator[libtes.ApiClient]:
+    """Return a client without a token, and with the hook that gets one for the key."""
+    configuration.api_key, configuration.api_key_prefix = {}, {}
+    configuration.refresh_api_key_hook = libtes.ApiKeyExchange(KEY)
+    with libtes.ApiClient(configuration) as client:
+        yield client
+
+
+@pytest.fixture
+def runs(client: libtes.ApiClient) -> libtes.TaskRunsApi:
+    return libtes.TaskRunsApi(client)
+
+
+def set_token(configuration: libtes.Configuration, token: str = TOKEN) -> None:
+    configuration.api_key["Authorization"] = token
+    configuration.api_key_prefix["Authorization"] = "Bearer"
+
+
+# -- A hook of a user ------------------------------------------------------------------------------
+
+
+class Hook:
+    """A refresh hook that sets the tokens that it was given, and counts its calls."""
+
+    def __init__(self, *tokens: Optional[str]) -> None:
+        self.tokens = list(tokens)
+        self.calls = 0
+
+    def __call__(self, configuration: libtes.Configuration) -> None:
+        self.calls += 1
+        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+        if token is not None:
+            set_token(configuration, token)
+
+
+def only(good: str) -> Callable[[Asked], Response]:
+    """Return a script that accepts calls with this token."""
+
+    def script(asked: Asked) -> Response:
+        if asked.headers.get("Authorization") == f"Bearer {good}":
+            return Response(201 if asked.method == "POST" else 200, {"id": "x"})
+        return Response(401, {"code": "UNAUTHORIZED", "message": "who are you"})
+
+    return script
+
+
+def test_where_there_is_no_token_the_hook_is_asked_for_one(
+    server: Server, runs: libtes.TaskRunsApi
+) -> None:
+    runs.api_client.configuration.refresh_api_key_hook = hook = Hook("new")
+    server.respond(only("new"))
+    for _ in range(3):
+        runs.get_task_run(RUN)
+    assert (hook.calls, len(server.asked)) == (1, 3)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_a_token_that_is_refused_is_refreshed_and_the_call_repeated_once(
+    server: Server, client: libtes.ApiClient, operation: Operation
+) -> None:
+    set_token(client.configuration)
+    client.configuration.refresh_api_key_hook = hook = Hook("new")
+    server.respond(only("new"))
+    operation.call(client)
+    first, second = server.asked
+    assert (first.method, first.target, first.body) == (second.method, second.target, second.body)
+    sent = [first.headers.pop("Authorization"), second.headers.pop("Authorization")]
+    assert sent == [f"Bearer {TOKEN}", "Bearer new"]
+    assert first.headers == second.headers
+    operation.call(client)
+    assert hook.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("at_first", "tokens", "requests"),
+    [(TOKEN, ("worse", "worst"), 2), (TOKEN, (TOKEN,), 1), (TOKEN, (None,), 1), (None, (None,), 1)],
+    ids=["refused too", "the same", "no other", "none at all"],
+)
+def test_a_hook_that_does_not_help_is_asked_once(
+    server: Server, runs: libtes.TaskRunsApi, at_first: Optional[str], tokens: Any, requests: int
+) -> None:
+    configuration = runs.api_client.configuration
+    if at_first:
+        set_token(configuration, at_first)
+    configuration.refresh_api_key_hook = hook = Hook(*tokens)
+    server.respond(only("good"))
+    with pytest.raises(libtes.UnauthorizedException, match="who are you"):
+        runs.get_task_run(RUN)
+    assert (hook.calls, len(server.asked)) == (1, requests)
+
+
+def test_what_a_hook_raises_comes_out_and_blocks_no_later_call(
+    server: Server, runs: libtes.TaskRunsApi
+) -> None:
+    def hook(configuration: libtes.Configuration) -> None:
+        raise RuntimeError("no new token today")
+
+    configuration = runs.api_client.configuration
+    configuration.refresh_api_key_hook = hook
+    server.respond(only("good"))
+    with pytest.raises(RuntimeError, match="no new token today"):
+        runs.get_task_run(RUN)
+    set_token(configuration, "good")
+    assert runs.get_task_run(RUN).id == "x"
+
+
+def test_a_hook_may_use_the_same_client(server: Server, runs: libtes.TaskRunsApi) -> None:
+    client = runs.api_client
+
+    def hook(configuration: libtes.Configuration) -> None:
+        result = client.call_api(TOKENS, "POST", response_type="object", async_req=True)
+        set_token(configuration, result.get(10)[0]["access_token"])
+
+    def script(asked: Asked) -> Response:
+        return (
+            Response(201, {"access_token": "new"}) if asked.path == TOKENS else only("new")(asked)
+        )
+
+    set_token(client.configuration)
+    client.configuration.refresh_api_key_hook = hook
+    server.respond(script)
+    assert json.loads(runs.get_task_run(RUN, _preload_content=False).data)["id"] == "x"
+    assert [asked.method for asked in server.asked] == ["GET", "POST", "GET"]
+
+
+def test_a_token_that_another_thread_refreshed_is_taken_without_the_hook(
+    server: Server, runs: libtes.TaskRunsApi
+) -> None:
+    configuration = runs.api_client.configuration
+    set_token(configuration)
+    configuration.refresh_api_key_hook = hook = Hook("from the hook")
+
+    def script(asked: Asked) -> Response:
+        response = only("new")(asked)
+        set_token(configuration, "new")
+        return response
+
+    server.respond(script)
+    assert runs.get_task_run(RUN).id == "x"
+    assert hook.calls == 0
+
+
+# -- The exchange of an API key --------------------------------------------------------------------
+
+
+def test_a_key_is_exchanged_for_a_token(
+    service: Service, configuration: libtes.Configuration
+) -> None:
+    libtes.ApiKeyExchange(KEY)(configuration)
+    [asked] = service.server.asked
+    headers = {name.lower(): value for name, value in asked.headers.items()}
+    assert (asked.method, asked.target, asked.body) == ("POST", TOKENS, b"")
+    assert headers["x-api-key"] == KEY
+    assert headers.get("content-length", "0") == "0"
+    assert "authorization" not in headers
+    assert configuration.get_api_key_with_prefix("Authorization") == "Bearer token-1"
+
+
+@pytest.mark.parametrize(
+    ("more", "prefix"),
+    [
+        ({"token_type": "Other"}, "Other"),
+        ({}, "Bearer"),
+        ({"token_type": None, "expires_in": 3600, "new": [None]}, "Bearer"),
+    ],
+    ids=repr,
+)
+def test_the_type_of_a_token_is_its_prefix(
+    server: Server, configuration: libtes.Configuration, more: Any, prefix: str
+) -> None:
+    configuration.api_key_prefix = {"Authorization": "Old"}
+    for status, base in ((200, ""), (201, "/"), (201, "/base/path/")):
+        server.respond(Response(status, {"access_token": "a", **more}))
+        configuration.host = server.url + base
+        libtes.ApiKeyExchange(KEY)(configuration)
+        assert server.last.target == base.rstrip("/") + TOKENS
+        assert configuration.get_api_key_with_prefix("Authorization") == f"{prefix} a"
+
+
+def test_the_exchange_follows_the_settings(
+    server: Server, configuration: libtes.Configuration
+) -> None:
+    configuration.retries = 1
+    server.respond(
+        Response(429, headers={"Retry-After": "0"}), Response(201, {"access_token": "a"})
+    )
+    libtes.ApiKeyExchange(KEY)(configuration)
+    assert configuration.api_key == {"Authorization": "a"}
+    assert len(server.asked) == 2
+    configuration.host, configuration.proxy = "http://tes.example", server.url
+    libtes.ApiKeyExchange(KEY)(configuration)
+    assert server.last.target == f"http://tes.example{TOKENS}"
+    with RawServer(lambda connection: connection.recv(1)) as silent:
+        configuration.host, configuration.proxy = silent.url, None
+        configuration.timeout = (5, 0.05)
+        with pytest.raises(libtes.ReadTimeoutException):
+            libtes.ApiKeyExchange(KEY)(configuration)
+    assert len(silent.received) == 1
+
+
+def test_a_redirect_does_not_get_the_key(
+    server: Server, configuration: libtes.Configuration
+) -> None:
+    with Server() as other:
+        server.respond(Response(307, b"", {"Location": f"{other.url}{TOKENS}"}))
+        with pytest.raises(libtes.ApiException, match="307"):
+            libtes.ApiKeyExchange(KEY)(configuration)
+        assert other.asked == []
+
+
+@pytest.mark.parametrize(("given", "variable"), [(None, KEY), (KEY, "another"), ("", KEY)])
+def test_the_key_is_the_argument_or_that_of_the_environment_when_it_is_needed(
+    service: Service,
+    configuration: libtes.Configuration,
+    monkeypatch: pytest.MonkeyPatch,
+    given: Optional[str],
+    variable: str,
+) -> None:
+    exchange = libtes.ApiKeyExchange(given)
+    monkeypatch.setenv("ICA_API_KEY", variable)
+    exchange(configuration)
+    assert service.given == 1
+    monkeypatch.setenv("ICA_API_KEY", "")
+    if not given:
+        with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
+            exchange(configuration)
+    assert len(service.server.asked) == 1
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX: y", f"{KEY}\x7f", f"{KEY}中"], ids=ascii)
+def test_a_key_that_cannot_be_a_header_is_refused(
+    server: Server, client: libtes.ApiClient, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    with pytest.raises(libtes.ApiValueError):
+        libtes.ApiKeyExchange(key)
+    monkeypatch.setenv("ICA_API_KEY", key)
+    client.configuration.refresh_api_key_hook = libtes.ApiKeyExchange()
+    with pytest.raises(libtes.ApiValueError):
+        LAUNCH.call(client)
+    for wrong in (5, key.encode(), [key]):
+        with pytest.raises(libtes.ApiTypeError, match="api_key"):
+            libtes.ApiKeyExchange(wrong)  # type: ignore[arg-type]
+    assert server.asked == []
+
+
+# -- Exchanges in calls ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preload", [True, False], ids=["read", "raw"])
+@pytest.mark.parametrize("background", [True, False], ids=["background", "at once"])
+def test_a_token_that_expires_is_replaced_once_for_every_way_to_call(
+    service: Service, runs: libtes.TaskRunsApi, preload: bool, background: bool
+) -> None:
+    for turn in range(4):
+        result = runs.get_task_run(RUN, _preload_content=preload, async_req=background)
+        response = result.get(10) if background else result
+        assert (response.id if preload else json.loads(response.data)["id"]) == "x"
+        if turn == 1:
+            service.valid = "another"
+    assert service.given == 2
+    sent = [each.headers["Authorization"] for each in service.calls]
+    assert sent == ["Bearer token-1"] * 3 + ["Bearer token-2"] * 2
+
+
+def test_a_token_that_was_set_by_hand_is_used_until_it_is_refused(
+    service: Service, runs: libtes.TaskRunsApi
+) -> None:
+    set_token(runs.api_client.configuration)
+    service.valid = TOKEN
+    assert runs.get_task_run(RUN).id == "x"
+    assert service.given == 0
+    service.valid = "another"
+    assert runs.get_task_run(RUN).id == "x"
+    assert service.given == 1
+
+
+@pytest.mark.parametrize("at_first", ["missing", "expired"])
+@pytest.mark.parametrize("launch", [True, False], ids=["launch", "get"])
+def test_sixteen_threads_share_one_exchange(
+    service: Service, client: libtes.ApiClient, at_first: str, launch: bool
+) -> None:
+    if at_first == "expired":
+        set_token(client.configuration)
+    all_there = threading.Barrier(THREADS)
+    service.refused = lambda: all_there.wait(30)  # each has been refused before any asks
+
+    def call(_: int) -> Any:
+        return LAUNCH.call(client) if launch else libtes.TaskRunsApi(client).get_task_run(RUN)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        runs = list(threads.map(call, range(THREADS)))
+    assert [each.id for each in runs] == ["x"] * THREADS
+    assert service.given == 1
+    assert len(service.calls) == THREADS * (2 if at_first == "expired" else 1)
+
+
+def test_sixteen_threads_go_on_through_tokens_that_expire(
+    service: Service, runs: libtes.TaskRunsApi
+) -> None:
+    calls, last, uses = 12, 4, 0
+    start = threading.Barrier(THREADS)
+
+    def script(asked: Asked) -> Response:
+        # Each token expires a while after it was given, until the last, which lasts.
+        nonlocal uses
+        response = service(asked)
+        with service.lock:
+            uses += asked.path != TOKENS and response.status == 200
+            if service.given < last and uses >= 20:
+                uses, service.valid = 0, "expired"
+        return response
+
+    service.server.respond(script)
+
+    def work(_: int) -> int:
+        start.wait(30)
+        done = 0
+        for _ in range(calls):
+            with contextlib.suppress(libtes.UnauthorizedException):  # expired between the two
+                done += runs.get_task_run(RUN).id == "x"
+        return done
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert sum(threads.map(work, range(THREADS))) > 0
+    assert service.given == last
+
+
+@pytest.mark.parametrize(
+    ("copied", "exchanges"),
+    [(lambda shared: shared, 1), (copy.copy, 2), (copy.deepcopy, 2)],
+    ids=["shared", "copy", "deepcopy"],
+)
+def test_clients_of_one_configuration_or_its_copies_use_the_same_hook(
+    service: Service, configuration: libtes.Configuration, copied: Any, exchanges: int
+) -> None:
+    configuration.api_key = {}
+    configuration.refresh_api_key_hook = libtes.ApiKeyExchange(KEY)
+    for _ in range(2):
+        with libtes.ApiClient(copied(configuration)) as client:
+            assert libtes.TaskRunsApi(client).get_task_run(RUN).id == "x"
+    assert service.given == exchanges
+
+
+# -- Exchanges that fail ---------------------------------------------------------------------------
+
+INVALID: dict[str, Any] = {
+    "HTML": f"<html>{KEY}</html>",
+    "nothing": b"",
+    "an array": [{"access_token": "a"}],
+    "a string": '"a"',
+    "no token": {"token_type": "Bearer"},
+    "null": {"access_token": None},
+    "an empty token": {"access_token": ""},
+    "a number": {"access_token": 5},
+    "a token in an array": {"access_token": ["a"]},
+    "a token that is no header": {"access_token": "a\r\nX: y"},
+    "a token of other letters": {"access_token": "中"},
+    "a type that is no header": {"access_token": "a", "token_type": "B\r\nX: y"},
+    "a type that is a number": {"access_token": "a", "token_type": 5},
+    "a type that is an object": {"access_token": "a", "token_type": {"x": 1}},
+}
+FAILURES: dict[str, tuple[Response, type[libtes.ApiException]]] = {
+    "a wrong key": (Response(401, {"code": "C", "message": KEY}), libtes.UnauthorizedException),
+    "a key without rights": (Response(403, {"message": KEY}), libtes.ForbiddenException),
+    "a bad request": (Response(400, [KEY]), libtes.BadRequestException),
+    "not found": (Response(404, f"<html>{KEY}</html>"), libtes.NotFoundException),
+    "a failure": (Response(500, {"details": [KEY]}), libtes.ServiceException),
+    "204": (Response(204, b""), libtes.InvalidResponseException),
+    **{
+        name: (Response(201, body), libtes.InvalidResponseException)
+        for name, body in INVALID.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_an_exchange_that_fails_is_one_exception_that_says_so(
+    server: Server, client: libtes.ApiClient, name: str
+) -> None:
+    response, cls = FAILURES[name]
+    server.respond(response)
+    with pytest.raises(libtes.ApiException) as caught:
+        LAUNCH.call(client)
+    exception = caught.value
+    assert type(exception) is cls
+    assert exception.status == response.status
+    assert (exception.method, exception.path) == ("POST", TOKENS)
+    assert cls is not libtes.InvalidResponseException or "token" in str(exception)
+    assert str(exception).isprintable()
+    assert [each.path for each in server.asked] == [TOKENS]
+    assert client.configuration.api_key == {}
+    Service(server)
+    assert LAUNCH.call(client).id == "x"
+
+
+def test_an_exchange_that_fails_leaves_the_token_as_it_was(
+    server: Server, configuration: libtes.Configuration
+) -> None:
+    before = (dict(configuration.api_key), dict(configuration.api_key_prefix))
+    for response, _ in FAILURES.values():
+        server.respond(response)
+        with pytest.raises(libtes.ApiException):
+            libtes.ApiKeyExchange(KEY)(configuration)
+        assert (configuration.api_key, configuration.api_key_prefix) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{"])
+def test_an_exchange_whose_connection_is_lost_is_not_retried(
+    client: libtes.ApiClient, data: bytes
+) -> None:
+    client.configuration.retries = 3
+    with RawServer(say(data)) as raw:
+        client.configuration.host = raw.url
+        with pytest.raises(libtes.ConnectionLostException):
+            LAUNCH.call(client)
+    assert len(raw.received) == 1
+    assert raw.received[0].startswith(b"POST /v1/tokens ")
+
+
+def test_an_exchange_that_fails_fails_each_of_the_threads_and_blocks_none(
+    server: Server, client: libtes.ApiClient
+) -> None:
+    server.respond(Response(403))
+
+    def call(_: int) -> object:
+        try:
+            return LAUNCH.call(client)
+        except libtes.ForbiddenException as exception:
+            return exception.path
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert list(threads.map(call, range(THREADS))) == [TOKENS] * THREADS
+    Service(server)
+    assert LAUNCH.call(client).id == "x"
+
+
+def test_a_pickle_has_no_key_which_then_comes_from_the_environment(
+    service: Service, client: libtes.ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LAUNCH.call(client)
+    pickled = pickle.dumps(client.configuration)
+    assert not any(secret in pickled for secret in (KEY.encode(), b"token-1"))
+    client.configuration = pickle.loads(pickled)
+    with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
+        LAUNCH.call(client)
+    monkeypatch.setenv("ICA_API_KEY", KEY)
+    assert LAUNCH.call(client).id == "x"
+    assert service.given == 2
