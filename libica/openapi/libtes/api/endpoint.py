@@ -1,16 +1,16 @@
 """How an operation is declared, and the methods that are made of each declaration.
 
-A declaration is a signature, a docstring, and an HTTP method and path. Positional parameters fill
-in the path, ``body`` is the body, all others are the query; the response is decoded as the return
-type. Each makes a method, its ``_with_http_info`` twin and, for a list, an ``iter_`` method over
-all pages. Type checkers and editors read the ``.pyi`` files beside the declarations;
-``python build-tools/stubs.py`` writes these.
+Positional parameters fill in the path, ``body`` is the body, all others are the query; the response
+is decoded as the return type. Each declaration makes a method, its ``_with_http_info`` twin and,
+for a list, an ``iter_`` method over all pages. ``python build-tools/stubs.py`` writes the ``.pyi``
+files, which type checkers and editors read.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Optional, TypeVar, Union, get_args, get_type_hints
 
@@ -56,6 +56,25 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
 }
 
 
+PARAMETERS = {  # the meanings that docstrings leave out
+    "task_id": "Id of the task, `tdn.` and 32 hexadecimal digits.",
+    "version_id": "Id of the version, `tvn.` and 32 hexadecimal digits.",
+    "run_id": "Id of the run, `trn.` and 32 hexadecimal digits.",
+    "acls": "Show only objects with one of these entries in their access list.",
+    "page_size": "Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.",
+    "page_token": "Token of a page, taken from an earlier one. Keep page size, sort and\n"
+    "        filters the same.",
+}
+_OWN = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE)
+
+
+def _described(function: Callable[..., Any], parameters: Sequence[str]) -> str:
+    """Return the docstring of a declaration, with every parameter in its ``Args``."""
+    text, _, own = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+    meanings = {**PARAMETERS, **dict(_OWN.findall(own))}
+    return "\n".join([text, "", "Args:", *(f"    {each}: {meanings[each]}" for each in parameters)])
+
+
 class Endpoint:
     """A declaration: method and path, statuses, and the parameters with their types."""
 
@@ -64,7 +83,6 @@ class Endpoint:
     ) -> None:
         self.function = function
         self.name: str = function.__name__
-        self.doc: str = inspect.getdoc(function) or ""
         self.method = method
         self.path = path
         self.success = success
@@ -72,19 +90,17 @@ class Endpoint:
         hints = get_type_hints(function)
         self.returns: type[Model] = hints.pop("return")
         given = list(inspect.signature(function).parameters.values())[1:]
+        self.doc = _described(function, [each.name for each in given])
         given = [each.replace(annotation=hints[each.name]) for each in given]
         self.signature: inspect.Signature = inspect.Signature(given, return_annotation=self.returns)
-        self.ids: tuple[str, ...] = tuple(
-            each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD
-        )
-        self.body: Optional[type[Model]] = get_args(hints["body"])[0] if "body" in hints else None
-        known = (*self.ids, "body")
-        self.query: dict[str, Any] = {
-            each.name: each.annotation for each in given if each.name not in known
-        }
+        ids = [each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD]
+        self.ids: tuple[str, ...] = tuple(ids)
+        body = hints.pop("body", None)
+        self.body: Optional[type[Model]] = get_args(body)[0] if body else None
+        self.query: dict[str, Any] = {k: hint for k, hint in hints.items() if k not in ids}
         self._accepted = (*self.signature.parameters, *OPTIONS)
         self._template = path
-        for name in self.ids:
+        for name in ids:
             self._template = self._template.replace(camel_case(name), name)
 
     def call(

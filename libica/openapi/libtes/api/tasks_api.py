@@ -31,11 +31,7 @@ class TasksApi(Api):
 
     @endpoint("GET", "/v1/tasks/{taskId}")
     def get_task(self, task_id: Id) -> TaskSummary:
-        """Get a task, without its versions.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-        """
+        """Get a task, without its versions."""
 
     @endpoint("GET", "/v1/tasks")
     def list_tasks(
@@ -51,12 +47,8 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only objects with one of these entries in their access list.
-            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
                 `timeCreated` and `timeModified`. Default: `timeCreated asc`.
-            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
-                filters the same.
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
@@ -66,6 +58,5 @@ class TasksApi(Api):
         Fields that are set in the body are replaced; others stay.
 
         Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             body: What to change.
         """
