@@ -19,19 +19,16 @@ SHORTEST_SECRET = 6  # characters; a shorter secret may be part of common words
 
 _URL_SIGNED = re.compile(r'(\w://[^\s?"]*\?)[^\s"]+').sub
 _NAMES = "|".join(map("_?".join, sorted(SECRET_NAMES)))
-_NAMED = re.compile(
-    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)"""  # a secret name in broken JSON, then its value
-    r"""("(?:[^"\\]|\\.)*"? | \{[^}]*\}? | \[[^\]]*\]? | [^\s",}\]]+)""",
-    re.IGNORECASE | re.VERBOSE,
-).sub
+_NAMED = re.compile(rf'"(?:SECURE_[^"]*|{_NAMES})"\s*:\s*', re.IGNORECASE).search
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
     """Return a copy of plain data with ``***`` in place of its secrets.
 
-    Secrets are values under one of the names ``password``, ``credentials``, ``jwt``, ``nonce``,
-    ``executionRawJson`` and ``accessToken``, in any spelling; variables named ``SECURE_*``; and
-    the query of a URL, which may hold a signature.
+    Secrets are what is under ``password``, ``credentials``, ``jwt``, ``nonce``,
+    ``executionRawJson`` and ``accessToken``, in any spelling, and under ``SECURE_*``; and the query
+    of a URL, which may hold a signature.
 
     Args:
         data: JSON data or text; ``to_dict()`` of a model.
@@ -63,7 +60,19 @@ def redact_text(text: str, known: Sequence[str]) -> str:
         masked = redact(data, known=known)
         return text if masked == data else json.dumps(masked)
     except (ValueError, RecursionError):
-        return str(redact(_NAMED(rf'\1"{MASK}"', text), known=known))
+        return str(redact(_mask_broken(text), known=known))
+
+
+def _mask_broken(text: str) -> str:
+    """Mask the values of secret names in broken JSON; of a broken value, all that follows."""
+    masked, end = "", 0
+    while found := _NAMED(text, end):
+        masked += f'{text[end : found.end()]}"{MASK}"'
+        try:
+            _, end = _DECODER.raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            return masked
+    return masked + text[end:]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def secrets_of(texts: Sequence[str], data: Any) -> list[str]:
 
 
 def _quotings(text: str) -> Iterator[str]:
-    """Yield the forms in which a response may quote a text: JSON, JSON in JSON, HTML, a URL."""
+    """Yield the forms in which a response may quote a text."""
     import html
     from urllib.parse import quote
 
@@ -102,8 +111,7 @@ def _secrets(data: Any, name: str) -> Iterator[str]:
 
 
 def _nested(name: str, key: object) -> str:
-    """Return the name of a value in a map; everything below a secret name is secret."""
-    return name if _is_secret(name) else str(key)
+    return name if _is_secret(name) else str(key)  # all below a secret name is secret
 
 
 def _is_secret(name: str) -> bool:
@@ -112,14 +120,10 @@ def _is_secret(name: str) -> bool:
 
 _ON = ("1", "true", "yes", "on")
 SHOW_LOCALS: bool = os.environ.get("LIBTES_SHOW_LOCALS", "").strip().lower() in _ON
-"""Default of a configuration's ``show_locals``."""
 
 
 class Boundary:
-    """Base of the public classes: their methods are ``confidential``.
-
-    Methods of subclasses outside this package are left alone.
-    """
+    """Base of the public classes: their methods, not those of users' subclasses, are guarded."""
 
     __slots__ = ()
 
@@ -143,11 +147,7 @@ def _guarded(member: Any) -> Any:
 
 
 def confidential(function: Function) -> Function:
-    """Clear the local variables of this package from the traceback of what a function raises.
-
-    Tools that show local variables would show tokens and bodies. Files and lines stay, and so do
-    the frames of the caller and of a hook.
-    """
+    """Clear the local variables of this package, which hold secrets, from tracebacks."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
