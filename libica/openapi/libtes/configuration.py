@@ -26,17 +26,15 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 2**20
 
 LONGEST_TIMEOUT = 1_000_000  # seconds; operating systems count milliseconds in 32 bits
 _NONE = type(None)
+_PATH = ((str, os.PathLike, _NONE), "a path or None")
+_COUNT = ((int, _NONE), "int or None")
 _TYPES: dict[str, tuple[Any, str]] = {
-    "api_key": (dict, "a dict"),
-    "api_key_prefix": (dict, "a dict"),
+    **dict.fromkeys(("api_key", "api_key_prefix"), (dict, "a dict")),
+    **dict.fromkeys(("ssl_ca_cert", "cert_file", "key_file"), _PATH),
+    **dict.fromkeys(("connection_pool_maxsize", "max_response_bytes"), _COUNT),
     "proxy": ((str, _NONE), "str or None"),
     "proxy_headers": ((Mapping, _NONE), "a dict or None"),
-    "ssl_ca_cert": ((str, os.PathLike, _NONE), "a path or None"),
-    "cert_file": ((str, os.PathLike, _NONE), "a path or None"),
-    "key_file": ((str, os.PathLike, _NONE), "a path or None"),
     "safe_chars_for_path_param": (str, "str"),
-    "connection_pool_maxsize": ((int, _NONE), "int or None"),
-    "max_response_bytes": ((int, _NONE), "int or None"),
     "refresh_api_key_hook": ((Callable, _NONE), "a function that takes the configuration, or None"),
     "show_locals": (bool, "bool"),
 }
@@ -62,12 +60,11 @@ class Configuration(Boundary):
     Attributes:
         timeout: Default timeout of calls, in seconds. A pair ``(connect, read)`` limits each
             attempt: connecting, then reading the whole response. One number limits the whole
-            call, including retries and the waits between them. ``None`` is no limit. Default
-            (10, 60).
+            call with its retries. ``None`` is no limit. Default (10, 60).
         max_response_bytes: Largest body of a response, decompressed; ``None`` is no limit.
             Default 64 MiB.
         retries: Most retries of a failed call, where they are safe: an ``int``, or urllib3's
-            ``Retry``, of which total and backoff are used; 0 for none. Default ``None``: 3.
+            ``Retry``, of which total and backoff are used. Default ``None``: 3.
         connection_pool_maxsize: Most connections kept open to the host. Default: 5 per CPU.
         ssl_ca_cert: File or folder of trusted CA certificates. Default: those of certifi.
         cert_file: File of the client's certificate.
@@ -86,7 +83,7 @@ class Configuration(Boundary):
             401. ``ApiKeyExchange`` is such a function.
         debug: Whether to log method, path, status and duration of each call. Default ``False``.
         logger_file: File for that log. Default: as ``logging`` is set up, or standard error.
-        logger_format: Format of the lines in that log.
+        logger_format: Format of its lines.
         show_locals: Whether tracebacks keep this package's local variables, secrets included,
             for tools that show them. Default ``False``, or ``True`` if the environment variable
             ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
@@ -167,8 +164,7 @@ class Configuration(Boundary):
         """Return the prefix and the key, or ``None`` if there is no key.
 
         Raises:
-            ApiTypeError: The key is not a string.
-            ApiValueError: The key holds a line break or another control character.
+            ApiTypeError, ApiValueError: The key is not a string, or has a control character.
         """
         key = self.api_key.get(identifier)
         if not key:
@@ -182,9 +178,8 @@ class Configuration(Boundary):
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
         """Return the header that authorizes a call, and its value, under ``Bearer``."""
-        key = "Authorization"
-        value = self.get_api_key_with_prefix(key)
-        bearer = {"type": "api_key", "in": "header", "key": key, "value": value}
+        value = self.get_api_key_with_prefix("Authorization")
+        bearer = {"type": "api_key", "in": "header", "key": "Authorization", "value": value}
         return {} if value is None else {"Bearer": bearer}
 
     def to_debug_report(self) -> str:
@@ -192,11 +187,8 @@ class Configuration(Boundary):
         from . import __version__
 
         return (
-            "Python SDK Debug Report:\n"
-            f"OS: {sys.platform}\n"
-            f"Python Version: {sys.version}\n"
-            "Version of the API: v1\n"
-            f"SDK Package Version: {__version__}"
+            f"Python SDK Debug Report:\nOS: {sys.platform}\nPython Version: {sys.version}\n"
+            f"Version of the API: v1\nSDK Package Version: {__version__}"
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
