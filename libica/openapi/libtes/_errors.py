@@ -42,13 +42,11 @@ def connection_exception(
     proxy: Optional[str],
     timeout: Timeout,
     secrets: list[str],
-    status: Optional[int] = None,
+    status: Optional[int],
 ) -> ours.ApiException:
     """Make the exception for a call without a complete response; ``error`` is its cause.
 
-    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy in
-    use, ``secrets`` are what the message must not show, ``status`` is that of the response, if its
-    head was received.
+    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy.
     """
     causes = chain(error)
     cls = _class_of(causes, sent, proxy, timeout)

@@ -45,7 +45,7 @@ def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
     Raises:
         ApiValueError: The proxy is invalid; the error names the setting or the variable.
     """
-    source, value = "proxy", configuration.proxy
+    source, value = "proxy", configuration.proxy or ""
     if not value:
         source, value = _from_environment(origin)
     if not value:
@@ -86,28 +86,25 @@ def _has_socks() -> bool:
     return find_spec("socks") is not None
 
 
-def _from_environment(origin: str) -> tuple[str, Optional[str]]:
+def _from_environment(origin: str) -> tuple[str, str]:
     """Return the environment variable that sets the proxy for an origin, and its value."""
     parts = urlsplit(origin)
-    for name in (f"{parts.scheme}_proxy", "all_proxy"):
-        variable, value = _variable(name)
-        if value:
-            _, exempt = _variable("no_proxy")
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-            if is_exempt(parts.hostname or "", port, exempt or ""):
-                return variable, None
-            return variable, value
-    return "", None
+    variable, value = _variable(f"{parts.scheme}_proxy")
+    if not value:
+        variable, value = _variable("all_proxy")
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    exempt = value and is_exempt(parts.hostname or "", port, _variable("no_proxy")[1])
+    return variable, "" if exempt else value
 
 
-def _variable(name: str) -> tuple[str, Optional[str]]:
+def _variable(name: str) -> tuple[str, str]:
     """Read a variable; its lower-case form takes precedence, even if it is empty."""
     for variable in (name, name.upper()):
         # In a CGI script HTTP_PROXY is the `Proxy` header of the request.
         forged = variable == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ
         if variable in os.environ and not forged:
             return variable, os.environ[variable].strip()
-    return name, None
+    return name, ""
 
 
 def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SAFE_METHODS = frozenset(("GET", "HEAD"))
 RETRIED_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 RETRY_AFTER_LIMIT = 120.0
-"""The longest ``Retry-After``, in seconds, that is honored; after a longer one the call fails."""
+"""Seconds of the longest ``Retry-After`` that is honored; after a longer one the call fails."""
 
 
 class RetryPolicy(NamedTuple):
@@ -74,9 +74,8 @@ def retry_delay(
         retry = outcome == 429
     if not retry or tried >= policy.total:
         return None
-    delay = min(policy.longest, policy.backoff * 2.0 ** min(tried, 60)) * fraction
-    if retry_after is not None:
-        delay = retry_after
+    backoff = min(policy.longest, policy.backoff * 2.0 ** min(tried, 60)) * fraction
+    delay = backoff if retry_after is None else retry_after
     return delay if delay <= RETRY_AFTER_LIMIT and delay < left else None
 
 

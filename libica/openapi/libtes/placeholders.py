@@ -17,11 +17,9 @@ _PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\s{}]+)[ \t]*\}\}")
 
 
 def find(execution: Any) -> list[str]:
-    """Return the names of the placeholders, each once, in the order of their first appearance.
+    """Return the names of the placeholders in a model or JSON value, each once, in their order.
 
-    Args:
-        execution: An execution, as a model or a dict, or any other JSON value. Of a model that has
-            an execution, such as a ``TaskVersion``, only that is searched.
+    Of a model that has an execution, such as a ``TaskVersion``, only that is searched.
     """
     texts = _texts(getattr(execution, "execution", execution))
     return list(dict.fromkeys(name for text in texts for name in _PLACEHOLDER.findall(text)))
@@ -30,8 +28,7 @@ def find(execution: Any) -> list[str]:
 def fill(value: Any, arguments: Mapping[str, str]) -> Any:
     """Return a copy of a JSON value with each placeholder replaced by its argument.
 
-    Arguments are inserted as they are: a placeholder within an argument is not replaced. Arguments
-    without a placeholder are ignored.
+    A placeholder within an argument is not replaced; an argument without one is ignored.
 
     Raises:
         ApiValueError: Arguments are missing (the message names all of them), or two keys of a map

@@ -14,11 +14,7 @@ _PLAIN = frozenset((str, int, float, bool, type(None)))  # no need to spell out 
 
 
 def encode(value: Any, where: str = "body") -> Any:
-    """Turn models, dicts and lists into what ``json`` takes.
-
-    Raises:
-        ApiTypeError: JSON has no such type; the message says where in the value it stands.
-    """
+    """Turn models, dicts and lists into what ``json`` takes; an error says where a value stands."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):
