@@ -1,7 +1,5 @@
 """Redaction of secrets in text, exceptions and tracebacks."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -35,22 +33,30 @@ def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
         name: The name that the data has where it comes from, if any.
         known: Other secrets, to be masked wherever they occur.
     """
+
+    def mask(name: str, value: Any) -> Any:
+        if value is not None and _is_secret(name):
+            return MASK
+        if not isinstance(value, str):
+            return value
+        for each in known:
+            value = value.replace(each, MASK)
+        return _URL_SIGNED(rf"\1{MASK}", value)
+
+    return _mapped(data, name, mask)
+
+
+def _mapped(data: Any, name: str, leaf: Callable[[str, Any], Any]) -> Any:
+    """Return a copy of plain data with its keys and values replaced, given the name of each."""
     if isinstance(data, Mapping):
-        named = {_hide(key, known): (_nested(name, key), each) for key, each in data.items()}
-        return {key: redact(each, nested, known) for key, (nested, each) in named.items()}
+        inherits = _is_secret(name)  # all below a secret name is secret
+        return {
+            leaf("", key): _mapped(each, name if inherits else str(key), leaf)
+            for key, each in data.items()
+        }
     if isinstance(data, (list, tuple)):
-        return [redact(each, name, known) for each in data]
-    if data is not None and _is_secret(name):
-        return MASK
-    if isinstance(data, str):
-        return _URL_SIGNED(rf"\1{MASK}", _hide(data, known))
-    return data
-
-
-def _hide(text: Any, known: Sequence[str]) -> Any:
-    for each in known:
-        text = str(text).replace(each, MASK)
-    return text
+        return [_mapped(each, name, leaf) for each in data]
+    return leaf(name, data)
 
 
 def redact_text(text: str, known: Sequence[str]) -> str:
@@ -84,8 +90,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def secrets_of(texts: Sequence[str], data: Any) -> list[str]:
     """Return known secrets, longest first: the texts, their parts, and the secrets in the data."""
-    parts = [part for text in texts for part in re.split(r"[\s;,=]+", text)]
-    found = {each for each in (*texts, *parts, *_secrets(data, "")) if len(each) >= SHORTEST_SECRET}
+    secrets = [*texts, *(part for text in texts for part in re.split(r"[\s;,=]+", text))]
+
+    def note(name: str, value: Any) -> None:
+        if _is_secret(name):
+            secrets.append(str(value))
+
+    _mapped(data, "", note)
+    found = {each for each in secrets if len(each) >= SHORTEST_SECRET}
     return sorted({quoted for each in found for quoted in _quotings(each)}, key=len, reverse=True)
 
 
@@ -97,21 +109,6 @@ def _quotings(text: str) -> Iterator[str]:
     once = json.dumps(text)[1:-1]
     yield from (text, once, json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(once)[1:-1])
     yield from (html.escape(text), quote(text, errors="replace"))
-
-
-def _secrets(data: Any, name: str) -> Iterator[str]:
-    if isinstance(data, Mapping):
-        for key, each in data.items():
-            yield from _secrets(each, _nested(name, key))
-    elif isinstance(data, (list, tuple)):
-        for each in data:
-            yield from _secrets(each, name)
-    elif data is not None and _is_secret(name):
-        yield str(data)
-
-
-def _nested(name: str, key: object) -> str:
-    return name if _is_secret(name) else str(key)  # all below a secret name is secret
 
 
 def _is_secret(name: str) -> bool:
