@@ -1,9 +1,9 @@
 """How an operation is declared, and the methods that are made of each declaration.
 
-Positional parameters fill in the path, ``body`` is the body, all others are the query; the response
-is decoded as the return type. Each declaration makes a method, its ``_with_http_info`` twin and,
-for a list, an ``iter_`` method over all pages. ``python build-tools/stubs.py`` writes the ``.pyi``
-files, which type checkers and editors read.
+A declaration has no body: positional parameters fill in the path, ``body`` is the body, all others
+are the query; the response is decoded as the return type. Each makes a method, its
+``_with_http_info`` twin and, for a list, an ``iter_`` method over all pages. Type checkers and
+editors read the ``.pyi`` files, which ``python build-tools/stubs.py`` writes.
 """
 
 from __future__ import annotations
@@ -38,21 +38,13 @@ ERRORS: Statuses = (400, 401, 403, 404, 500)
 ERRORS_OF_NAMES = (400, 401, 403, 404, 409, 500)
 ERRORS_OF_RUNS = (400, 401, 403, 500)
 
+_TIMEOUT = """Seconds for the whole call, a pair (connect, read) for each attempt,
+        or `None` for no limit. Default: the configuration's."""
 OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
     "async_req": (bool, False, "Whether to return an `AsyncResult` at once, to `get()` later."),
     "_preload_content": (bool, True, "Whether to read the response, or return urllib3's."),
-    "_request_timeout": (
-        RequestTimeout,
-        DEFAULT,
-        "Seconds for the whole call, a pair (connect, read) for each attempt,\n"
-        "        or `None` for no limit. Default: the configuration's.",
-    ),
-    "_return_http_data_only": (
-        bool,
-        False,
-        "Whether to return the data alone, without status and headers;\n"
-        "        the method without `_with_http_info` always does.",
-    ),
+    "_request_timeout": (RequestTimeout, DEFAULT, _TIMEOUT),
+    "_return_http_data_only": (bool, False, "Whether to return the data alone; plain methods do."),
 }
 
 
@@ -65,14 +57,7 @@ PARAMETERS = {  # the meanings that docstrings leave out
     "page_token": "Token of a page, taken from an earlier one. Keep page size, sort and\n"
     "        filters the same.",
 }
-_OWN = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE)
-
-
-def _described(function: Callable[..., Any], parameters: Sequence[str]) -> str:
-    """Return the docstring of a declaration, with every parameter in its ``Args``."""
-    text, _, own = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
-    meanings = {**PARAMETERS, **dict(_OWN.findall(own))}
-    return "\n".join([text, "", "Args:", *(f"    {each}: {meanings[each]}" for each in parameters)])
+_OWN = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE).findall
 
 
 class Endpoint:
@@ -90,13 +75,16 @@ class Endpoint:
         hints = get_type_hints(function)
         self.returns: type[Model] = hints.pop("return")
         given = list(inspect.signature(function).parameters.values())[1:]
-        self.doc = _described(function, [each.name for each in given])
         given = [each.replace(annotation=hints[each.name]) for each in given]
         self.signature: inspect.Signature = inspect.Signature(given, return_annotation=self.returns)
         ids = [each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD]
         self.ids: tuple[str, ...] = tuple(ids)
         body = hints.pop("body", None)
         self.body: Optional[type[Model]] = get_args(body)[0] if body else None
+        text, _, own = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+        meanings = {**PARAMETERS, "body": self.body and self.body.__doc__, **dict(_OWN(own))}
+        args = [f"    {each.name}: {meanings[each.name]}" for each in given]
+        self.doc: str = "\n".join([text, "", "Args:", *args])
         self.query: dict[str, Any] = {k: hint for k, hint in hints.items() if k not in ids}
         self._accepted = (*self.signature.parameters, *OPTIONS)
         self._template = path
@@ -208,11 +196,7 @@ def endpoint(
 
 
 class Api(Boundary):
-    """Base of the API classes: turns their declarations into methods.
-
-    Args:
-        api_client: The client to call with. Default: a new one with the default configuration.
-    """
+    """Base of the API classes; without a client, one with the default configuration is made."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for declared in [each for each in vars(cls).values() if isinstance(each, Endpoint)]:
@@ -222,9 +206,8 @@ class Api(Boundary):
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
         if not (api_client is None or hasattr(api_client, "call_api")):
-            raise ApiTypeError(
-                "`api_client` must be an ApiClient, such as ApiClient(configuration)"
-            )
+            wanted = "`api_client` must be an ApiClient, such as ApiClient(configuration)"
+            raise ApiTypeError(wanted)
         self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 
@@ -252,7 +235,6 @@ def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Ite
 
 
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
-    """Check one parameter of the query and return what to send."""
     if hint == Optional[int]:
         value = convert(int, value, name)
         if limits:

@@ -1,6 +1,5 @@
 """TaskRunsApi: the operations on task runs."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
@@ -33,9 +32,6 @@ class TaskRunsApi(Api):
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
         is not sent again: see `ApiException.may_have_happened`.
-
-        Args:
-            body: Name, access list and execution of the run.
         """
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
@@ -49,9 +45,6 @@ class TaskRunsApi(Api):
         """Report that a run is still active.
 
         For the agents that execute runs; users do not need it.
-
-        Args:
-            body: What the agent reports.
         """
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)

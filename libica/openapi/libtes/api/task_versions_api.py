@@ -1,6 +1,5 @@
 """TaskVersionsApi: the operations on the versions of a task."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ class TaskVersionsApi(Api):
         """Create a version of a task.
 
         `{{name}}` anywhere in its execution is a placeholder, to be filled in at launch.
-
-        Args:
-            body: Name, execution and access list of the version.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
@@ -43,9 +39,6 @@ class TaskVersionsApi(Api):
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
         is not sent again: see `ApiException.may_have_happened`.
-
-        Args:
-            body: A value for each placeholder of the version, and a name for the run.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
@@ -76,7 +69,4 @@ class TaskVersionsApi(Api):
         """Change a version.
 
         Fields that are set in the body are replaced, the execution as a whole; others stay.
-
-        Args:
-            body: What to change.
         """

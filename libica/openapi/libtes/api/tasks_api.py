@@ -1,6 +1,5 @@
 """TasksApi: the operations on tasks."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
@@ -24,9 +23,6 @@ class TasksApi(Api):
 
         Versions can be created with it; `{{name}}` anywhere in their executions is a placeholder,
         to be filled in at launch.
-
-        Args:
-            body: Name, access list and first versions of the task.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}")
@@ -56,7 +52,4 @@ class TasksApi(Api):
         """Change the name, description or access list of a task.
 
         Fields that are set in the body are replaced; others stay.
-
-        Args:
-            body: What to change.
         """
