@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "configuration",
         "exceptions",
         "models",
-        "rest",
+        "_transport",
         "version",
     },
     "async_result": set(),
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "_lazy": set(),
     "placeholders": {"exceptions"},
     "models": {"_checks", "_display", "_redaction", "_lazy", "exceptions"},
-    "rest": {"_retry", "_transport", "exceptions"},
+    "rest": {"_retry", "exceptions"},
     "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
 }
 

@@ -24,6 +24,7 @@ import six
 from . import __version__
 from ._checks import check_bounds, check_str, convert
 from ._redaction import Boundary, confidential, redact, redact_text, scrub
+from ._transport import Request, Response, Rest, deadline
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import (
     STATUS_EXCEPTIONS,
@@ -36,12 +37,11 @@ from .exceptions import (
 from .models.base import type_name
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
-from .rest import Request, Response, Rest, deadline
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-    from .async_result import AsyncResult, Workers
+    from .async_result import Workers
 
 logger: logging.Logger = logging.getLogger("libica.openapi.libtes")
 
@@ -114,9 +114,8 @@ class ApiClient(Boundary):
         self.close()
 
     def __copy__(self) -> ApiClient:
-        """Return a client that shares the connections."""
         twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self))
+        vars(twin).update(vars(self))  # the connections, too
         _CLIENTS.add(twin)
         return twin
 
@@ -168,7 +167,7 @@ class ApiClient(Boundary):
         _request_timeout: RequestTimeout = DEFAULT,
         _host: Optional[str] = None,
     ) -> Any:
-        """Make a call.
+        """Make a call; return data, status and headers, unless the arguments say otherwise.
 
         Args:
             resource_path: Path of the call, with ``{names}`` for ``path_params``.
@@ -187,9 +186,6 @@ class ApiClient(Boundary):
             _preload_content: Whether to read the response; otherwise urllib3's is returned.
             _request_timeout: Overrides the configuration's ``timeout``.
             _host: Overrides the configuration's ``host``.
-
-        Returns:
-            Data, status and headers, unless the arguments say otherwise.
 
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
@@ -218,7 +214,13 @@ class ApiClient(Boundary):
         authorize = "Bearer" in (auth_settings or ())
         data_only = bool(_return_http_data_only)
         call = functools.partial(self._perform, request, authorize, response_type, data_only)
-        return self._submit(call) if async_req else call()
+        if not async_req:
+            return call()
+        from .async_result import Workers
+
+        with self._lock:
+            self._workers = self._workers or Workers(self.pool_threads)
+            return self._workers.submit(call)
 
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Convert a model, or anything made of dicts and lists, to plain data for ``json``."""
@@ -227,9 +229,8 @@ class ApiClient(Boundary):
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
         """Decode the ``data`` of a response, bytes or text.
 
-        The type is a class, or a name as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``. If
-        there is none such, ``ApiValueError`` is raised; if the data are of none such,
-        ``InvalidResponseException``.
+        The type is a class, or a name as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``. An
+        unknown type raises ``ApiValueError``, other data ``InvalidResponseException``.
         """
         read = _reader(response_type)
         content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
@@ -247,14 +248,6 @@ class ApiClient(Boundary):
             return _ENCODE_JSON(self.sanitize_for_serialization(body)).encode("ascii")
         except (ValueError, RecursionError) as error:
             raise wrong_value("body", f"be serializable as JSON: {error}") from None
-
-    def _submit(self, call: Callable[[], Any]) -> AsyncResult[Any]:
-        from .async_result import Workers
-
-        with self._lock:
-            if self._workers is None:
-                self._workers = Workers(self.pool_threads)
-            return self._workers.submit(call)
 
     @confidential  # a call in the background begins here
     def _perform(
@@ -283,18 +276,14 @@ class ApiClient(Boundary):
         return data if data_only else (data, response.status, response.headers)
 
     def _exception(
-        self,
-        response: Any,
-        request: Request,
-        token: Optional[str],
-        unusable: Optional[ApiException] = None,
+        self, response: Any, request: Request, token: Optional[str], unusable: Any = None
     ) -> ApiException:
         """Make the exception for a response; secrets that it repeats are masked."""
-        refused = STATUS_EXCEPTIONS.get(response.status, ApiException)
-        cls = InvalidResponseException if unusable else refused
+        known = STATUS_EXCEPTIONS.get(response.status, ApiException)
+        cls = InvalidResponseException if unusable else known
         sent = request.secrets(response.proxy, token)
         headers = type(response.headers)(redact(list(response.headers.items()), known=sent))
-        reason = redact(unusable.reason if unusable else response.reason, known=sent)
+        reason = redact((unusable or response).reason, known=sent)
         body = redact_text(response.data.decode("utf-8", "replace"), sent)
         masked = Response(response.status, reason, headers, body.encode("utf-8", "replace"))
         exception = cls(None, None, masked, request.method, request.path)
@@ -443,7 +432,6 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
 
 
 def _named(name: str) -> Any:
-    """Return the type for a name as in ``openapi_types``."""
     from . import models
 
     if name.startswith("list[") and name.endswith("]"):
