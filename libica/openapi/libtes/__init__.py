@@ -1,7 +1,4 @@
-"""Client for the Task Execution Service (TES) of Illumina Connected Analytics v1.
-
-The public names are loaded on first use, so that importing this package takes next to no time.
-"""
+"""Client for the Task Execution Service (TES) of Illumina Connected Analytics v1."""
 
 from . import api, models
 from ._lazy import lazy

@@ -1,7 +1,5 @@
 """Checks of arguments and fields: names, types, exact conversions, bounds."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Maps urllib3's errors to ours: the class follows from whether the request was sent, and why."""
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl
@@ -59,9 +57,8 @@ def connection_exception(
     reason = redact(f"{_CLASSES[cls]} {parts.hostname}{through}: {root}", known=secrets)
     exception = cls(status, reason, method=method, path=parts.path)
     exception.__cause__ = error
-    refused = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
-    if isinstance(exception, ours.ProxyException) and refused:
-        exception._permanent = True
+    if cls is ours.ProxyException:
+        exception._permanent = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
     return exception
 
 

@@ -275,7 +275,7 @@ def _connect(configuration: Configuration, origin: str) -> _Connected:
 def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolManager:
     if proxy is None:
         return urllib3.PoolManager(**options)
-    if not proxy.is_socks:
+    if not proxy.url.startswith("socks"):
         return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
     from urllib3.contrib.socks import SOCKSProxyManager
 
@@ -284,8 +284,6 @@ def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolMan
 
 @functools.cache
 def _watched(pool: Any) -> Any:
-    """Return a subclass of a class of pools that records when a request is sent."""
-
     class Watched(pool):  # type: ignore[misc]
         def _get_conn(self, timeout: Optional[float] = None) -> Any:
             _attempt.sent = False

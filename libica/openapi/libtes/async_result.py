@@ -27,8 +27,7 @@ class AsyncResult(Future[T]):
         """Wait for the result and return it, or raise what the call raised.
 
         Raises:
-            TimeoutError: No result after ``timeout`` seconds; the call goes on. It is also that of
-                ``concurrent.futures`` and of ``multiprocessing``.
+            TimeoutError: No result after ``timeout`` seconds; the call goes on.
         """
         self.wait(timeout)
         if self.done():

@@ -78,15 +78,13 @@ class Configuration(Boundary):
         safe_chars_for_path_param: Characters that are not percent-encoded in ids.
         client_side_validation: Whether to check the contract's limits before sending.
             Default ``True``; types and ids are always checked.
-        refresh_api_key_hook: Function that sets a new token in the configuration it is given.
-            It is called if there is no token, and once if the service refuses the token with
-            401. ``ApiKeyExchange`` is such a function.
+        refresh_api_key_hook: Function that sets a new token in the configuration it is given, such
+            as ``ApiKeyExchange``; called if there is no token, and once after a 401.
         debug: Whether to log method, path, status and duration of each call. Default ``False``.
         logger_file: File for that log. Default: as ``logging`` is set up, or standard error.
         logger_format: Format of its lines.
-        show_locals: Whether tracebacks keep this package's local variables, secrets included,
-            for tools that show them. Default ``False``, or ``True`` if the environment variable
-            ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
+        show_locals: Whether tracebacks keep this package's local variables, secrets included.
+            Default: whether ``LIBTES_SHOW_LOCALS`` is 1 in the environment at import.
         temp_folder_path: Unused; TES has no downloads.
 
     Raises:
@@ -135,8 +133,7 @@ class Configuration(Boundary):
     def from_env(cls) -> Configuration:
         """Make a configuration from ``ICA_BASE_URL`` and ``ICA_ACCESS_TOKEN``.
 
-        Raises:
-            ApiValueError: One of them is missing or empty, or the URL is invalid.
+        If one is missing, empty or invalid, ``ApiValueError`` is raised.
         """
         names = ("ICA_BASE_URL", "ICA_ACCESS_TOKEN")
         missing = [name for name in names if not os.environ.get(name)]
@@ -161,11 +158,7 @@ class Configuration(Boundary):
         return Configuration() if default is None else copy.deepcopy(default)
 
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
-        """Return the prefix and the key, or ``None`` if there is no key.
-
-        Raises:
-            ApiTypeError, ApiValueError: The key is not a string, or has a control character.
-        """
+        """Return the prefix and the key, or ``None`` if there is no key."""
         key = self.api_key.get(identifier)
         if not key:
             return None
@@ -192,7 +185,6 @@ class Configuration(Boundary):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, after a check if a mistake would otherwise show only in a call."""
         if name == "host":
             check_host(value)
         elif name == "timeout":

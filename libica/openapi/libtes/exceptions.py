@@ -14,8 +14,6 @@
        - ``ConnectionLostException``
 """
 
-from __future__ import annotations
-
 import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Optional

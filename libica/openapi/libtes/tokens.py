@@ -1,7 +1,5 @@
 """A hook that exchanges an API key for tokens."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Optional
 

@@ -60,11 +60,8 @@ class Field(Generic[Get, Set]):
         def __get__(self, instance: None, owner: type) -> Field[Get, Set]: ...
         @overload
         def __get__(self, instance: object, owner: type) -> Optional[Get]: ...
-        def __get__(self, instance: object, owner: type) -> Any:
-            """Return the value, or ``None`` if it is unset."""
-
-        def __set__(self, instance: object, value: Optional[Set]) -> None:
-            """Check the value and set it."""
+        def __get__(self, instance: object, owner: type) -> Any: ...
+        def __set__(self, instance: object, value: Optional[Set]) -> None: ...
 
     def check(self, value: Any, configuration: object) -> Any:
         """Return what to store for a value that a user sets."""
@@ -106,7 +103,6 @@ class ModelType(type):
     """Turns the fields that a class body declares into slots and tables."""
 
     # It has no annotations of its own: since Python 3.14 these would hide those of the models.
-
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
         """Make the class; fields keep the order in which they were first declared."""
         declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
@@ -222,15 +218,9 @@ _store = object.__setattr__
 def _constructor(cls: type[Model]) -> Callable[..., None]:
     """Generate ``__init__``, which calls nothing to set a value that is valid as it is."""
     parameters = (*cls._fields, "local_vars_configuration")
-    names: dict[str, Any] = {
-        "__name__": __name__,
-        "inf": math.inf,
-        "_names": parameters,
-        "_bind": bind_arguments,
-        "_clear": clear_frames,
-        "_shown": shows_locals,
-        **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
-    }
+    names: dict[str, Any] = {"__name__": __name__, "inf": math.inf, "_names": parameters}
+    names.update(_bind=bind_arguments, _clear=clear_frames, _shown=shows_locals)
+    names.update({f"_set_{name}": getattr(cls, name).__set__ for name in parameters})
     lines = [
         f"def __init__(self, {'=None, '.join(parameters)}=None, *_more, **_others):",
         "    try:",

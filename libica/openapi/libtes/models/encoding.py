@@ -1,7 +1,5 @@
 """How models are turned into what the ``json`` module takes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
