@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Optional
@@ -38,7 +38,7 @@ class Proxy(NamedTuple):
 
 def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
     """Return the proxy for requests to an origin, ``scheme://host:port``, or ``None``."""
-    source, value = "proxy", configuration.proxy or ""
+    source, value = "proxy", configuration.proxy
     if not value:
         source, value = _from_environment(origin)
     if not value:
@@ -104,15 +104,13 @@ def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:
         return True
     host = host.strip("[]").rstrip(".").lower()
     is_in = _is_in_network if _is_in_network(host, host) else _is_in_domain
-    return any(at in (None, port) and is_in(host, name) for name, at in _entries(no_proxy))
-
-
-def _entries(no_proxy: str) -> Iterator[tuple[str, Optional[int]]]:
     for entry in re.split(r"[\s,]+", no_proxy.lower()):
         # A port follows a single colon, or the brackets of an IPv6 address.
         match = re.fullmatch(r"(\[.*\]|[^:]*):(\d+)", entry)
-        name = match[1] if match else entry
-        yield name.replace("[", "").replace("]", ""), int(match[2]) if match else None
+        name = (match[1] if match else entry).replace("[", "").replace("]", "")
+        if is_in(host, name) and (not match or int(match[2]) == port):
+            return True
+    return False
 
 
 def _is_in_network(host: str, network: str) -> bool:

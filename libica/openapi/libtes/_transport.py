@@ -7,6 +7,7 @@ that record alone.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -62,7 +63,7 @@ class Request(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, as the start of a URL."""
+        """Scheme, host and port."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -434,14 +435,12 @@ def _redirected(request: Request, response: Any) -> Optional[Request]:
     location = response.headers.get("Location")
     if not location or response.status not in REDIRECTS or request.method not in SAFE_METHODS:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         url = urljoin(request.url, location)
         origin, target = urlsplit(request.url)[:2], urlsplit(url)[:2]
-    except ValueError:
-        return None
-    if target[0] not in ("http", "https"):
-        return None
-    headers = request.headers
-    if origin != target:  # even if only the scheme differs
-        headers = {k: v for k, v in headers.items() if k.lower() in PUBLIC_HEADERS}
-    return request._replace(url=url, headers=headers)
+        headers = request.headers
+        if origin != target:  # even if only the scheme differs
+            headers = {k: v for k, v in headers.items() if k.lower() in PUBLIC_HEADERS}
+        if target[0] in ("http", "https"):
+            return request._replace(url=url, headers=headers)
+    return None

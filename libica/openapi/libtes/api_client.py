@@ -30,7 +30,6 @@ from .exceptions import (
     STATUS_EXCEPTIONS,
     ApiException,
     ApiTypeError,
-    ApiValueError,
     InvalidResponseException,
     wrong_value,
 )
@@ -411,7 +410,8 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
     try:
         convert = converter(declared)
     except KeyError:
-        raise _no_type(declared) from None
+        accepted = f"be a TES model or a plain type, not {response_type!r}"
+        raise wrong_value("response_type", accepted) from None
     quick: Optional[Callable[[Any], Any]] = None
     if not _is_free_form(declared):
         with contextlib.suppress(ImportError):
@@ -441,11 +441,7 @@ def _named(name: str) -> Any:
     for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
         if known and known.__name__ == name:
             return known
-    raise _no_type(name)
-
-
-def _no_type(given: object) -> ApiValueError:
-    return wrong_value("response_type", f"be a TES model or a plain type, not {given!r}")
+    return name  # which is no type
 
 
 def _is_free_form(declared: Any) -> bool:

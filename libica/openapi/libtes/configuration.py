@@ -154,8 +154,7 @@ class Configuration(Boundary):
     @classmethod
     def get_default_copy(cls) -> Configuration:
         """Return a copy of the default configuration, or a new one if none was set."""
-        default = Configuration._default
-        return Configuration() if default is None else copy.deepcopy(default)
+        return copy.deepcopy(Configuration._default) or Configuration()
 
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
         """Return the prefix and the key, or ``None`` if there is no key."""

@@ -1,8 +1,7 @@
 """Placeholders: find ``{{name}}`` in an execution, and replace it with an argument.
 
-A placeholder may stand in any string, be it a value or the key of a map, several times and within
-longer text. Its name has no white space and no braces; blanks around the name do not count. All
-other braces are plain text.
+A placeholder may stand in any string, also in keys, several times and within longer text. Its name
+has no white space and no braces; blanks around it do not count. All other braces are plain text.
 """
 
 import re

@@ -46,8 +46,6 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
     "_request_timeout": (RequestTimeout, DEFAULT, _TIMEOUT),
     "_return_http_data_only": (bool, False, "Whether to return the data alone; plain methods do."),
 }
-
-
 PARAMETERS = {  # the meanings that docstrings leave out
     "task_id": "Id of the task, `tdn.` and 32 hexadecimal digits.",
     "version_id": "Id of the version, `tvn.` and 32 hexadecimal digits.",

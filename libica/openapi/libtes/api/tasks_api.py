@@ -6,11 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..models.create_task_request import CreateTaskRequest
-from ..models.task import Task
-from ..models.task_summary import TaskSummary
-from ..models.task_summary_paged_items import TaskSummaryPagedItems
-from ..models.update_task_request import UpdateTaskRequest
+from ..models import CreateTaskRequest, Task, TaskSummary, TaskSummaryPagedItems, UpdateTaskRequest
 from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
