@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from libica.openapi import libtes
 
@@ -19,8 +20,9 @@ for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_meth
     os.environ.pop(each.upper(), None)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: left out of the quick session, `tox -e quick`")
+# The quick session draws few examples.
+settings.register_profile("quick", max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.hookimpl(optionalhook=True)

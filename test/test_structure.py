@@ -199,7 +199,7 @@ def lines_of_code(file: Path) -> set[int]:
 
 
 def test_the_client_stays_small() -> None:
-    assert sum(len(lines_of_code(file)) for file in FILES) < 2850
+    assert sum(len(lines_of_code(file)) for file in FILES) < 2900
 
 
 def test_the_folders_above_the_client_are_open_to_other_packages() -> None:
