@@ -21,6 +21,7 @@ from ..node.runner import DAY, LocalRunner
 from ..store.identity import Identity
 from ..store.store import Store
 from .app import make_app
+from .connections import Connection, most_connections
 from .operations import Service
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LOCALHOST = "127.0.0.1"
 _BACKLOG = 2048  # connections waiting to be accepted
+_ACCEPTED_AT_ONCE = 16  # before one too many can be closed; asyncio has one number for both
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
 _GRACE = 5  # seconds for pending requests to end when the service does
 
@@ -110,11 +112,13 @@ class LocalTes:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                http=type("Connection", (Connection,), {"most": most_connections()}),
+                backlog=_ACCEPTED_AT_ONCE,
                 ws="none",
                 timeout_graceful_shutdown=_GRACE,
                 timeout_keep_alive=_KEEP_ALIVE,
             )
-            server = uvicorn.Server(config)
+            server = _Server(config)
             thread = threading.Thread(
                 target=server.run, args=([listening],), name="libica-local", daemon=True
             )
@@ -164,6 +168,13 @@ class LocalTes:
         traceback: Optional[TracebackType],
     ) -> None:
         self.close()
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: Optional[list[socket.socket]] = None) -> None:
+        await super().startup(sockets=sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
 
 
 def _check_host(host: str, exposed: bool) -> None:
