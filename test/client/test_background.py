@@ -17,7 +17,6 @@ from libica.openapi import libtes
 from libica.openapi.libtes import AsyncResult
 from libica.openapi.libtes.async_result import Workers
 
-from ..helpers import run_python
 from ..server import Asked, Response, Server, wait_until
 
 LONG = 30.0  # seconds that no test waits unless it fails
@@ -71,15 +70,7 @@ def test_get_returns_what_the_call_returned_as_often_as_asked(workers: Workers) 
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        LookupError("x"),
-        KeyboardInterrupt(),
-        SystemExit(),
-        libtes.NotFoundException(),
-        concurrent.futures.TimeoutError("of the call"),
-    ],
-    ids=repr,
+    "error", [LookupError("x"), KeyboardInterrupt(), concurrent.futures.TimeoutError("of the call")]
 )
 def test_get_raises_what_the_call_raised_as_often_as_asked(
     workers: Workers, error: BaseException
@@ -111,13 +102,6 @@ def test_a_call_that_has_not_ended_is_not_ready_and_goes_on_after_a_timeout(
     for _ in range(100):
         blocked.wait(0)
     assert len(blocked._done_callbacks) < 10  # waiting leaves nothing behind
-    go.set()
-    assert blocked.get(LONG) is True
-
-
-def test_several_threads_may_wait_for_one_result(
-    blocked: AsyncResult[bool], go: threading.Event
-) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(blocked.get, LONG) for _ in range(4)]
         go.set()
@@ -201,7 +185,6 @@ def test_as_many_calls_run_at_once_as_there_are_threads_and_no_more(
 def test_one_worker_takes_calls_in_order_and_survives_their_exceptions() -> None:
     workers = Workers(1)
     assert workers._threads == []  # none starts before the first call
-    workers.close()
     order: list[int] = []
     for each in range(20):
         workers.submit(lambda each=each: order.append(each))
@@ -217,16 +200,6 @@ def ended(threads: list[threading.Thread]) -> bool:
     for thread in threads:
         thread.join(LONG)
     return not any(thread.is_alive() for thread in threads)
-
-
-def test_dropping_the_workers_ends_the_threads_after_the_calls() -> None:
-    workers = Workers(2)
-    results = [workers.submit(lambda: 5) for _ in range(4)]
-    threads = list(workers._threads)
-    del workers
-    gc.collect()
-    assert ended(threads)
-    assert [each.get(0) for each in results] == [5] * 4
 
 
 @pytest.mark.parametrize("how", ["closed", "dropped"])
@@ -267,16 +240,3 @@ def test_a_worker_keeps_no_result_alive(workers: Workers) -> None:
     big = weakref.ref(result.get(LONG))
     del result
     wait_until(lambda: gc.collect() >= 0 and big() is None)
-
-
-def test_the_interpreter_ends_though_a_call_goes_on() -> None:
-    code = """
-import time
-from libica.openapi.libtes.async_result import Workers
-workers = Workers(1)
-started = __import__("threading").Event()
-workers.submit(lambda: (started.set(), time.sleep(3600)))
-started.wait()
-print("end")
-"""
-    assert run_python(code) == "end\n"
