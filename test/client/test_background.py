@@ -157,13 +157,10 @@ def test_a_call_that_waits_for_its_turn_can_be_cancelled(
 # -- The threads -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 3])
 def test_as_many_calls_run_at_once_as_there_are_threads_and_no_more(
-    count: int, new_workers: Callable[[int], Workers]
+    new_workers: Callable[[int], Workers],
 ) -> None:
-    workers = new_workers(count)
-    together = threading.Barrier(count)
-    lock = threading.Lock()
+    workers, together, lock = new_workers(3), threading.Barrier(3), threading.Lock()
     running = most = 0
 
     def call() -> int:
@@ -176,10 +173,10 @@ def test_as_many_calls_run_at_once_as_there_are_threads_and_no_more(
             running -= 1
         return place
 
-    results = [workers.submit(call) for _ in range(4 * count)]
-    assert sorted(each.get(LONG) for each in results) == sorted(list(range(count)) * 4)
-    assert most == count
-    assert [(each.daemon, each.name) for each in workers._threads] == [(True, "libtes")] * count
+    results = [workers.submit(call) for _ in range(12)]
+    assert sorted(each.get(LONG) for each in results) == [0] * 4 + [1] * 4 + [2] * 4
+    assert most == 3
+    assert [(each.daemon, each.name) for each in workers._threads] == [(True, "libtes")] * 3
 
 
 def test_one_worker_takes_calls_in_order_and_survives_their_exceptions() -> None:
@@ -196,15 +193,8 @@ def test_one_worker_takes_calls_in_order_and_survives_their_exceptions() -> None
     assert not threads[0].is_alive()
 
 
-def ended(threads: list[threading.Thread]) -> bool:
-    for thread in threads:
-        thread.join(LONG)
-    return not any(thread.is_alive() for thread in threads)
-
-
-@pytest.mark.parametrize("how", ["closed", "dropped"])
-def test_a_client_that_is_closed_or_dropped_ends_its_threads(
-    how: str, server: Server, configuration: libtes.Configuration
+def test_a_client_that_is_closed_waits_for_its_calls_and_ends_its_threads(
+    server: Server, configuration: libtes.Configuration
 ) -> None:
     go = threading.Event()
 
@@ -219,16 +209,10 @@ def test_a_client_that_is_closed_or_dropped_ends_its_threads(
     results = [libtes.TasksApi(client).get_task("t", async_req=True) for _ in range(3)]
     threads = [each for each in set(threading.enumerate()) - before if each.name == "libtes"]
     assert len(threads) == 2
-    if how == "closed":
-        threading.Timer(0.02, go.set).start()
-        client.close()  # waits for the calls
-        assert all(each.successful() for each in results)
-    else:
-        go.set()
-        concurrent.futures.wait(results, LONG)
-        del client
-        gc.collect()
-    assert ended(threads)
+    threading.Timer(0.02, go.set).start()
+    client.close()
+    assert all(each.successful() for each in results)
+    assert not any(each.is_alive() for each in threads)
     assert len(server.asked) == 3
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-import http.client
 import inspect
-import logging
 import math
 import pickle
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -317,16 +314,3 @@ def test_texts_have_no_secrets_but_what_a_bug_report_needs() -> None:
     assert repr(configuration) == str(configuration) == f"<Configuration '{HOST}' with a token>"
     assert repr(Configuration(HOST)) == f"<Configuration '{HOST}' without a token>"
     assert SECRET not in report
-
-
-def test_a_configuration_changes_no_logging_and_no_module(tmp_path: Path) -> None:
-    def state() -> list[Any]:
-        names = ["", "urllib3", "client", "libica", "libica.openapi.libtes"]
-        loggers = [logging.getLogger(name) for name in names]
-        levels = [(each.level, each.disabled, list(each.handlers)) for each in loggers]
-        return [http.client.HTTPConnection.debuglevel, *levels, list(tmp_path.iterdir())]
-
-    before = state()
-    configuration = with_secrets(debug=True, logger_file=str(tmp_path / "log"))
-    ApiClient(configuration).close()
-    assert state() == before

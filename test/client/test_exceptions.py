@@ -17,7 +17,6 @@ from libica.openapi import libtes
 from libica.openapi.libtes import ApiException, TasksApi, exceptions
 
 from ..conftest import TOKEN
-from ..operations import OPERATIONS, Operation
 from ..server import Response, Server
 
 SECRET = "what-nobody-may-see"
@@ -94,19 +93,6 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
     assert exception.headers["x-request-id"] == "42"
     assert str(exception) == f"GET /v1/tasks/tdn.1: {status} Some Reason: C: M"
     assert all_of(pickle.loads(pickle.dumps(exception))) == all_of(exception)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_an_error_names_the_call(
-    server: Server, client: libtes.ApiClient, operation: Operation
-) -> None:
-    server.respond(Response(400, {"code": "BAD", "message": "no"}))
-    for suffix in ("", "_with_http_info"):
-        with pytest.raises(libtes.BadRequestException) as caught:
-            operation.call(client, suffix)
-        assert (caught.value.method, caught.value.path) == (operation.method, operation.target)
-        call = f"{operation.method} {operation.target}"
-        assert str(caught.value) == f"{call}: 400 Bad Request: BAD: no"
 
 
 # -- What the service said -------------------------------------------------------------------------

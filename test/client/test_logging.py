@@ -73,7 +73,7 @@ def test_a_call_that_fails_is_logged_too(
 
 
 def test_debug_can_be_switched_at_any_time_and_changes_nothing_that_others_see(
-    server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def seen() -> list[Any]:
         names = ["", "libica", "libica.openapi", LOGGER, "urllib3", "urllib3.connectionpool"]
@@ -84,11 +84,15 @@ def test_debug_can_be_switched_at_any_time_and_changes_nothing_that_others_see(
         ]
 
     before = seen()
-    for debug in (True, False, True):
-        client.configuration.debug = debug
-        libtes.TasksApi(client).list_tasks()
+    configuration = libtes.Configuration(server.url)
+    configuration.logger_file = str(tmp_path / "log")
+    with libtes.ApiClient(configuration) as client:
+        assert not list(tmp_path.iterdir())
+        for debug in (True, False, True):
+            client.configuration.debug = debug
+            libtes.TasksApi(client).list_tasks()
+            assert seen() == before
     assert len(lines(caplog)) == 2
-    assert seen() == before
 
 
 def test_each_configuration_can_log_to_a_file_in_its_own_format(

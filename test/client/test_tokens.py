@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import pickle
@@ -160,21 +159,6 @@ def test_a_hook_that_does_not_help_is_asked_once(
     assert (hook.calls, len(server.asked)) == (1, requests)
 
 
-def test_what_a_hook_raises_comes_out_and_blocks_no_later_call(
-    server: Server, runs: libtes.TaskRunsApi
-) -> None:
-    def hook(configuration: libtes.Configuration) -> None:
-        raise RuntimeError("no new token today")
-
-    configuration = runs.api_client.configuration
-    configuration.refresh_api_key_hook = hook
-    server.respond(only("good"))
-    with pytest.raises(RuntimeError, match="no new token today"):
-        runs.get_task_run(RUN)
-    set_token(configuration, "good")
-    assert runs.get_task_run(RUN).id == "x"
-
-
 def test_a_hook_may_use_the_same_client(server: Server, runs: libtes.TaskRunsApi) -> None:
     client = runs.api_client
 
@@ -189,36 +173,7 @@ def test_a_hook_may_use_the_same_client(server: Server, runs: libtes.TaskRunsApi
     assert [asked.method for asked in server.asked] == ["GET", "POST", "GET"]
 
 
-def test_a_token_that_another_thread_refreshed_is_taken_without_the_hook(
-    server: Server, runs: libtes.TaskRunsApi
-) -> None:
-    configuration = runs.api_client.configuration
-    set_token(configuration)
-    configuration.refresh_api_key_hook = hook = Hook("from the hook")
-
-    def script(asked: Asked) -> Response:
-        response = only("new")(asked)
-        set_token(configuration, "new")
-        return response
-
-    server.respond(script)
-    assert runs.get_task_run(RUN).id == "x"
-    assert hook.calls == 0
-
-
 # -- The exchange of an API key --------------------------------------------------------------------
-
-
-def test_a_key_is_exchanged_for_a_token(
-    service: Service, configuration: libtes.Configuration
-) -> None:
-    libtes.ApiKeyExchange(KEY)(configuration)
-    [asked] = service.server.asked
-    headers = {name.lower(): value for name, value in asked.headers.items()}
-    assert (asked.method, asked.target, asked.body) == ("POST", TOKENS, b"")
-    assert (headers["x-api-key"], headers.get("content-length", "0")) == (KEY, "0")
-    assert "authorization" not in headers
-    assert configuration.get_api_key_with_prefix("Authorization") == "Bearer token-1"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +184,7 @@ def test_a_key_is_exchanged_for_a_token(
         ({"token_type": None, "expires_in": 3600, "new": [None]}, "Bearer"),
     ],
 )
-def test_the_type_of_a_token_is_its_prefix(
+def test_a_key_is_exchanged_for_a_token_whose_type_is_its_prefix(
     server: Server, configuration: libtes.Configuration, more: Any, prefix: str
 ) -> None:
     configuration.api_key_prefix = {"Authorization": "Old"}
@@ -237,7 +192,11 @@ def test_the_type_of_a_token_is_its_prefix(
         server.respond(Response(status, {"access_token": "a", **more}))
         configuration.host = server.url + base
         libtes.ApiKeyExchange(KEY)(configuration)
-        assert server.last.target == base.rstrip("/") + TOKENS
+        asked = server.last
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        assert (asked.method, asked.target) == ("POST", base.rstrip("/") + TOKENS)
+        assert (asked.body, headers.get("content-length", "0")) == (b"", "0")
+        assert (headers["x-api-key"], "authorization" in headers) == (KEY, False)
         assert configuration.get_api_key_with_prefix("Authorization") == f"{prefix} a"
 
 
@@ -252,22 +211,18 @@ def test_the_exchange_follows_the_settings(
     configuration.host, configuration.proxy = "http://tes.example", server.url
     libtes.ApiKeyExchange(KEY)(configuration)
     assert server.last.target == f"http://tes.example{TOKENS}"
-    with RawServer(lambda connection: connection.recv(1)) as silent:
-        configuration.host, configuration.proxy = silent.url, None
-        configuration.timeout = (5, 0.05)
-        with pytest.raises(libtes.ReadTimeoutException):
-            libtes.ApiKeyExchange(KEY)(configuration)
+    configuration.proxy, configuration.timeout = None, (5, 0.05)
+    with RawServer(lambda connection: connection.recv(1)) as silent, Server() as elsewhere:
+        server.respond(Response(307, b"", {"Location": f"{elsewhere.url}{TOKENS}"}))
+        for host, error in (
+            (silent.url, libtes.ReadTimeoutException),
+            (server.url, libtes.ApiException),
+        ):
+            configuration.host = host
+            with pytest.raises(error):
+                libtes.ApiKeyExchange(KEY)(configuration)
+        assert elsewhere.asked == []  # a redirect does not get the key
     assert len(silent.received) == 1
-
-
-def test_a_redirect_does_not_get_the_key(
-    server: Server, configuration: libtes.Configuration
-) -> None:
-    with Server() as other:
-        server.respond(Response(307, b"", {"Location": f"{other.url}{TOKENS}"}))
-        with pytest.raises(libtes.ApiException, match="307"):
-            libtes.ApiKeyExchange(KEY)(configuration)
-        assert other.asked == []
 
 
 @pytest.mark.parametrize(("given", "variable"), [(None, KEY), (KEY, "another"), ("", KEY)])
@@ -326,55 +281,21 @@ def test_a_token_that_expires_is_replaced_once_for_every_way_to_call(
     assert sent == [f"Bearer {TOKEN}"] * 3 + ["Bearer token-1"] * 2
 
 
-@pytest.mark.parametrize("at_first", ["missing", "expired"])
-def test_sixteen_threads_share_one_exchange(
-    service: Service, client: libtes.ApiClient, at_first: str
-) -> None:
-    if at_first == "expired":
-        set_token(client.configuration)
-    all_there = threading.Barrier(THREADS)
-    service.refused = lambda: all_there.wait(30)  # each has been refused before any asks
+def test_sixteen_threads_share_one_exchange(service: Service, client: libtes.ApiClient) -> None:
+    together = threading.Barrier(THREADS)
+    service.refused = lambda: together.wait(30)  # each has been refused before any asks
 
     def call(number: int) -> Any:
         api = libtes.TaskRunsApi(client)
         return LAUNCH.call(client) if number % 2 else api.get_task_run(RUN)
 
     with ThreadPoolExecutor(THREADS) as threads:
-        runs = list(threads.map(call, range(THREADS)))
-    assert [each.id for each in runs] == ["x"] * THREADS
-    assert service.given == 1
-    assert len(service.calls) == THREADS * (2 if at_first == "expired" else 1)
-
-
-def test_sixteen_threads_go_on_through_tokens_that_expire(
-    service: Service, runs: libtes.TaskRunsApi
-) -> None:
-    calls, last, uses = 12, 4, 0
-    start = threading.Barrier(THREADS)
-
-    def script(asked: Asked) -> Response:
-        # Each token expires a while after it was given, until the last, which lasts.
-        nonlocal uses
-        response = service(asked)
-        with service.lock:
-            uses += asked.path != TOKENS and response.status == 200
-            if service.given < last and uses >= 20:
-                uses, service.valid = 0, "expired"
-        return response
-
-    service.server.respond(script)
-
-    def work(_: int) -> int:
-        start.wait(30)
-        done = 0
-        for _ in range(calls):
-            with contextlib.suppress(libtes.UnauthorizedException):  # expired between the two
-                done += runs.get_task_run(RUN).id == "x"
-        return done
-
-    with ThreadPoolExecutor(THREADS) as threads:
-        assert sum(threads.map(work, range(THREADS))) > 0
-    assert service.given == last
+        for turn in range(4):  # at first there is no token, later it has expired
+            runs = list(threads.map(call, range(THREADS)))
+            assert [each.id for each in runs] == ["x"] * THREADS
+            assert service.given == turn + 1
+            assert len(service.calls) == THREADS * (1 + 2 * turn)
+            service.valid = "expired"
 
 
 @pytest.mark.parametrize(
@@ -421,7 +342,6 @@ def test_an_exchange_that_fails_is_one_exception_that_says_so(
     assert cls is not libtes.InvalidResponseException or "token" in str(exception)
     assert str(exception).isprintable()
     assert [each.path for each in server.asked] == [TOKENS]
-    assert client.configuration.api_key == {}
     Service(server)
     assert LAUNCH.call(client).id == "x"
 
