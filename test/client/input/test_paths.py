@@ -6,7 +6,7 @@ import json
 from urllib.parse import parse_qsl, quote, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libica.openapi import libtes
@@ -28,6 +28,7 @@ def test_an_id_that_names_no_segment_is_refused(wire: Wire, wired: libtes.ApiCli
 
 @fuzzed
 @given(where=st.sampled_from(IDS), value=hostile_texts)
+@example(where=IDS[-1], value="🧬/?#% \t\n" * 1_000)
 def test_any_text_as_an_id_fills_one_segment_or_is_refused(
     wire: Wire, wired: libtes.ApiClient, where: tuple[Operation, str], value: str
 ) -> None:
