@@ -103,6 +103,7 @@ class TestQuickstart:
         folder = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
         assert "BadGzipFile" in (folder / url).read_text(encoding="utf-8")
 
+    @pytest.mark.slow
     def test_uses_the_service_that_is_named(self, environment: dict[str, str], tmp_path: Path):
         from libica.local import LocalTes
 

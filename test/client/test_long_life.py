@@ -259,9 +259,8 @@ def ended_well(child):
 """
 
 
-@needs_fork
-def test_a_child_can_call_while_threads_of_its_parent_were_in_calls(wire: Wire) -> None:
-    code = """
+FORKS: dict[str, tuple[str, list[str]]] = {
+    "threads in calls": ("""
 client.pool_threads = 2
 over = threading.Event()
 def call(name):
@@ -288,13 +287,8 @@ over.set()
 for each in threads:
     each.join()
 print(sorted(done) == [0, 1, 2, 3])
-"""
-    assert run(FORK + code, wire.url) == ["True"] * 13
-
-
-@needs_fork
-def test_a_child_can_call_while_a_thread_of_its_parent_got_a_token(wire: Wire) -> None:
-    code = """
+""", ["True"] * 13),
+    "a thread that gets a token": ("""
 inside, go_on = threading.Event(), threading.Event()
 def hook(configuration):
     if os.getpid() == parent:
@@ -312,13 +306,8 @@ def in_child():
 print(ended_well(fork(in_child)))
 go_on.set()
 print(result.get(10).id)
-"""
-    assert run(FORK + code, wire.url) == ["True", "parent"]
-
-
-@needs_fork
-def test_a_child_does_not_wait_for_the_calls_of_its_parent(wire: Wire) -> None:
-    code = """
+""", ["True", "parent"]),
+    "calls that hang": ("""
 configuration.timeout = None
 with __import__("socket").create_server(("127.0.0.1", 0)) as silent:
     configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -333,8 +322,15 @@ with __import__("socket").create_server(("127.0.0.1", 0)) as silent:
         signal.alarm(20)
         connection.close()
         sys.exit()
-"""
-    assert run(FORK + code, wire.url) == ["True"]
+""", ["True"]),
+}  # fmt: skip
+
+
+@needs_fork
+@pytest.mark.parametrize("meanwhile", FORKS)
+def test_a_child_can_call_while_its_parent_is_in_calls(meanwhile: str, wire: Wire) -> None:
+    code, expected = FORKS[meanwhile]
+    assert run(FORK + code, wire.url) == expected
 
 
 def fetch_token(configuration: libtes.Configuration) -> None:
@@ -397,6 +393,7 @@ MEANWHILE: dict[str, tuple[str, Any]] = {
     "get": ("later('x').get()", silent),
     "wait": ("later('x').wait()", silent),
     "close": ("results = [later('x') for _ in range(9)]; client.close()", silent),
+    "with block": ("with client: results = [later('x') for _ in range(9)]", silent),
     "own code beside calls of many clients": ("""
 apis = [libtes.TaskRunsApi(libtes.ApiClient(configuration)) for _ in range(5)]
 results = [api.get_task_run("x", async_req=True) for api in apis]
