@@ -16,7 +16,6 @@ import urllib3
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiException, TasksApi, exceptions
 
-from ..conftest import TOKEN
 from ..server import Response, Server
 
 SECRET = "what-nobody-may-see"
@@ -169,23 +168,13 @@ def test_str_is_one_line_with_call_status_code_and_message(exception: Any, expec
     assert str(exception) == expected
 
 
-def test_texts_and_pickles_have_no_header_no_body_and_no_query(
-    server: Server, client: libtes.ApiClient
-) -> None:
-    body = {**ERROR, "details": [SECRET], "more": SECRET}
-    server.respond(Response(400, body, {"Set-Cookie": SECRET}), Response(400, {"code": "C"}))
-    with pytest.raises(ApiException) as caught:
-        TasksApi(client).create_task(body={"name": SECRET})
-    assert SECRET in server.last.body.decode()
-    exception = caught.value
-    texts = str(exception) + repr(exception) + repr(exception.args) + exception.reason
-    assert not [each for each in (SECRET, TOKEN) if each in texts]
+def test_the_path_of_a_call_has_no_query(server: Server, client: libtes.ApiClient) -> None:
+    server.respond(Response(400, {"code": "C"}))
     with pytest.raises(ApiException) as caught:
         TasksApi(client).list_tasks(page_token=SECRET)
     assert SECRET in server.last.target
     assert (caught.value.method, caught.value.path) == ("GET", "/v1/tasks")
-    texts = str(caught.value) + repr(pickle.dumps(caught.value))
-    assert not [each for each in (SECRET, TOKEN) if each in texts]
+    assert SECRET not in str(caught.value) + repr(pickle.dumps(caught.value))
 
 
 # -- Pickling --------------------------------------------------------------------------------------

@@ -16,44 +16,30 @@ from ..helpers import run_python
 from ..server import Response, Server
 
 LOGGER = "libica.openapi.libtes"
-SECRETS = [TOKEN, "token-in-the-query", "password-in-the-body", "header-of-mine", "cookie-of-mine"]
-
-
-def call_with_secrets(client: libtes.ApiClient) -> None:
-    client.set_default_header("X-Mine", "header-of-mine")
-    client.cookie = "cookie-of-mine"
-    body = {"execution": {"image": {"credentials": {"password": "password-in-the-body"}}}}
-    path, query = {"id": "tdn.1"}, {"pageToken": "token-in-the-query"}
-    client.call_api(
-        "/v1/tasks/{id}/versions", "POST", path, query, body=body, auth_settings=["Bearer"]
-    )
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines of this package, after looking for secrets in all there is of them."""
+    """Return the lines of this package; that they have no secret is tested with the secrets."""
     records = [each for each in caplog.records if each.name.startswith("libica")]
-    for each in records:
-        assert (each.name, each.levelno) == (LOGGER, logging.DEBUG)
-        shown = each.getMessage() + repr(vars(each))
-        assert not any(secret in shown for secret in (*SECRETS, "in the response", "Bearer"))
+    assert {(each.name, each.levelno) for each in records} <= {(LOGGER, logging.DEBUG)}
     return [each.getMessage() for each in records]
 
 
 @pytest.mark.parametrize("how", ["debug", "logging"])
-def test_a_call_is_logged_with_method_path_status_and_time_but_no_secret(
+def test_a_call_is_logged_with_method_path_status_and_time(
     how: str, server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.respond(Response(201, {"jwt": "in the response"}))
+    server.respond(Response(201))
     libtes.TasksApi(client).list_tasks()
     assert lines(caplog) == []
     if how == "debug":
         client.configuration.debug = True
     else:
         caplog.set_level(logging.DEBUG, LOGGER)
-    call_with_secrets(client)
+    libtes.TasksApi(client).create_task(body={})
     [line] = lines(caplog)
     words = line.replace(":", " ").split()
-    assert words[:3] == ["POST", "/v1/tasks/tdn.1/versions", "201"]
+    assert words[:3] == ["POST", "/v1/tasks", "201"]
     assert any(word.replace(".", "").isdigit() for word in words[3:])
 
 
@@ -105,14 +91,13 @@ def test_each_configuration_can_log_to_a_file_in_its_own_format(
         configuration.logger_format = f"%(levelname)s|{name}|%(message)s"
         with libtes.ApiClient(configuration) as client:
             libtes.TasksApi(client).get_task(name)
-            call_with_secrets(client)
+            libtes.TasksApi(client).create_task()
     client.configuration.logger_file = str(tmp_path / "no" / "such" / "folder" / "log")
     libtes.TasksApi(client).list_tasks()  # a file that cannot be written does not fail the call
     for name in ("one", "other"):
         first, second = (tmp_path / name).read_text().splitlines()
         assert first.startswith(f"DEBUG|{name}|GET /v1/tasks/{name}: 200 ")
-        assert second.startswith(f"DEBUG|{name}|POST /v1/tasks/tdn.1/versions: 200 ")
-        assert not any(secret in second for secret in SECRETS)
+        assert second.startswith(f"DEBUG|{name}|POST /v1/tasks: 200 ")
 
 
 SCRIPT = """
