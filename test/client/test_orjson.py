@@ -86,7 +86,6 @@ encodings = st.sampled_from(["utf-8", "utf-8", "utf-16", "latin-1", "ascii"])
 heads = st.sampled_from([b"", b"", b"", codecs.BOM_UTF8, b"\xff", b"\xed\xa0\x80", b" "])
 
 
-@pytest.mark.slow
 @many_examples
 @given(
     st.sampled_from(TYPES), json_texts, encodings, encodings, heads, st.sampled_from([b"", b"}"])

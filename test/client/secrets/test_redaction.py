@@ -152,7 +152,6 @@ def test_a_text_that_is_nested_too_deeply_for_json_is_masked() -> None:
     assert redact_text(text, ()) == text.replace('"x"', '"***"')
 
 
-@pytest.mark.slow
 @many_examples
 @given(data=json_values, name=st.sampled_from(NAMES), known=st.text(min_size=6), at=st.data())
 def test_no_secret_is_left_wherever_it_stands_in_json_and_wherever_that_is_cut(
