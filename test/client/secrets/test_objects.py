@@ -22,6 +22,7 @@ from libica.openapi.libtes.models.base import Model
 from libica.openapi.libtes.models.decoding import Mismatch
 from libica.openapi.libtes.rest import Request, Response
 
+from ...helpers import MODELS, each_model
 from .conftest import ClientOf
 from .hidden import (
     API_KEY,
@@ -59,9 +60,7 @@ def public_classes() -> Iterator[Any]:
 
 
 CLASSES = list(public_classes())
-MODELS = [each for each in CLASSES if issubclass(each, Model) and each.__name__ in libtes.__all__]
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=[each.__name__ for each in CLASSES])
-each_model = pytest.mark.parametrize("cls", MODELS, ids=[each.__name__ for each in MODELS])
 
 
 def results() -> list[Any]:
