@@ -55,6 +55,11 @@ def get_with(client: ApiClient, **changed: Any) -> Any:
     return get(client)
 
 
+def with_token(client: ApiClient, value: Any) -> ApiClient:
+    client.configuration.api_key["Authorization"] = value
+    return client
+
+
 def endless() -> Any:
     body: Any = {"password": IMAGE_PASSWORD}
     body["execution"] = body
@@ -83,18 +88,9 @@ PLACES: dict[str, tuple[str, Set]] = {
     "token": (TOKEN, lambda c, v: get_with(c, api_key={"Authorization": v})),
     "token in the background": (
         TOKEN,
-        lambda c, v: (
-            c.configuration.api_key.update(Authorization=v),
-            TES(c).get_task_run(RUN, async_req=True).get(10),
-        ),
+        lambda c, v: TES(with_token(c, v)).get_task_run(RUN, async_req=True).get(10),
     ),
-    "token that is looked at": (
-        TOKEN,
-        lambda c, v: (
-            c.configuration.api_key.update(Authorization=v),
-            c.configuration.get_api_key_with_prefix("Authorization"),
-        ),
-    ),
+    "token that is looked at": (TOKEN, lambda c, v: with_token(c, v).configuration.auth_settings()),
     "prefix": (PREFIX, lambda c, v: get_with(c, api_key_prefix={"Authorization": v})),
     "keys": (TOKEN, lambda c, v: Configuration(api_key=v)),
     "cookie": (COOKIE, lambda c, v: get_with(c, cookie=v)),
