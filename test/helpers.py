@@ -113,9 +113,9 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z\d])([A-Z])", r"\1_\2", name).replace(" ", "_").lower()
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, *arguments: str) -> str:
     """Run code in a fresh interpreter, warnings being errors, and return what it printed."""
-    command = [sys.executable, "-W", "error", "-c", code]
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout

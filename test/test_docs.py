@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import re
 import shutil
@@ -95,15 +96,12 @@ def test_an_example_runs_as_it_stands(
     assert tes.token not in capsys.readouterr().out
 
 
-def test_each_method_has_an_example_that_calls_it() -> None:
+def test_each_method_and_model_has_an_example() -> None:
     for owner in vars(api)["__all__"]:
         sources = "".join(example.source for example in examples_in(DOCS / f"{owner}.md"))
         for name, method in vars(getattr(libtes, owner)).items():
             if hasattr(method, "endpoint") and not name.endswith("_with_http_info"):
                 assert f" = api.{name}(" in sources
-
-
-def test_each_model_has_an_example() -> None:
     for name in vars(models)["__all__"]:
         assert len(examples_in(DOCS / f"{name}.md")) == 1
 
@@ -114,23 +112,27 @@ def test_examples_of_the_readme_run_one_after_the_other() -> None:
         example.run()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
-def test_links_lead_somewhere(path: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if not target.startswith("https://"):
-            name, _, anchor = target.partition("#")
-            page = path.parent / name if name else path
-            assert page.is_file(), target
-            assert not anchor or anchor in anchors_of(page), target
+def prose(path: Path) -> str:
+    """Return a page without its code."""
+    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
+def test_links_lead_somewhere() -> None:
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", prose(path)):
+            if not target.startswith("https://"):
+                name, _, anchor = target.partition("#")
+                page = path.parent / name if name else path
+                assert page.is_file(), (path, target)
+                assert not anchor or anchor in anchors_of(page), (path, target)
+
+
+@functools.cache
 def anchors_of(path: Path) -> set[str]:
     """Return the anchors that GitHub gives the headings of a page."""
-    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
     seen: collections.Counter[str] = collections.Counter()
     anchors = set()
-    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+    for heading in re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE):
         anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         anchors.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
@@ -138,13 +140,9 @@ def anchors_of(path: Path) -> set[str]:
 
 
 def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(docs / "generate.py"), *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = [sys.executable, "-W", "error", str(docs / "generate.py"), *arguments]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=path, capture_output=True, text=True, timeout=60)
 
 
 def test_pages_agree_with_the_code() -> None:
@@ -152,6 +150,7 @@ def test_pages_agree_with_the_code() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_check_names_each_outdated_page_and_writing_updates_it(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     shutil.copytree(DOCS, docs, ignore=shutil.ignore_patterns("__pycache__"))

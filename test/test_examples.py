@@ -45,11 +45,17 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
 
 
-def quickstart(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", str(EXAMPLES / "quickstart.py"), *args]
+def run(
+    environment: dict[str, str], *command: str, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def quickstart(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    script = str(EXAMPLES / "quickstart.py")
+    return run(environment, sys.executable, "-W", "error", script, *args)
 
 
 def table(output: str) -> dict[str, tuple[str, str, str]]:
@@ -97,6 +103,7 @@ class TestQuickstart:
         folder = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
         assert "BadGzipFile" in (folder / url).read_text(encoding="utf-8")
 
+    @pytest.mark.slow
     def test_uses_the_service_that_is_named(self, environment: dict[str, str], tmp_path: Path):
         from libica.local import LocalTes
 
@@ -115,26 +122,18 @@ class TestQuickstart:
                 assert (status, result) == ("Completed", f"{results}/a/counts.json")
                 assert (gds / "volume" / str(number) / "a" / "counts.json").is_file()
 
-    @pytest.mark.parametrize(
-        ("args", "variables", "status", "says"),
-        [
-            ((), {"ICA_BASE_URL": "http://127.0.0.1:9"}, 2, "--sample NAME URL"),
-            (("--sample", "a", "b"), {"ICA_BASE_URL": "http://127.0.0.1:9"}, 2, "--results URL"),
-            (("--results", "gds://a/b"), {}, 2, "ICA_BASE_URL"),
-            (
-                ("--sample", "a", "b", "--results", "gds://a/b"),
-                {"ICA_BASE_URL": "http://127.0.0.1:9"},
-                1,
-                "Set the environment variable ICA_ACCESS_TOKEN",
-            ),
-        ],
-        ids=["no samples", "no results", "no service", "no token"],
-    )
-    def test_says_what_is_missing(
-        self, environment: dict[str, str], args: Any, variables: Any, status: int, says: str
-    ):
-        done = quickstart({**environment, **variables}, *args)
-        assert (done.returncode, says in done.stderr) == (status, True), done.stderr
+    def test_says_what_is_missing(self, environment: dict[str, str]):
+        service = {"ICA_BASE_URL": "http://127.0.0.1:9"}
+        samples, results = ("--sample", "a", "b"), ("--results", "gds://a/b")
+        cases: list[Any] = [
+            ((), service, 2, "--sample NAME URL"),
+            (samples, service, 2, "--results URL"),
+            (results, {}, 2, "ICA_BASE_URL"),
+            ((*samples, *results), service, 1, "Set the environment variable ICA_ACCESS_TOKEN"),
+        ]
+        for args, variables, status, says in cases:
+            done = quickstart({**environment, **variables}, *args)
+            assert (done.returncode, says in done.stderr) == (status, True), done.stderr
 
 
 def read_notebook(name: str) -> Any:
@@ -167,55 +166,47 @@ def outputs(notebook: Any, *kinds: str) -> list[Any]:
     return [each for each in found if each.output_type in kinds]
 
 
-@pytest.mark.parametrize("name", [path.name for path in EXAMPLES.glob("*.ipynb")])
-def test_a_notebook_is_stored_without_its_output(name: str):
-    for cell in read_notebook(name).cells:
-        if cell.cell_type == "code":
-            assert (cell.outputs, cell.execution_count) == ([], None)
-
-
-class TestNotebook:
-    @pytest.fixture
-    def notebook(self) -> Any:
-        return read_notebook("quickstart.ipynb")
-
-    def test_counts_the_samples_beside_it(self, notebook: Any, execute: Callable[[Any], str]):
-        printed = execute(notebook)
-        assert {each.name for each in outputs(notebook, "stream")} == {"stdout"}
-        for sample in SAMPLES:
-            assert re.search(
-                rf"{sample} +Completed .*{re.escape(expected(DATA / f'{sample}.fastq.gz'))}",
-                printed,
-            )
-
-    def test_runs_what_the_script_runs(self, notebook: Any):
-        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-        script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
-        for name in ("COUNT", "EXECUTION", "OVER"):
-            assert constants(code)[name] == constants(script)[name]
+def test_a_notebook_is_stored_without_its_output():
+    for path in EXAMPLES.glob("*.ipynb"):
+        for cell in read_notebook(path.name).cells:
+            if cell.cell_type == "code":
+                assert (cell.outputs, cell.execution_count) == ([], None)
 
 
 @pytest.mark.slow
-class TestCohort:
-    def test_launches_each_sample_once_and_shows_the_outcome(self, execute: Callable[[Any], str]):
-        pytest.importorskip("matplotlib")
-        pytest.importorskip("tqdm")
-        notebook = read_notebook("cohort.ipynb")
-        printed = execute(notebook)
-        assert "interrupted after " in printed
-        assert int(re.search(r"^(\d+) runs were launched by then$", printed, re.MULTILINE)[1]) > 0
-        assert "row 1 ('sample-001'): argument reads must be a string" in printed
-        assert len(re.findall(r"^sample-\d+ \S+ \d+ reads are too few$", printed, re.M)) == 5
-        results = [each.data for each in outputs(notebook, "execute_result", "display_data")]
-        texts = [each["text/plain"] for each in results]
-        assert "(200, {1})" in texts  # so many names, each as often
-        assert "{'Completed': 195, 'Failed': 5}" in texts
-        tables = [each["text/html"] for each in results if "text/html" in each]
-        assert sum("... and 100 more" in each for each in tables) == 1
-        assert any("image/png" in each for each in results)
-        bars = "".join(each.text for each in outputs(notebook, "stream") if each.name == "stderr")
-        assert "Launches: 100%" in bars
-        assert "Runs: 100%" in bars
+def test_the_notebook_runs_what_the_script_runs(execute: Callable[[Any], str]):
+    notebook = read_notebook("quickstart.ipynb")
+    printed = execute(notebook)
+    assert {each.name for each in outputs(notebook, "stream")} == {"stdout"}
+    for sample in SAMPLES:
+        counted = re.escape(expected(DATA / f"{sample}.fastq.gz"))
+        assert re.search(rf"{sample} +Completed .*{counted}", printed)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
+    for name in ("COUNT", "EXECUTION", "OVER"):
+        assert constants(code)[name] == constants(script)[name]
+
+
+@pytest.mark.slow
+def test_the_cohort_launches_each_sample_once_and_shows_the_outcome(execute: Callable[[Any], str]):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tqdm")
+    notebook = read_notebook("cohort.ipynb")
+    printed = execute(notebook)
+    assert "interrupted after " in printed
+    assert int(re.search(r"^(\d+) runs were launched by then$", printed, re.MULTILINE)[1]) > 0
+    assert "row 1 ('sample-001'): argument reads must be a string" in printed
+    assert len(re.findall(r"^sample-\d+ \S+ \d+ reads are too few$", printed, re.M)) == 5
+    results = [each.data for each in outputs(notebook, "execute_result", "display_data")]
+    texts = [each["text/plain"] for each in results]
+    assert "(200, {1})" in texts  # so many names, each as often
+    assert "{'Completed': 195, 'Failed': 5}" in texts
+    tables = [each["text/html"] for each in results if "text/html" in each]
+    assert sum("... and 100 more" in each for each in tables) == 1
+    assert any("image/png" in each for each in results)
+    bars = "".join(each.text for each in outputs(notebook, "stream") if each.name == "stderr")
+    assert "Launches: 100%" in bars
+    assert "Runs: 100%" in bars
 
 
 def constants(code: str) -> dict[str, str]:
@@ -249,6 +240,7 @@ class TestSamples:
             assert {len(line) for line in lines[1::2]} == {length}  # bases and qualities
 
 
+@pytest.mark.slow
 class TestGuide:
     GUIDE = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
 
@@ -277,18 +269,13 @@ class TestGuide:
         programs = [block for block in self.blocks("python") if "def test_" not in block]
         assert len(programs) == 2
         for program in programs:
-            command = [sys.executable, "-W", "error", "-c", program]
-            done = subprocess.run(
-                command, env=served, cwd=tmp_path, capture_output=True, text=True, timeout=60
-            )
+            done = run(served, sys.executable, "-W", "error", "-c", program, cwd=tmp_path)
             assert (done.stderr, done.returncode) == ("", 0)
 
     @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
     def test_its_curl_commands_run(self, served: dict[str, str], tmp_path: Path):
         (script,) = self.blocks("sh")
-        done = subprocess.run(
-            ["sh", "-e", "-c", script], env=served, capture_output=True, text=True, timeout=60
-        )
+        done = run(served, "sh", "-e", "-c", script)
         assert (done.stderr, done.returncode) == ("", 0)
         assert done.stdout.count('"name":"hello"') == 2
         stored, end = tmp_path / "gds" / "volume" / "out" / "hello.txt", time.monotonic() + 30
@@ -300,18 +287,15 @@ class TestGuide:
         (tests,) = [block for block in self.blocks("python") if "def test_" in block]
         (tmp_path / "test_it.py").write_text(tests, encoding="utf-8")
         # With the plugin named here, it does not matter whether it is installed.
-        command = [sys.executable, "-m", "pytest", "-W", "error"]
-        command += ["-p", "libica.local.pytest_plugin"]
-        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        environment["PYTEST_ADDOPTS"] = ""
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
+        alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+        command = ["-m", "pytest", "-W", "error", "-p", "libica.local.pytest_plugin"]
+        done = run({**environment, **alone}, sys.executable, *command, cwd=tmp_path)
         assert done.returncode == 0, done.stdout
         assert "2 passed" in done.stdout
 
-    def test_its_table_has_each_option_of_the_command_and_no_other(self):
-        command = [sys.executable, "-m", "libica.local", "serve", "--help"]
-        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    def test_its_table_has_each_option_of_the_command_and_no_other(
+        self, environment: dict[str, str]
+    ):
+        shown = run(environment, sys.executable, "-m", "libica.local", "serve", "--help").stdout
         told = re.findall(r"^\| `(--[\w-]+) ", self.GUIDE, re.MULTILINE)
         assert {*told, "--expose-to-network", "--help"} == set(re.findall(r"--[a-z-]+", shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -72,6 +73,19 @@ def taken() -> Iterator[socket.socket]:
 def refusing(taken: socket.socket) -> str:
     """The address of a port that refuses connections."""
     return "127.0.0.1:{1}".format(*taken.getsockname())
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """The address of a server that takes no more connections."""
+    with socket.socket() as listening, contextlib.ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield "http://127.0.0.1:{1}".format(*listening.getsockname())
 
 
 class Clock:

@@ -6,8 +6,7 @@ import copy
 import io
 import json
 import pickle
-import types
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -17,8 +16,6 @@ import urllib3
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiException, TasksApi, exceptions
 
-from ..conftest import TOKEN
-from ..operations import OPERATIONS, Operation
 from ..server import Response, Server
 
 SECRET = "what-nobody-may-see"
@@ -48,37 +45,24 @@ ConnectionLostException ApiConnectionException
 """
 BASES: dict[str, list[str]] = {each.split()[0]: each.split()[1:] for each in TREE.split("\n")[1:-1]}
 CLASSES: list[Any] = [getattr(libtes, name) for name in BASES]
-OF_CALLS: list[Any] = [each for each in CLASSES if issubclass(each, ApiException)]
 STATUSES = {
-    400: "BadRequestException",
-    401: "UnauthorizedException",
-    403: "ForbiddenException",
-    404: "NotFoundException",
-    409: "ConflictException",
-    429: "TooManyRequestsException",
-    **dict.fromkeys((500, 501, 502, 503, 504, 507, 599), "ServiceException"),
-    **dict.fromkeys((300, 399, 402, 405, 408, 418, 422, 499, 600, 999), "ApiException"),
+    **{400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict"},
+    **{429: "TooManyRequests", 500: "Service", 503: "Service", 599: "Service", 300: "Api"},
+    **dict.fromkeys((399, 402, 408, 499, 600, 999), "Api"),
 }
 ERROR = {"code": "C", "message": "M", "details": ["a", {"b": 1}]}
 
 
-def response(body: Any, status: int = 404, reason: str = "Not Found") -> urllib3.HTTPResponse:
+def of_response(body: Any, reason: str = "Not Found") -> ApiException:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return urllib3.HTTPResponse(io.BytesIO(data), {"X-Request-Id": "r1"}, status, reason=reason)
-
-
-def of_response(body: Any, **parts: Any) -> ApiException:
-    return ApiException(http_resp=response(body, **parts), method="GET", path="/v1/tasks/x")
+    response = urllib3.HTTPResponse(io.BytesIO(data), {"X-Request-Id": "r1"}, 404, reason=reason)
+    return ApiException(http_resp=response, method="GET", path="/v1/tasks/x")
 
 
 def all_of(exception: ApiException) -> dict[str, Any]:
     names = ("status", "reason", "body", "headers", "code", "message", "details", "method", "path")
-    held = {name: getattr(exception, name) for name in names}
-    said = {"args": exception.args, "str": str(exception), "type": type(exception)}
-    return {**held, **said, "may_have_happened": exception.may_have_happened}
-
-
-# -- The classes -----------------------------------------------------------------------------------
+    held = {name: getattr(exception, name) for name in (*names, "args", "may_have_happened")}
+    return {**held, "str": str(exception), "type": type(exception)}
 
 
 def test_the_tree_of_classes() -> None:
@@ -100,7 +84,7 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
     with pytest.raises(ApiException) as caught:
         TasksApi(client).get_task("tdn.1")
     exception = caught.value
-    assert type(exception).__name__ == STATUSES[status]
+    assert type(exception).__name__ == f"{STATUSES[status]}Exception"
     assert (exception.status, exception.reason) == (status, "Some Reason")
     assert (exception.code, exception.message) == ("C", "M")
     assert exception.details == ["a", {"b": 1}]
@@ -110,20 +94,6 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
     assert all_of(pickle.loads(pickle.dumps(exception))) == all_of(exception)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_an_error_names_the_call(
-    server: Server, client: libtes.ApiClient, operation: Operation
-) -> None:
-    server.respond(Response(400, {"code": "BAD", "message": "no"}))
-    for suffix in ("", "_with_http_info"):
-        with pytest.raises(libtes.BadRequestException) as caught:
-            operation.call(client, suffix)
-        exception = caught.value
-        assert (exception.method, exception.path) == (operation.method, operation.target)
-        call = f"{operation.method} {operation.target}"
-        assert str(exception) == f"{call}: 400 Bad Request: BAD: no"
-
-
 # -- What the service said -------------------------------------------------------------------------
 
 
@@ -131,85 +101,50 @@ def test_an_error_names_the_call(
     ("body", "expected"),
     [
         ({"code": "C", "more": [1]}, ("C", None, None)),
-        ({"message": "M"}, (None, "M", None)),
-        ({"code": None, "message": None, "details": None}, (None, None, None)),
+        ({"code": None, "message": "M", "details": None}, (None, "M", None)),
         ({"code": 5, "message": ["M"], "details": {"a": 1}}, (None, None, None)),
         ({"code": "", "message": "", "details": []}, ("", "", [])),
         ([{"code": "C"}], (None, None, None)),
-        ("C", (None, None, None)),
         (None, (None, None, None)),
-        (5, (None, None, None)),
-        (b"", (None, None, None)),
-        (b"<html>Bad Gateway</html>", (None, None, None)),
-        (b'{"code": "C"', (None, None, None)),
         (b'{"code": "C"}x', (None, None, None)),
         (b"\xff\xfe\x00", (None, None, None)),
         (b"[" * 100_000, (None, None, None)),
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_code_message_and_details_are_those_of_the_body(
-    body: Any, expected: Any, server: Server, client: libtes.ApiClient
-) -> None:
+def test_code_message_and_details_are_those_of_the_body(body: Any, expected: Any) -> None:
     exception = of_response(body)
     assert (exception.code, exception.message, exception.details) == expected
-    server.respond(Response(409, response(body).data, {"Content-Type": "text/html"}))
-    with pytest.raises(libtes.ConflictException, match="409") as caught:
-        TasksApi(client).get_task("tdn.1")
-    assert (caught.value.code, caught.value.message, caught.value.details) == expected
-    assert isinstance(caught.value.body, str)
 
 
-def test_an_integer_of_any_length_in_an_error_is_no_other_error() -> None:
-    exception = of_response(b'{"code": "C", "more": ' + b"9" * 10_000 + b"}")
-    assert exception.code in ("C", None)  # older Pythons read it
-
-
-def test_a_body_that_is_not_utf_8_is_kept_as_far_as_it_can_be_read() -> None:
+def test_a_body_is_kept_as_far_as_it_can_be_read() -> None:
     assert of_response(b"caf\xe9").body == "caf\ufffd"
     assert of_response({}).headers["x-request-id"] == "r1"  # in any casing
+    long = of_response(b'{"code": "C", "more": ' + b"9" * 10_000 + b"}")
+    assert long.code in ("C", None)  # older Pythons read integers of any length
 
 
-# -- Exceptions that tests of users make -----------------------------------------------------------
-
-
-@dataclass
-class OfUsersTests:
-    """A response as tests written for libica 2.5.0 made it."""
-
-    data: Any
-    status: int = 404
-    reason: str = "Not Found"
-
-    def getheaders(self) -> Any:
-        return {"Content-Type": "application/json"}
-
-
-@pytest.mark.parametrize("as_data", [str, str.encode, lambda text: bytearray(text.encode())])
-def test_an_exception_can_be_made_of_a_response_made_by_hand(as_data: Any) -> None:
-    body = '{"code": "C", "message": "caf\u00e9"}'
-    exception = ApiException(http_resp=OfUsersTests(as_data(body)))
-    assert (exception.status, exception.reason, exception.body) == (404, "Not Found", body)
-    assert exception.headers == {"Content-Type": "application/json"}
-    assert str(exception) == "404 Not Found: C: caf\u00e9"
-
-
-def test_headers_of_a_response_made_by_hand_may_be_pairs_an_attribute_or_missing() -> None:
-    pairs, text = [("X-A", "b")], '{"code": "C"}'
-    listed = mock.Mock(status=500, reason="x", data=text, getheaders=lambda: pairs)
-    assert ApiException(http_resp=listed).headers == {"X-A": "b"}
-    held = types.SimpleNamespace(status=500, reason="x", data=text, headers={"X-A": "b"})
-    assert ApiException(http_resp=held).headers == {"X-A": "b"}
-    del held.headers
-    assert ApiException(http_resp=held).headers == {}
-    held.data = None
-    assert ApiException(http_resp=held).body == ""
+def test_an_exception_can_be_made_of_a_response_made_by_hand() -> None:
+    text, pairs = '{"code": "C", "message": "caf\u00e9"}', [("X-A", "b")]
+    for data in (text, text.encode(), bytearray(text.encode())):
+        made: Any = SimpleNamespace(status=404, reason="x", data=data, getheaders=lambda: pairs)
+        exception = ApiException(http_resp=made)
+        assert (exception.status, exception.reason, exception.body) == (404, "x", text)
+        assert (exception.headers, str(exception)) == ({"X-A": "b"}, "404 x: C: caf\u00e9")
+    made.getheaders = lambda: {"X-A": "b"}
+    assert ApiException(http_resp=made).headers == {"X-A": "b"}
+    del made.getheaders
+    assert ApiException(http_resp=made).headers == {}
+    made.headers, made.data = {"X-A": "b"}, None
+    assert (ApiException(http_resp=made).headers, ApiException(http_resp=made).body) == (
+        {"X-A": "b"},
+        "",
+    )
 
 
 @pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock])
-@pytest.mark.parametrize("data", ["no", {"code": "C"}, mock.Mock()])
-def test_an_exception_can_be_made_of_a_mock(kind: Any, data: Any) -> None:
-    for status in (404, "404"):
+def test_an_exception_can_be_made_of_a_mock(kind: Any) -> None:
+    for status, data in ((404, "no"), ("404", {"code": "C"}), (404, mock.Mock())):
         made = kind(status=status, reason="Not Found", data=data)
         exception = ApiException(http_resp=made, method="POST")
         assert str(exception).startswith("POST: 404 Not Found")
@@ -222,54 +157,38 @@ def test_an_exception_can_be_made_of_a_mock(kind: Any, data: Any) -> None:
     [
         (of_response(ERROR), "GET /v1/tasks/x: 404 Not Found: C: M"),
         (of_response({"message": "M"}), "GET /v1/tasks/x: 404 Not Found: M"),
-        (of_response(b"<html>"), "GET /v1/tasks/x: 404 Not Found: 6 characters of no content type"),
         (of_response({}, reason=""), "GET /v1/tasks/x: 404: 2 characters of no content type"),
         (ApiException(None, "no connection", None, "POST", "/p"), "POST /p: no connection"),
         (ApiException(404, "Not Found"), "404 Not Found"),
         (ApiException(500), "500"),
-        *((cls(), "") for cls in OF_CALLS),
+        *((cls(), "") for cls in CLASSES if issubclass(cls, ApiException)),
     ],
-    ids=repr,
 )
 def test_str_is_one_line_with_call_status_code_and_message(exception: Any, expected: str) -> None:
     assert str(exception) == expected
 
 
-# -- What they do not say --------------------------------------------------------------------------
-
-
-def test_texts_and_pickles_have_no_header_no_body_and_no_query(
-    server: Server, client: libtes.ApiClient
-) -> None:
-    body = {**ERROR, "details": [SECRET], "more": SECRET}
-    server.respond(Response(400, body, {"Set-Cookie": SECRET}))
-    with pytest.raises(ApiException) as caught:
-        TasksApi(client).create_task(body={"name": SECRET})
-    assert SECRET in server.last.body.decode()
-    assert TOKEN in server.last.headers["Authorization"]
-    exception = caught.value
-    for text in (str(exception), repr(exception), repr(exception.args), exception.reason):
-        assert SECRET not in text
-        assert TOKEN not in text
+def test_the_path_of_a_call_has_no_query(server: Server, client: libtes.ApiClient) -> None:
     server.respond(Response(400, {"code": "C"}))
     with pytest.raises(ApiException) as caught:
         TasksApi(client).list_tasks(page_token=SECRET)
     assert SECRET in server.last.target
     assert (caught.value.method, caught.value.path) == ("GET", "/v1/tasks")
-    assert SECRET not in str(caught.value)
-    pickled = pickle.dumps(caught.value)
-    assert SECRET.encode() not in pickled
-    assert TOKEN.encode() not in pickled
+    assert SECRET not in str(caught.value) + repr(pickle.dumps(caught.value))
 
 
 # -- Pickling --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+class Mine(ApiException):
+    """What a package on top of this one may define."""
+
+
+@pytest.mark.parametrize("cls", [*CLASSES, Mine], ids=lambda cls: cls.__name__)
 def test_a_pickle_or_copy_has_all_that_the_exception_had(cls: Any) -> None:
     of_call = issubclass(cls, ApiException)
-    parts = (None, "what came", response(ERROR), "POST", "/v1/tasks") if of_call else ("what",)
-    exception = cls(*parts)
+    response = mock.Mock(status=404, reason="x", data=json.dumps(ERROR), getheaders=dict)
+    exception = cls(None, "what came", response, "POST", "/v1") if of_call else cls("what")
     exception.sample = "NA12878"  # what somebody adds
     twins = [copy.copy(exception), copy.deepcopy(exception)]
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
@@ -278,15 +197,6 @@ def test_a_pickle_or_copy_has_all_that_the_exception_had(cls: Any) -> None:
         assert (type(twin), twin.args, str(twin)) == (cls, exception.args, str(exception))
         assert twin.sample == "NA12878"
         assert not of_call or all_of(twin) == all_of(exception)
-
-
-class Mine(ApiException):
-    """What a package on top of this one may define."""
-
-
-def test_a_subclass_can_be_pickled() -> None:
-    twin = pickle.loads(pickle.dumps(Mine(404, "Not Found", path="/p")))
-    assert (type(twin), str(twin)) == (Mine, "/p: 404 Not Found")
 
 
 # -- Whether the call may have happened ------------------------------------------------------------
@@ -301,16 +211,9 @@ def test_a_subclass_can_be_pickled() -> None:
         # The service responded with success, but the response was lost or is unusable.
         ("ReadTimeout ConnectionLost InvalidResponse", [200, 201, 204], True),
         # It refused, or sent elsewhere.
-        ("Api", [302, 307, 422], False),
-        ("BadRequest", [400], False),
-        ("Unauthorized", [401], False),
-        ("Forbidden", [403], False),
-        ("NotFound", [404], False),
-        ("Conflict", [409], False),
-        ("TooManyRequests", [429], False),
+        ("Api BadRequest Conflict", [302, 307, 400, 401, 403, 404, 409, 422, 429], False),
         # It gave up on the way.
-        ("Api", [408], True),
-        ("Service", [500, 502, 503, 504], True),
+        ("Api Service", [408, 500, 502, 503, 504], True),
     ],
 )
 def test_whether_a_call_that_changes_something_may_have_happened(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,34 @@ import pytest
 from libica.openapi import libtes
 
 from ..conftest import TOKEN
-from ..helpers import ROOT
+from ..helpers import run_python
 from ..server import Response, Server
 
 LOGGER = "libica.openapi.libtes"
-SECRETS = [TOKEN, "token-in-the-query", "password-in-the-body", "header-of-mine", "cookie-of-mine"]
-
-
-def call_with_secrets(client: libtes.ApiClient) -> None:
-    client.set_default_header("X-Mine", "header-of-mine")
-    client.cookie = "cookie-of-mine"
-    body = {"execution": {"image": {"credentials": {"password": "password-in-the-body"}}}}
-    path, query = {"id": "tdn.1"}, {"pageToken": "token-in-the-query"}
-    client.call_api(
-        "/v1/tasks/{id}/versions", "POST", path, query, body=body, auth_settings=["Bearer"]
-    )
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines of this package, after looking for secrets in all there is of them."""
+    """Return the lines of this package; that they have no secret is tested with the secrets."""
     records = [each for each in caplog.records if each.name.startswith("libica")]
-    for each in records:
-        assert (each.name, each.levelno) == (LOGGER, logging.DEBUG)
-        shown = each.getMessage() + repr(vars(each))
-        assert not any(secret in shown for secret in (*SECRETS, "in the response", "Bearer"))
+    assert {(each.name, each.levelno) for each in records} <= {(LOGGER, logging.DEBUG)}
     return [each.getMessage() for each in records]
 
 
 @pytest.mark.parametrize("how", ["debug", "logging"])
-def test_a_call_is_logged_with_method_path_status_and_time_but_no_secret(
+def test_a_call_is_logged_with_method_path_status_and_time(
     how: str, server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.respond(Response(201, {"jwt": "in the response"}))
+    server.respond(Response(201))
     libtes.TasksApi(client).list_tasks()
     assert lines(caplog) == []
     if how == "debug":
         client.configuration.debug = True
     else:
         caplog.set_level(logging.DEBUG, LOGGER)
-    call_with_secrets(client)
+    libtes.TasksApi(client).create_task(body={})
     [line] = lines(caplog)
     words = line.replace(":", " ").split()
-    assert words[:3] == ["POST", "/v1/tasks/tdn.1/versions", "201"]
+    assert words[:3] == ["POST", "/v1/tasks", "201"]
     assert any(word.replace(".", "").isdigit() for word in words[3:])
 
 
@@ -75,7 +59,7 @@ def test_a_call_that_fails_is_logged_too(
 
 
 def test_debug_can_be_switched_at_any_time_and_changes_nothing_that_others_see(
-    server: Server, client: libtes.ApiClient, caplog: pytest.LogCaptureFixture
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def seen() -> list[Any]:
         names = ["", "libica", "libica.openapi", LOGGER, "urllib3", "urllib3.connectionpool"]
@@ -86,11 +70,15 @@ def test_debug_can_be_switched_at_any_time_and_changes_nothing_that_others_see(
         ]
 
     before = seen()
-    for debug in (True, False, True):
-        client.configuration.debug = debug
-        libtes.TasksApi(client).list_tasks()
+    configuration = libtes.Configuration(server.url)
+    configuration.logger_file = str(tmp_path / "log")
+    with libtes.ApiClient(configuration) as client:
+        assert not list(tmp_path.iterdir())
+        for debug in (True, False, True):
+            client.configuration.debug = debug
+            libtes.TasksApi(client).list_tasks()
+            assert seen() == before
     assert len(lines(caplog)) == 2
-    assert seen() == before
 
 
 def test_each_configuration_can_log_to_a_file_in_its_own_format(
@@ -103,25 +91,18 @@ def test_each_configuration_can_log_to_a_file_in_its_own_format(
         configuration.logger_format = f"%(levelname)s|{name}|%(message)s"
         with libtes.ApiClient(configuration) as client:
             libtes.TasksApi(client).get_task(name)
-            call_with_secrets(client)
+            libtes.TasksApi(client).create_task()
+    client.configuration.logger_file = str(tmp_path / "no" / "such" / "folder" / "log")
+    libtes.TasksApi(client).list_tasks()  # a file that cannot be written does not fail the call
     for name in ("one", "other"):
         first, second = (tmp_path / name).read_text().splitlines()
         assert first.startswith(f"DEBUG|{name}|GET /v1/tasks/{name}: 200 ")
-        assert second.startswith(f"DEBUG|{name}|POST /v1/tasks/tdn.1/versions: 200 ")
-        assert not any(secret in second for secret in SECRETS)
-
-
-def test_a_log_file_that_cannot_be_written_does_not_fail_the_call(
-    server: Server, client: libtes.ApiClient, tmp_path: Path
-) -> None:
-    client.configuration.debug = True
-    client.configuration.logger_file = str(tmp_path / "no" / "such" / "folder" / "log")
-    server.respond(Response(201, {"id": "x"}))
-    assert libtes.TaskRunsApi(client).create_task_run(body={}).id == "x"
+        assert second.startswith(f"DEBUG|{name}|POST /v1/tasks: 200 ")
 
 
 SCRIPT = """
 import logging, sys
+sys.stderr = sys.stdout
 from libica.openapi import libtes
 host, token, folder = sys.argv[1:]
 for number in range(9):  # files are closed, else -W error has this tell of them
@@ -143,11 +124,8 @@ with libtes.ApiClient(configuration) as client:
 def test_without_a_handler_or_a_file_calls_are_logged_to_standard_error(
     server: Server, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, server.url, TOKEN, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    printed = done.stderr.splitlines()
-    assert [line.split()[0] for line in printed] == ["LINE", "ROOT"]
-    assert all("GET /v1/tasks: 200 in " in line for line in printed)
-    assert TOKEN not in done.stderr
-    assert done.stdout == ""
+    printed = run_python(SCRIPT, server.url, TOKEN, str(tmp_path))
+    assert [line.split()[0] for line in printed.splitlines()] == ["LINE", "ROOT"]
+    assert all("GET /v1/tasks: 200 in " in line for line in printed.splitlines())
+    assert TOKEN not in printed
     assert all((tmp_path / str(number)).read_text() for number in range(9))

@@ -31,6 +31,7 @@ LONG = 50.0  # seconds that no test waits unless it fails; what is interrupted w
 CALLS = int(os.environ.get("LIBTES_CALLS", 1_500))
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+needs_files = pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs a list of files")
 needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs signals of POSIX")
 
 
@@ -157,23 +158,18 @@ def test_closing_disturbs_no_call_of_other_threads(client: ApiClient) -> None:
         assert all(each.result(LONG) > 0 for each in working)
 
 
-def test_many_threads_may_close_a_client_at_once(wire: Wire, client: ApiClient) -> None:
-    runs = libtes.TaskRunsApi(client)
+def test_a_client_may_be_closed_by_many_threads_and_by_its_own_calls(client: ApiClient) -> None:
+    runs, closed = libtes.TaskRunsApi(client), threading.Event()
     for _ in range(5):
         results = [runs.get_task_run("x", async_req=True) for _ in range(4)]
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda _: client.close(), range(8)))
         assert all(each.ready() for each in results)
-    assert runs.get_task_run("x").id == "x"
-
-
-def test_a_call_in_the_background_may_close_the_client(client: ApiClient) -> None:
-    closed = threading.Event()
-    result = libtes.TaskRunsApi(client).get_task_run("x", async_req=True)
+    result = runs.get_task_run("x", async_req=True)
     result.add_done_callback(lambda _: (client.close(), closed.set()))
     assert result.get(LONG).id == "x"
     assert closed.wait(LONG)
-    assert libtes.TaskRunsApi(client).get_task_run("y", async_req=True).get(LONG).id == "y"
+    assert runs.get_task_run("y", async_req=True).get(LONG).id == "y"
 
 
 # -- Many calls ------------------------------------------------------------------------------------
@@ -188,15 +184,13 @@ def use(client: ApiClient) -> None:
     assert list(runs.iter_task_runs()) == []
     assert runs.get_task_run("y", async_req=True).get(LONG).id == "y"
     assert runs.get_task_run("z", _preload_content=False).data == b'{"id": "z"}'
-    for name, error in (
-        ("missing", libtes.NotFoundException),
-        ("html", libtes.InvalidResponseException),
-    ):
-        with contextlib.suppress(error):
+    for name in ("missing", "html"):
+        with contextlib.suppress(libtes.NotFoundException, libtes.InvalidResponseException):
             runs.get_task_run(name)
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs a list of open files")
+@pytest.mark.slow
+@needs_files
 def test_many_calls_leave_nothing_behind(wire: Wire, client: ApiClient) -> None:
     def left(times: int) -> tuple[int, int, int]:
         wire.received.clear()
@@ -235,7 +229,7 @@ print(threading.active_count(), len(os.listdir("/dev/fd")) - before)
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs a list of open files")
+@needs_files
 def test_a_client_that_is_dropped_leaves_no_thread_and_no_warning(wire: Wire) -> None:
     assert run(FORGOTTEN + DROPPED, wire.url) == ["1", "0"]
     assert run(FORGOTTEN.replace("client.me = client", "") + DROPPED, wire.url) == ["1", "0"]
@@ -265,9 +259,8 @@ def ended_well(child):
 """
 
 
-@needs_fork
-def test_a_child_can_call_while_threads_of_its_parent_were_in_calls(wire: Wire) -> None:
-    code = """
+FORKS: dict[str, tuple[str, list[str]]] = {
+    "threads in calls": ("""
 client.pool_threads = 2
 over = threading.Event()
 def call(name):
@@ -294,13 +287,8 @@ over.set()
 for each in threads:
     each.join()
 print(sorted(done) == [0, 1, 2, 3])
-"""
-    assert run(FORK + code, wire.url) == ["True"] * 13
-
-
-@needs_fork
-def test_a_child_can_call_while_a_thread_of_its_parent_got_a_token(wire: Wire) -> None:
-    code = """
+""", ["True"] * 13),
+    "a thread that gets a token": ("""
 inside, go_on = threading.Event(), threading.Event()
 def hook(configuration):
     if os.getpid() == parent:
@@ -318,13 +306,8 @@ def in_child():
 print(ended_well(fork(in_child)))
 go_on.set()
 print(result.get(10).id)
-"""
-    assert run(FORK + code, wire.url) == ["True", "parent"]
-
-
-@needs_fork
-def test_a_child_does_not_wait_for_the_calls_of_its_parent(wire: Wire) -> None:
-    code = """
+""", ["True", "parent"]),
+    "calls that hang": ("""
 configuration.timeout = None
 with __import__("socket").create_server(("127.0.0.1", 0)) as silent:
     configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -339,8 +322,15 @@ with __import__("socket").create_server(("127.0.0.1", 0)) as silent:
         signal.alarm(20)
         connection.close()
         sys.exit()
-"""
-    assert run(FORK + code, wire.url) == ["True"]
+""", ["True"]),
+}  # fmt: skip
+
+
+@needs_fork
+@pytest.mark.parametrize("meanwhile", FORKS)
+def test_a_child_can_call_while_its_parent_is_in_calls(meanwhile: str, wire: Wire) -> None:
+    code, expected = FORKS[meanwhile]
+    assert run(FORK + code, wire.url) == expected
 
 
 def fetch_token(configuration: libtes.Configuration) -> None:
@@ -386,19 +376,6 @@ def busy(connection: socket.socket) -> None:
     connection.sendall(framed(b"{}", "503 Busy", "Retry-After: 60", "Connection: close"))
 
 
-@contextlib.contextmanager
-def full() -> Iterator[str]:
-    """Return the address of a server that takes no connection."""
-    with socket.socket() as listening, contextlib.ExitStack() as stack:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listening.getsockname())
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 # Loads all that calls need: Ctrl-C during an import is an affair of the interpreter.
 WARM_UP = """
 configuration.host = "http://127.0.0.1:1"
@@ -416,10 +393,7 @@ MEANWHILE: dict[str, tuple[str, Any]] = {
     "get": ("later('x').get()", silent),
     "wait": ("later('x').wait()", silent),
     "close": ("results = [later('x') for _ in range(9)]; client.close()", silent),
-    "end of a with block": ("""
-with client:
-    results = [later('x') for _ in range(9)]
-""", silent),
+    "with block": ("with client: results = [later('x') for _ in range(9)]", silent),
     "own code beside calls of many clients": ("""
 apis = [libtes.TaskRunsApi(libtes.ApiClient(configuration)) for _ in range(5)]
 results = [api.get_task_run("x", async_req=True) for api in apis]
@@ -438,12 +412,11 @@ runs.get_task_run('x')
 
 @needs_signals
 @pytest.mark.parametrize(("code", "talk"), MEANWHILE.values(), ids=MEANWHILE)
-def test_ctrl_c_ends_a_script_at_once(code: str, talk: Any) -> None:
+def test_ctrl_c_ends_a_script_at_once(code: str, talk: Any, full: str) -> None:
     code = f"{WARM_UP}configuration.timeout = (60, 60)\nprint('ready', flush=True)\n{code}"
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(RawServer(talk)) if talk else None
-        host = raw.url if raw else stack.enter_context(full())
-        process = stack.enter_context(script(code, host))
+        process = stack.enter_context(script(code, raw.url if raw else full))
         assert process.stdout.readline() == "ready\n"
         wait_until(lambda: raw is None or bool(raw.received))
         time.sleep(0.05)  # until it waits; if it does not yet, it must end all the same
@@ -488,9 +461,7 @@ print(first.get(10).id, runs.get_task_run("again").id, later("background").get(1
 # -- The end of the interpreter --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("end", "status"), [("", 0), ("sys.exit(3)", 3), ("raise LookupError", 1)], ids=repr
-)
+@pytest.mark.parametrize(("end", "status"), [("", 0), ("raise LookupError", 1)])
 def test_calls_that_nobody_waited_for_are_made_before_the_interpreter_ends(
     end: str, status: int
 ) -> None:
@@ -503,6 +474,7 @@ def test_calls_that_nobody_waited_for_are_made_before_the_interpreter_ends(
     assert len(wire.received) == 8
 
 
+@pytest.mark.slow
 def test_a_call_that_hangs_does_not_keep_the_interpreter() -> None:
     code = """
 import warnings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import gc
 import itertools
 import json
@@ -148,14 +148,13 @@ def unknown_encoding(asked: Asked) -> Response:
 
 HTML = "<html><body>You sent HEARD</body></html>"
 REFUSED: dict[str, Callable[[Asked], Response]] = {
-    **{str(status): refuse(status) for status in (400, 401, 403, 404, 409, 418, 429, 500, 503)},
+    **{str(status): refuse(status) for status in (400, 401, 404, 429, 503)},
     "400 in HTML": say(HTML, "text/html", 400),
     "500 in text": say("You sent HEARD", "text/plain; charset=TOKEN", 500),
     "500 in broken text": say('{"message": "HEARD BROKEN"}', status=500),
     "500 in broken JSON": say('{"message": "HEARD", "details": [', status=500),
-    "400 in an array": say(lambda asked: [echo(asked)], status=400),
     "400 in a string": say(lambda asked: json.dumps(heard(asked)), status=400),
-    "400 with a nested error": say(lambda asked: {"error": echo(asked)}, status=400),
+    "400 with a nested error": say(lambda asked: [{"error": echo(asked)}], status=400),
 }
 UNUSABLE: dict[str, Callable[[Asked], Response]] = {
     "HTML": say(HTML, "text/html"),
@@ -165,8 +164,7 @@ UNUSABLE: dict[str, Callable[[Asked], Response]] = {
     "no UTF-8": say('{"id": "HEARD BROKEN"}'),
     "other characters": say('{"id": "HEARD"}', "application/json; charset=utf-16"),
     "unknown characters": say('{"id": "HEARD"}', "application/json; charset=TOKEN"),
-    "unknown type": say("HEARD", "text/TOKEN"),
-    "a string": say(lambda asked: json.dumps(heard(asked))),
+    "a string": say(lambda asked: json.dumps(heard(asked)), "text/TOKEN"),
     "wrong types": say(wrong_types),
     "unknown encoding": unknown_encoding,
     "deep nesting": say("[" * 100_000 + "HEARD"),
@@ -191,16 +189,16 @@ def test_a_refusal_that_says_back_what_was_sent_reveals_nothing(
             assert "***" in error.body
 
 
-@pytest.mark.parametrize("ahead", range(0, 42, 6))
 def test_a_message_that_is_cut_is_not_cut_within_a_secret(
-    ahead: int, server: Server, client_for: ClientOf, check: Check
+    server: Server, client_for: ClientOf, check: Check
 ) -> None:
     def script(asked: Asked) -> Response:
         token = asked.headers["Authorization"].split()[-1]
-        return Response(400, {"message": "." * ahead + " ".join([token] * 200)})
+        return Response(400, {"message": "." * 6 * len(server.asked) + " ".join([token] * 200)})
 
     server.respond(script)
-    check(client_for(server.url), "get")
+    for _ in range(7):
+        check(client_for(server.url), "get")
 
 
 def test_a_token_that_was_replaced_is_still_not_shown(
@@ -212,8 +210,10 @@ def test_a_token_that_was_replaced_is_still_not_shown(
         said.append(heard(asked))
         return Response(401, {"message": " ".join(said)})
 
-    server.respond(script)
-    error = check(client_for(server.url), refreshed, libtes.UnauthorizedException)
+    server.respond(refuse(429), script)  # a call that is retried, too
+    client = client_for(server.url)
+    client.configuration.retries = urllib3.Retry(2, backoff_factor=0)
+    error = check(client, refreshed, libtes.UnauthorizedException)
     assert found(*said) == {*WAYS["create"][1], "FRESH"}
     assert "***" in error.message
 
@@ -227,16 +227,6 @@ def test_a_default_header_for_authorization_is_a_secret_too(
     client.set_default_header("Authorization", f"{PREFIX} {TOKEN}")
     check(client, "create", libtes.BadRequestException)
     assert found(server.last.headers) == SENT
-
-
-def test_a_call_that_is_retried_shows_no_secret(
-    server: Server, client_for: ClientOf, check: Check
-) -> None:
-    server.respond(refuse(429))
-    client = client_for(server.url)
-    client.configuration.retries = urllib3.Retry(2, backoff_factor=0)
-    check(client, "create", libtes.TooManyRequestsException)
-    assert len(server.asked) == 3
 
 
 def test_a_redirect_shows_neither_secrets_nor_the_signature_of_its_target(
@@ -269,27 +259,22 @@ BROKEN: dict[str, tuple[str, str]] = {
     "nothing": ("", "close"),
     "reset": ("", "reset"),
     "reset in the head": ("HTTP/1.1 200 OK\r\nX-Heard: TOKEN", "reset"),
-    "reset in the body": (head(200, **LONG) + '{"id": "HEARD', "reset"),
-    "cut in the head": ("HTTP/1.1 200 OK\r\nX-Heard: TOKEN", "close"),
     "cut in the body": (head(200, **LONG) + '{"id": "HEARD', "close"),
+    "cut in the head": ("HTTP/1.1 200 OK\r\nX-Heard: TOKEN", "close"),
     "cut in the body of an error": (head(500, **LONG) + "HEARD", "close"),
     "cut in a chunk": (head(200, **CHUNKED) + "ffff\r\nHEARD", "close"),
     "silent": ("", "wait"),
     "silent in the head": ("HTTP/1.1 200 OK\r\nX-Heard: TOKEN\r\n", "wait"),
     "silent in the body": (head(200, **LONG) + '{"id": "HEARD', "wait"),
-    "silent in the body of an error": (head(400, **LONG) + "HEARD", "wait"),
     "no HTTP": ("SSH-2.0 HEARD\r\n\r\n", "close"),
-    "odd protocol": ("TOKEN 200 OK\r\n\r\n", "close"),
     "odd version": ("HTTP/TOKEN 200 OK\r\n\r\n", "close"),
     "odd status": ("HTTP/1.1 TOKEN OK\r\n\r\n", "close"),
-    "odd length": (head(400, Content_Length="TOKEN") + "HEARD", "close"),
-    "odd lengths": (head(400, Content_Length="5, TOKEN") + "HEARD", "close"),
+    "odd length": (head(400, Content_Length="5, TOKEN") + "HEARD", "close"),
     "odd chunk": (head(200, **CHUNKED) + "HEARD\r\n\r\n", "close"),
     "odd chunk of an error": (head(400, **CHUNKED) + "TOKEN\r\n\r\n", "close"),
     "odd header": ("HTTP/1.1 400 Bad\r\nTOKEN HEARD\r\nContent-Length: 0\r\n\r\n", "close"),
     "odd headers": ("HTTP/1.1 400 Bad\r\nA: b\r\n TOKEN\r\nHEARD\r\n\r\n{}", "close"),
     "broken gzip": (head(200, Content_Encoding="gzip", Content_Length=5) + "HEARD", "close"),
-    "broken gzip of an error": (head(400, Content_Encoding="gzip") + "HEARD", "close"),
 }
 
 
@@ -329,18 +314,6 @@ def test_a_broken_response_reveals_nothing(
         wait_until(lambda: found(received) == WAYS[way][1])
 
 
-def full(stack: contextlib.ExitStack) -> str:
-    """Return the address of a server that takes no more connections."""
-    listening = stack.enter_context(socket.socket())
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(0)
-    for _ in range(4):
-        waiting = stack.enter_context(socket.socket())
-        waiting.setblocking(False)
-        waiting.connect_ex(listening.getsockname())
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 @pytest.mark.parametrize("way", ["create", "launch in the background", "walk"])
 def test_a_host_that_cannot_be_reached_reveals_nothing(
     way: str, refusing: str, client_for: ClientOf, check: Check, authority: Authority
@@ -364,19 +337,18 @@ def test_a_host_that_cannot_be_reached_reveals_nothing(
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs the backlog of Linux")
 def test_a_connection_that_is_not_accepted_reveals_nothing(
-    client_for: ClientOf, check: Check
+    full: str, client_for: ClientOf, check: Check
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        client = client_for(full(stack))
-        client.configuration.timeout = 0.1, 10
-        check(client, "create", libtes.ConnectTimeoutException)
+    client = client_for(full)
+    client.configuration.timeout = 0.1, 10
+    check(client, "create", libtes.ConnectTimeoutException)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # older http.client leaves a socket open
 @pytest.mark.parametrize("far", ["http://tes.example", "https://tes.example"])
-@pytest.mark.parametrize("where", ["configuration", "environment"])
+@pytest.mark.parametrize("variable", [True, False], ids=["environment", "configuration"])
 def test_a_proxy_reveals_nothing_whether_it_is_down_or_repeats_what_was_sent(
-    where: str,
+    variable: bool,
     far: str,
     refusing: str,
     client_for: ClientOf,
@@ -386,25 +358,22 @@ def test_a_proxy_reveals_nothing_whether_it_is_down_or_repeats_what_was_sent(
     def by(address: str) -> Any:
         client = client_for(far)
         monkeypatch.setenv("NO_PROXY", "")
-        if where == "environment":
+        if variable:
             monkeypatch.setenv("ALL_PROXY", f"http://{LOGIN}@{address}")
         else:
             client.configuration.proxy = f"http://{LOGIN}@{address}"
         return client
 
-    def refusal(asked: Asked) -> Response:
+    def refusal(asked: Asked, status: int) -> Response:
         said = {f"X-Heard-{name}": value for name, value in asked.headers.items()}
         text = "; ".join(asked.headers.values())
-        return Response(407, {"message": text, "details": [text]}, said, reason=f"Not {text}")
-
-    def failure(asked: Asked) -> Response:
-        return dataclasses.replace(refusal(asked), status=502)
+        return Response(status, {"message": text, "details": [text]}, said, reason=f"Not {text}")
 
     for way in ("create", "launch in the background", "walk"):
         check(by(refusing), way, libtes.ProxyException)
-    for script, way in itertools.product((refusal, failure), ("create", "get")):
+    for status, way in itertools.product((407, 502), ("create", "get")):
         with Server() as proxy:
-            proxy.respond(script)
+            proxy.respond(functools.partial(refusal, status=status))
             check(by(f"127.0.0.1:{proxy.port}"), way)
             sent = {"PROXY_PASSWORD", "PROXY_HEADER"}
             assert found(proxy.last.headers) == (sent if far.startswith("https") else sent | SENT)
