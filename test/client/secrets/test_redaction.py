@@ -135,6 +135,7 @@ def test_a_text_is_masked_whether_or_not_it_is_json(text: str, expected: str) ->
     [
         *(('"x y, z: {} []"', ""), (r'"a\"b\\"', ""), (r'"a\\", "c": "d"', ', "c": "d"')),
         *(('"never closed', None), (r'"ends in a backslash\"', None), ('{"a": "x"', None)),
+        *(('{"a": {"b": "x"}, "c": "y"}', ""), ('{"a": {"b": "x"}, "c": "y"', None)),
         *(('{"a": "x", "b": ["y"]}', ""), ('["x", {"a": "y"}]', ""), ('["x"', None)),
     ],
 )
