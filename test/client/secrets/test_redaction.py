@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import inspect
 import itertools
 import json
-import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,15 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.openapi.libtes import (
-    ApiClient,
-    ApiKeyExchange,
-    Configuration,
-    LaunchTaskRequest,
-    TaskRunsApi,
-    TasksApi,
-    TaskVersionsApi,
-)
+from libica.openapi import libtes
 from libica.openapi.libtes import _redaction as redaction
 from libica.openapi.libtes._redaction import (
     Boundary,
@@ -41,7 +32,8 @@ from libica.openapi.libtes._redaction import (
 )
 from libica.openapi.libtes.models.base import Model
 
-from ...helpers import ROOT, json_values, many_examples
+from ...helpers import json_values, many_examples, run_python
+from .hidden import caught
 
 SECRET = "what-nobody-may-see"
 NAMES = [
@@ -55,22 +47,17 @@ OTHER_NAMES = [
 ]
 
 
-# -- Plain data ------------------------------------------------------------------------------------
+# -- Data and texts --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*NAMES, "_password_"])
-def test_values_under_a_secret_name_are_masked(name: str) -> None:
-    for value in (SECRET, "", 5, 0, 1.5, True, False):
+def test_values_under_a_secret_name_are_masked_and_others_stay() -> None:
+    for name, value in itertools.product([*NAMES, "_password_"], (SECRET, "", 5, 0, True, False)):
         assert redact({name: value, "other": value}) == {name: "***", "other": value}
-        assert redact(value, name) == "***"
-    assert redact({name: None}) == {name: None}  # unset is shown as such
-
-
-@pytest.mark.parametrize("name", OTHER_NAMES)
-def test_values_under_another_name_stay(name: str) -> None:
-    assert redact({name: SECRET}) == {name: SECRET}
-    text = f'{{"{name}": "x", "b": ["y"], broken'
-    assert redact_text(text, ()) == text
+        assert redact({name: None}) == {name: None}  # unset is shown as such
+    for name in OTHER_NAMES:
+        assert redact({name: SECRET, 5: "x"}) == {name: SECRET, 5: "x"}
+        text = f'{{"{name}": "x", "b": ["y"], broken'
+        assert redact_text(text, ()) == text
 
 
 @pytest.mark.parametrize(
@@ -80,43 +67,28 @@ def test_values_under_another_name_stay(name: str) -> None:
         ({"password": ["x", ["y", 5]]}, {"password": ["***", ["***", "***"]]}),
         ({"jwt": {"name": {"other": "x"}}}, {"jwt": {"name": {"other": "***"}}}),
         ({"a": {"nonce": "x", "b": "y"}, "c": "z"}, {"a": {"nonce": "***", "b": "y"}, "c": "z"}),
-        (({"jwt": "x"}, "y"), [{"jwt": "***"}, "y"]),
         (MappingProxyType({"jwt": ("x", "y"), "n": 5}), {"jwt": ["***", "***"], "n": 5}),
-        ({"password": {}, "jwt": []}, {"password": {}, "jwt": []}),
-        ([5, None, b"bytes"], [5, None, b"bytes"]),
+        ([5, None, b"bytes", {"jwt": []}], [5, None, b"bytes", {"jwt": []}]),
         # The names of headers are masked like their values.
         ([(f"X-{SECRET}", "a"), ("X-B", SECRET)], [["X-***", "a"], ["X-B", "***"]]),
     ],
 )
-def test_lists_and_mappings_are_redacted_throughout(data: Any, expected: Any) -> None:
+def test_lists_and_mappings_are_copied_and_redacted_throughout(data: Any, expected: Any) -> None:
+    before = data if isinstance(data, MappingProxyType) else copy.deepcopy(data)
     masked = redact(data, known=[SECRET])
-    assert masked == expected
-    assert type(masked) is type(expected)
-    assert redact({5: "x"}) == {5: "x"}
-
-
-def test_redaction_makes_a_copy() -> None:
-    data = {"a": [{"password": "x"}], "b": ["https://h/?x"]}
-    redact(data, known=["x"])
-    assert data == {"a": [{"password": "x"}], "b": ["https://h/?x"]}
+    assert (masked, type(masked)) == (expected, type(expected))
+    assert data == before
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("https://h/p?X-Sig=abc", "https://h/p?***"),
-        ("s3://?x", "s3://?***"),
         ("see https://h/?a=1 and s3://b/k?c#d.", "see https://h/?*** and s3://b/k?***"),
-        ('"https://h/?a","https://h/?b"', '"https://h/?***","https://h/?***"'),
+        ('"https://h/?a","s3://?b"', '"https://h/?***","s3://?***"'),
         ("--in=https://h/?a?b=c", "--in=https://h/?***"),
-        ("https://h/a b?c", "https://h/a b?c"),
-        ('https://h/a"b?c', 'https://h/a"b?c'),
-        ("https://h/p?", "https://h/p?"),
-        ("https://h/p? x", "https://h/p? x"),
-        ("://h/?a", "://h/?a"),
-        ("is it so? yes", "is it so? yes"),
-        ("/v1/x?a=b", "/v1/x?a=b"),
-        ("https:\n//h/?a", "https:\n//h/?a"),
+        *((text, text) for text in ("https://h/a b?c", 'https://h/a"b?c', "https://h/p?")),
+        *((text, text) for text in ("://h/?a", "is it so? yes", "/v1/x?a=b", "https:\n//h/?a")),
     ],
 )
 def test_the_query_of_a_url_is_masked(text: str, expected: str) -> None:
@@ -127,7 +99,6 @@ def test_the_query_of_a_url_is_masked(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        ([], "one two, one"),
         (["two", "one"], "*** ***, ***"),
         (["one two", "one"], "***, ***"),
         (["three"], "one two, one"),
@@ -139,39 +110,20 @@ def test_known_secrets_are_masked_wherever_they_occur(known: list[str], expected
     assert redact_text(json.dumps({"a": ["one two, one"]}), known) == json.dumps({"a": [expected]})
 
 
-# -- Texts -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"b":1,  "a" : [null, true, NaN, "\\u00e4"]}',
-        '{"password": null}',
-        '{"password": "***"}',
-        "",
-        "<html>password: none</html>",
-        '{"name": "x", "other": ["y"], broken',
-    ],
-)
-def test_a_text_without_secrets_is_unchanged(text: str) -> None:
-    assert redact_text(text, ["absent"]) == text
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ('{"b":1,"password":"x"}', '{"b": 1, "password": "***"}'),
-        ('[{"credentials":{"k":"x"}}]', '[{"credentials": {"k": "***"}}]'),
-        ('"https://h/?x"', '"https://h/?***"'),
         (f'{{"{SECRET}": 1}}', '{"***": 1}'),
         # Under a key that comes twice, json would hide the first value.
         ('{"password": "hunter22", "password": null}', '{"password": "***", "password": "***"}'),
-        ('{"a": {"jwt": "x", "jwt": 5}}', '{"a": {"jwt": "***", "jwt": "***"}}'),
         # Broken JSON.
         ('{"password": 12345, oops', '{"password": "***", oops'),
         ('{"nonce": true}, more', '{"nonce": "***"}, more'),
-        (f'{{"jwt": "x", "a": {{"nonce": "y", "url": "https://h/?z"}}, "b": "{SECRET}", "c"',
-         '{"jwt": "***", "a": {"nonce": "***", "url": "https://h/?***"}, "b": "***", "c"'),
+        (f'{{"jwt": "x", "a": "s3://h/?z", "{SECRET}"', '{"jwt": "***", "a": "s3://h/?***", "***"'),
+        # Without a secret it is unchanged.
+        *((text, text) for text in ('{"b":1,  "a" : [null, NaN, "\\u00e4"]}', '{"jwt": null}', "")),
+        ("<html>password: none</html>", "<html>password: none</html>"),
     ],
 )  # fmt: skip
 def test_a_text_is_masked_whether_or_not_it_is_json(text: str, expected: str) -> None:
@@ -181,13 +133,11 @@ def test_a_text_is_masked_whether_or_not_it_is_json(text: str, expected: str) ->
 @pytest.mark.parametrize(
     ("value", "left"),  # what is left of the value after the mask; None: all that follows is masked
     [
-        ('"x"', ""),
         ('"x y, z: {} []"', ""),
         (r'"a\"b\\"', ""),
         (r'"a\\", "c": "d"', ', "c": "d"'),
         ('"never closed', None),
         (r'"ends in a backslash\"', None),
-        ('{"a": "x", "b": ["y"]}', ""),
         ('{"a": "x"', None),
         ('{"a": {"b": "x"}, "c": "y"}', ""),
         ('{"a": {"b": "x"}, "c": "y"', None),
@@ -196,7 +146,7 @@ def test_a_text_is_masked_whether_or_not_it_is_json(text: str, expected: str) ->
     ],
 )
 def test_secrets_are_masked_in_broken_json(value: str, left: Optional[str]) -> None:
-    for name, colon in itertools.product(NAMES, (":", ": ", "\n:\n")):
+    for name, colon in itertools.product(NAMES, (":", "\n:\n")):
         text = f'{{"first": 1, "{name}"{colon}{value}'
         end = "" if left is None else f'{left}, "last": 2, broken'
         assert redact_text(text + (end[len(left) :] if left else end), ()) == (
@@ -205,8 +155,7 @@ def test_secrets_are_masked_in_broken_json(value: str, left: Optional[str]) -> N
 
 
 def test_a_text_that_is_nested_too_deeply_for_json_is_masked() -> None:
-    depth = 100_000
-    text = "[" * depth + '{"password": "x"}' + "]" * depth
+    text = "[" * 100_000 + '{"password": "x"}' + "]" * 100_000
     assert redact_text(text, ()) == text.replace('"x"', '"***"')
 
 
@@ -231,16 +180,16 @@ def test_no_secret_is_left_wherever_it_stands_in_json_and_wherever_that_is_cut(
 @pytest.mark.parametrize(
     ("texts", "data", "expected"),
     [
-        (["123456"], None, ["123456"]),
-        (["", "12345", "Basic"], None, []),
+        (["123456", "", "12345", "Basic"], None, ["123456"]),
         (["Bearer abcdefg"], None, ["Bearer%20abcdefg", "Bearer abcdefg", "abcdefg", "Bearer"]),
+        (["123456,abcdef"], None, ["123456,abcdef", "123456%2Cabcdef", "123456", "abcdef"]),
+        (["123456;a=abcdef"], None, ["123456;a=abcdef", "123456%3Ba%3Dabcdef", "123456", "abcdef"]),
         ((), {"password": "abcdef", "name": "ghijkl"}, ["abcdef"]),
         ((), {"password": "abcde", "nonce": None, "jwt": 1234567}, ["1234567"]),
         ((), {"jwt": "abc def"}, ["abc%20def", "abc def"]),  # of data the whole alone
         ((), {"credentials": {"a": "abcdef", "b": ["ghijklm"]}}, ["ghijklm", "abcdef"]),
         ((), [{"nonce": "abcdef"}, ({"SECURE_A": "ghijklm"},)], ["ghijklm", "abcdef"]),
         ((), {"a": {"b": "abcdef"}, "c": ["ghijklm"]}, []),
-        ((), "abcdef", []),
         # The longest comes first, so that no end of it is left.
         (["a" * 6, "a" * 8, "a" * 7], {"jwt": "a" * 9}, ["a" * n for n in (9, 8, 7, 6)]),
     ],
@@ -253,21 +202,13 @@ def test_secrets_are_whole_texts_their_parts_and_values_of_data(
     assert found == sorted(found, key=len, reverse=True)
 
 
-def test_the_parts_of_a_text_are_separated_by_white_space_and_marks_of_headers() -> None:
-    found = set(secrets_of(["first1; second=third3,fourth \t\nfifth5 a=b"], None))
-    assert {"first1", "second", "third3", "fourth", "fifth5"} <= found
-    assert not {"first1;", "second=third3", "a", "b", ""} & found
-
-
 @pytest.mark.parametrize(
     ("text", "forms"),
     [
         ('ab"cd\\ef', ['ab\\"cd\\\\ef', 'ab\\\\\\"cd\\\\\\\\ef', "ab&quot;cd\\ef", "ab%22cd%5Cef"]),
         ('"äbcdef', ['\\"äbcdef', '\\"\\u00e4bcdef', "&quot;äbcdef", "%22%C3%A4bcdef"]),
         ("ab<c>'&d", ["ab&lt;c&gt;&#x27;&amp;d", "ab%3Cc%3E%27%26d"]),
-        ("abcde\n", ["abcde\\n", "abcde\\\\n", "abcde%0A"]),
         ("abcde\ud800", ["abcde\\ud800", "abcde%3F"]),
-        ("abc/def+", ["abc/def%2B"]),
     ],
     ids=ascii,
 )
@@ -322,12 +263,11 @@ def cut_short() -> None:
         (lambda: json.loads(f'"{SECRET}'), "doc", ""),
         (cut_short, "partial", b""),
     ],
-    ids=["decoding", "encoding", "JSON", "HTTP"],
 )
 def test_the_part_of_a_response_that_an_exception_quotes_is_removed(
     fail: Callable[[], object], name: str, empty: Any
 ) -> None:
-    error = caught(fail)
+    error = caught(fail, Exception)
     assert SECRET in repr(getattr(error, name)).replace("\\x00", "")
     scrub(error, [SECRET])
     assert getattr(error, name) == empty
@@ -351,14 +291,9 @@ def within(module: Optional[str], then: Callable[[], None] = fail) -> Callable[[
     return lambda: names["call"](SECRET, then)
 
 
-def caught(call: Callable[[], Any]) -> BaseException:
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 of several types
-        call()
-    return caught.value
-
-
-def kept(error: BaseException) -> list[bool]:
+def kept(raised: Any) -> list[bool]:
     """Tell of each frame made by ``within``, outermost first, whether it has its locals."""
+    error = raised if isinstance(raised, BaseException) else caught(raised, BaseException)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     made = [each for each in frames if each.f_code.co_filename == "<within>"]
     return [each.f_locals.get("kept") == SECRET for each in made]
@@ -375,33 +310,33 @@ OF_OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("module", [*CLEARED, *OF_OTHERS])
-def test_frames_of_this_package_and_of_what_it_calls_are_cleared(module: Optional[str]) -> None:
-    error = caught(within(module))
-    assert kept(error) == [True]
-    clear_frames(error)
-    assert kept(error) == [module in OF_OTHERS]
+def test_frames_of_this_package_and_of_what_it_calls_are_cleared() -> None:
+    for module in [*CLEARED, *OF_OTHERS]:
+        error = caught(within(module), ValueError)
+        assert kept(error) == [True]
+        clear_frames(error)
+        assert kept(error) == [module in OF_OTHERS], module
 
 
 def test_frames_of_others_are_not_emptied() -> None:
-    error = caught(within(OURS, within("hook", within("http.client"))))
+    error = caught(within(OURS, within("hook", within("http.client"))), ValueError)
     clear_frames(error)
     assert kept(error) == [False, True, False]
 
 
-@pytest.mark.parametrize("linked", ["__cause__", "__context__"])
-def test_the_frames_of_the_causes_of_an_exception_are_cleared_too(linked: str) -> None:
-    error, cause = KeyError(), caught(within(OURS))
-    setattr(error, linked, cause)
-    clear_frames(error)
-    assert kept(cause) == [False]
+def test_the_frames_of_the_causes_of_an_exception_are_cleared_too() -> None:
+    for linked in ("__cause__", "__context__"):
+        error, cause = KeyError(), caught(within(OURS), ValueError)
+        setattr(error, linked, cause)
+        clear_frames(error)
+        assert kept(cause) == [False]
 
 
 def test_a_frame_that_is_still_running_is_left_alone_and_the_others_are_cleared() -> None:
     errors = []
 
     def handle() -> None:
-        error = caught(within(OURS))
+        error = caught(within(OURS), ValueError)
         trace, frame = error.__traceback__, sys._getframe(0)
         while frame.f_back is not None:  # put the frames that run before those of the traceback
             trace = type(error.__traceback__)(trace, frame, 0, 1)  # type: ignore[misc,arg-type]
@@ -428,22 +363,19 @@ def test_a_confidential_function_is_called_as_before_under_its_name() -> None:
     assert (wrapped.__name__, wrapped.__doc__, wrapped.__wrapped__) == ("add", "Add.", add)
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, GeneratorExit])
 def test_a_confidential_function_raises_the_same_exception_with_cleared_frames(kind: Any) -> None:
     error = kind("failed")
 
     def fail() -> None:
         raise error
 
-    raised = caught(lambda: confidential(within(OURS, fail))())
+    raised = caught(confidential(within(OURS, fail)), kind)
     assert raised is error
     assert (raised.args, raised.__cause__, raised.__context__) == (("failed",), None, None)
     assert kept(raised) == [False]
-
-
-def test_the_frame_of_a_confidential_function_has_no_arguments() -> None:
-    join: Any = confidential(str.join)  # it has no frame of its own
-    error = caught(lambda: join(SECRET, name=SECRET))
+    join: Any = confidential(str.join)  # it has no frame of its own, and its caller has no locals
+    error = caught(lambda: join(SECRET, name=SECRET), TypeError)
     trace = traceback.TracebackException.from_exception(error, capture_locals=True)
     assert SECRET not in "".join(trace.format())
 
@@ -497,28 +429,21 @@ def test_an_exception_leaves_each_public_method_with_cleared_frames(cls: Any) ->
         lambda: cls().prop,
         lambda: setattr(cls(), "prop", SECRET),
     ):
-        assert kept(caught(call)) == [False]
+        assert kept(call) == [False]
     assert cls.prop.__doc__ == "Read."
+    # Private methods and those of a user's subclass are not guarded.
+    assert kept(lambda: cls()._private(SECRET)) == [True]
+    assert kept(lambda: OfAUser().mine(SECRET)) == [True]
 
 
-def test_private_methods_and_those_of_a_users_subclass_are_not_guarded() -> None:
-    assert kept(caught(lambda: Guarded()._private(SECRET))) == [True]
-    assert kept(caught(lambda: OfAUser().mine(SECRET))) == [True]
-
-
-CLASSES: list[Any] = [
-    *(ApiClient, Configuration, ApiKeyExchange, Model),
-    *(TasksApi, TaskVersionsApi, TaskRunsApi),
-]
-
-
-@pytest.mark.parametrize("cls", CLASSES)
-def test_every_public_method_of_the_client_is_guarded(cls: Any) -> None:
-    methods = {k: v for k, v in vars(cls).items() if inspect.isroutine(v) and k[0] != "_"}
-    assert methods or cls is ApiKeyExchange
-    for each in [*methods.values(), *(vars(cls)[n] for n in ("__init__",) if n in vars(cls))]:
-        function = getattr(each, "__func__", each)
-        assert function.__code__.co_filename == Boundary.__init_subclass__.__code__.co_filename
+def test_every_public_method_of_the_client_is_guarded() -> None:
+    apis = (libtes.TasksApi, libtes.TaskVersionsApi, libtes.TaskRunsApi)
+    for cls in (libtes.ApiClient, libtes.Configuration, libtes.ApiKeyExchange, Model, *apis):
+        names = [k for k, v in vars(cls).items() if inspect.isroutine(v) and k[0] != "_"]
+        assert names or cls is libtes.ApiKeyExchange
+        for name in [*names, *({"__init__"} & vars(cls).keys())]:
+            function = getattr(vars(cls)[name], "__func__", vars(cls)[name])
+            assert function.__code__.co_filename == Boundary.__init_subclass__.__code__.co_filename
 
 
 # -- The switch for developers ---------------------------------------------------------------------
@@ -530,23 +455,26 @@ def test_a_setting_decides_whether_frames_stay(
 ) -> None:
     monkeypatch.setattr(redaction, "SHOW_LOCALS", by_default)
     for shown in (True, False):
-        configuration = Configuration()
+        configuration = libtes.Configuration()
         configuration.show_locals = shown
-        client = ApiClient(configuration)
-        body = LaunchTaskRequest(local_vars_configuration=configuration)
-        for owner in (configuration, client, TasksApi(client), body):
+        client = libtes.ApiClient(configuration)
+        body = libtes.LaunchTaskRequest(local_vars_configuration=configuration)
+        for owner in (configuration, client, libtes.TasksApi(client), body):
             assert shows_locals(owner) is shown
-        assert shows_locals(ApiKeyExchange("key"), configuration) is shown
-        assert kept(caught(lambda shown=shown: Guarded(show_locals=shown).method(1))) == [shown]
-    for others in ((), (None,), (SECRET,), (LaunchTaskRequest(),), (Boundary(),)):
+        assert shows_locals(libtes.ApiKeyExchange("key"), configuration) is shown
+        assert kept(lambda shown=shown: Guarded(show_locals=shown).method(1)) == [shown]
+    for others in ((), (None,), (SECRET,), (libtes.LaunchTaskRequest(),), (Boundary(),)):
         assert shows_locals(*others) is by_default
-    assert kept(caught(lambda: Guarded().method(SECRET))) == [by_default]
+    assert kept(lambda: Guarded().method(SECRET)) == [by_default]
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [("1", True), (" On ", True), ("", False), ("no", False)]
 )
-def test_the_environment_decides_when_the_package_is_loaded(value: str, shown: bool) -> None:
+def test_the_environment_decides_when_the_package_is_loaded(
+    value: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIBTES_SHOW_LOCALS", value)
     code = """
 import traceback
 from libica.openapi import libtes
@@ -562,7 +490,4 @@ for call in calls:
         print(any("hidden" in repr(frame.f_locals) for frame, _ in traceback.walk_tb(trace)))
 print(libtes.Configuration().show_locals)
 """
-    environment = {**os.environ, "LIBTES_SHOW_LOCALS": value}
-    command = [sys.executable, "-c", code]
-    printed = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
-    assert printed.split() == [str(shown)] * 3
+    assert run_python(code).split() == [str(shown)] * 3
