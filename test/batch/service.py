@@ -156,6 +156,17 @@ class Service(Server):
         given = cohort(launches) if isinstance(launches, int) else launches
         return launch_all(self.client, *self.ids, given, **options)
 
+    def gather(self, matches: Callable[[Asked], bool], count: int) -> Hook:
+        """Return a hook that holds such calls until there are so many at once."""
+        full = threading.Event()
+
+        def hold(_: Asked) -> None:
+            if self.under_way >= count:
+                full.set()
+            full.wait(10)
+
+        return on(EVER, matches, hold)
+
     def check(self, report: Report) -> None:
         """Check that each run is that of its launch, and that the report has all of them."""
         told = {run_id: each.name for each in report for run_id in (each.run_id, *each.doubles)}
