@@ -53,13 +53,11 @@ def test_a_table_is_read_by_its_headings(text: str, tmp_path: Path) -> None:
     assert read(path) == read(str(path)) == [ROW]
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_the_encoding_is_detected(encoding: str, mark: str, tmp_path: Path) -> None:
-    if encoding.startswith("utf-32") and not mark:
-        pytest.skip("nobody writes that")
-    text = mark + "name,x,y\nä€😀,1,2\n"
-    assert read(write(tmp_path, text, encoding)) == [("ä€😀", "1", "2")]
+def test_the_encoding_is_detected(encoding: str, tmp_path: Path) -> None:
+    for mark in ("", "\ufeff")["32" in encoding :]:
+        text = mark + "name,x,y\nä€😀,1,2\n"
+        assert read(write(tmp_path, text, encoding)) == [("ä€😀", "1", "2")]
 
 
 def test_cells_are_sent_as_written_and_the_names_may_be_arguments_too(tmp_path: Path) -> None:
