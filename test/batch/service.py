@@ -38,7 +38,7 @@ class Service(Server):
         hidden: Ids of runs that no list shows.
         version: The version, as JSON.
         clock: Returns the time of creation of a run.
-        page: Returns the runs that a list has, for its query.
+        journal: The journal of `launch`; `None` for none.
     """
 
     def __init__(self) -> None:
@@ -50,16 +50,13 @@ class Service(Server):
         self.before: Optional[Hook] = None
         self.after: Optional[Hook] = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+        self.journal: Any = None
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         self.answer(self._serve)
-        self.client = libtes.ApiClient(self.configuration())
-
-    def configuration(self) -> libtes.Configuration:
-        configuration = libtes.Configuration(self.url, {"Authorization": "token"})
-        configuration.api_key_prefix["Authorization"] = "Bearer"
+        configuration = libtes.Configuration(self.url, {"Authorization": "Bearer token"})
         configuration.retries = 0
-        return configuration
+        self.client = libtes.ApiClient(configuration)
 
     def close(self) -> None:
         self.client.close()
@@ -154,7 +151,7 @@ class Service(Server):
     def launch(self, launches: Any = 5, **options: Any) -> Report:
         """Launch so many, or these."""
         given = cohort(launches) if isinstance(launches, int) else launches
-        return launch_all(self.client, *self.ids, given, **options)
+        return launch_all(self.client, *self.ids, given, **{"journal": self.journal, **options})
 
     def gather(self, matches: Callable[[Asked], bool], count: int) -> Hook:
         """Return a hook that holds such calls until there are so many at once."""
@@ -188,11 +185,8 @@ class UnrulyService(Service):
         lag: Seconds until a list shows a run.
         skew: Seconds by which the clocks of its two machines differ.
         unsorted: Whether lists ignore the sort that is asked for.
-        without: Fields that lists lack.
+        without: Field that lists lack.
         most_described: Length to which descriptions are cut.
-
-    Attributes:
-        old: Ids of runs that `runs_of` leaves out.
     """
 
     def __init__(
@@ -203,21 +197,20 @@ class UnrulyService(Service):
         lag: float = 0,
         skew: float = 0,
         unsorted: bool = False,
-        without: Optional[str] = None,
-        most_described: Optional[int] = None,
+        without: str = "",
+        most_described: int = 4096,
     ) -> None:
         super().__init__()
         self._random = random.Random(seed)
         self._lost, self._doubled, self._lag = lost, doubled, lag
-        self._unsorted, self._without = unsorted, without
-        self._most_described = most_described
+        self._unsorted, self._without, self._most_described = unsorted, without, most_described
         self._made: dict[str, float] = {}
         self.clock = lambda: WHOLE_SECOND + timedelta(seconds=skew * (len(self.runs) % 2))
-        self.old: set[str] = set()
+        self.old: set[str] = set()  # ids of runs that `runs_of` leaves out
         self.before, self.after = self._forget, self._lose
 
     def make(self, body: Json, version_id: str) -> Json:
-        if self._most_described is not None:
+        if "description" in body:
             body = {**body, "description": body["description"][: self._most_described]}
         run = super().make(body, version_id)
         self._made[run["id"]] = time.monotonic()

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from libica.openapi import libtes
 
+from ..helpers import many_examples
 from .tables import ROW, problems, read, refusal
 
-PROPERTY = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
-)
+PROPERTY = settings(many_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -21,6 +21,8 @@ from ..helpers import ROOT
 from ..server import wait_until
 from .faults import SHARES, FaultyProxy
 
+pytestmark = pytest.mark.slow
+
 RUNS = 400
 KILLS = (90, 200, 310)
 LAUNCH = """

@@ -188,7 +188,7 @@ class Launching(RuleBasedStateMachine):
             assert (kept.outcome == "Unsure") == (self.ledger.state(row) is State.DOUBTFUL)
 
 
-TestLaunching = Launching.TestCase
+TestLaunching = pytest.mark.slow(Launching.TestCase)
 TestLaunching.settings = settings(
     max_examples=40,
     stateful_step_count=80,

@@ -13,6 +13,8 @@ from libica.openapi import libtes
 
 from .service import UnrulyService, cohort
 
+pytestmark = pytest.mark.slow
+
 SCALE = 50
 """How many times shorter than usual all delays are."""
 

@@ -280,6 +280,7 @@ def test_scratch_folders_that_are_not_writable_are_removed(bench: Bench) -> None
     completed(bench.shell("mkdir -p a/b && touch a/b/c && chmod 500 a/b && chmod 0 a"))
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("recorded", [True, False])
 def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path, recorded: bool) -> None:
