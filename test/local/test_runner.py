@@ -74,40 +74,30 @@ def test_a_command_sees_only_the_declared_variables_and_the_path(
     assert seen == {"A": "1", "SECURE_B": "x y", "EMPTY": ""}
 
 
-def test_a_declared_path_replaces_the_default(bench: Bench, tmp_path: Path) -> None:
+def test_a_declared_path_replaces_the_default_and_arguments_are_not_interpreted_by_a_shell(
+    bench: Bench, tmp_path: Path
+) -> None:
     bench.command("tool", "echo of the service")
-    tool = bench.command("mine", "echo mine; echo $PATH")
     (tmp_path / "own").mkdir()
+    tool = bench.command("mine", 'echo $PATH; for argument; do echo "[$argument]"; done')
     tool.rename(tmp_path / "own/tool")
     path = str(tmp_path / "own")
-    bench.run({"command": "tool", "environment": {"variables": {"PATH": path}}})
-    assert bench.stdout() == f"mine\n{path}\n"
+    arguments = ["$HOME", "a b", "", "; exit 1", "*"]
+    variables = {"variables": {"PATH": path}}
+    bench.run({"command": "tool", "args": arguments, "environment": variables})
+    assert bench.stdout().splitlines() == [path, *(f"[{each}]" for each in arguments)]
 
 
-def test_arguments_are_not_interpreted_by_a_shell(bench: Bench) -> None:
-    bench.command("show", 'for argument; do echo "[$argument]"; done')
-    bench.run({"command": "show", "args": ["$HOME", "a b", "", "; exit 1", "*"]})
-    assert bench.stdout() == "[$HOME]\n[a b]\n[]\n[; exit 1]\n[*]\n"
-
-
-def test_the_working_directory_is_the_declared_one_or_the_root(bench: Bench) -> None:
+def test_the_working_directory_is_the_declared_one_or_the_root(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "my 'own' folder")  # a path that needs quotes
     bench.shell("pwd; echo x >made; ls /work/here", workingDirectory="/work/here")
     assert re.fullmatch(r"/.*/root/work/here\nmade\n", bench.stdout())
-    bench.put("volume/x", "")
-    bench.shell("ls", inputs=[{"url": "gds://volume/x", "path": "/mount/in/x"}])
-    assert bench.stdout() == "mount\n"
-
-
-def test_a_scratch_folder_may_have_a_path_that_needs_quotes(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "my 'own' folder")
     bench.put("volume/x", "read\n")
     bench.command("tool", "cat $1")
-    outcome = bench.shell(
-        "tool /in/x >/out/y",
-        inputs=[{"url": "gds://volume/x", "path": "/in/x"}],
-        outputs=[{"url": "gds://volume/out", "path": "/out/"}],
-    )
-    assert completed(outcome)
+    inputs = [{"url": "gds://volume/x", "path": "/in/x"}]
+    outputs = [{"url": "gds://volume/out", "path": "/out/"}]
+    completed(bench.shell("ls; tool /in/x >/out/y", inputs=inputs, outputs=outputs))
+    assert bench.stdout() == "in\nout\n"
     assert bench.read("volume/out/y") == "read\n"
 
 
@@ -121,13 +111,12 @@ def test_logs_of_each_attempt_have_urls_in_the_scheme_of_the_system_files(
     url = url and url.format(tmp=tmp_path)
     execution = {"command": "sh", "args": ["-c", "echo here"], "systemFiles": {"url": url}}
     log = bench.run(execution, attempt=2).log["stdout"]
+    folder = tmp_path / "a b" if url else bench.gds / "logs"
+    shown = folder.as_uri()
     if url == "s3://bucket/logs":
-        assert log == "s3://bucket/logs/trn.1/stdout-2.log"
-        assert bench.read(".s3/bucket/logs/trn.1/stdout-2.log") == "here\n"
-    else:
-        folder = tmp_path / "a b" if url else bench.gds / "logs"
-        assert log == (folder / "trn.1/stdout-2.log").as_uri()
-        assert (folder / "trn.1/stdout-2.log").read_text() == "here\n"
+        folder, shown = bench.gds / ".s3/bucket/logs", url
+    assert log == f"{shown}/trn.1/stdout-2.log"
+    assert (folder / "trn.1/stdout-2.log").read_text() == "here\n"
 
 
 @pytest.mark.parametrize("url", ["https://host/logs", "gds://volume/../../x", "relative"])
@@ -143,7 +132,7 @@ def test_a_url_of_system_files_that_cannot_be_written_fails_the_attempt(
 # How a command fails.
 
 
-def test_a_failed_command_is_described_by_exit_status_and_the_end_of_its_errors(
+def test_a_failed_command_is_described_by_its_exit_status_or_signal_and_the_end_of_its_errors(
     bench: Bench,
 ) -> None:
     outcome = bench.shell(
@@ -155,12 +144,9 @@ def test_a_failed_command_is_described_by_exit_status_and_the_end_of_its_errors(
     assert outcome.log["error"] == outcome.details
     assert outcome.log["errorDetails"].endswith("aaaaaaaaa\n*** open\n")
     assert len(outcome.log["errorDetails"]) < 2001
-
-
-@pytest.mark.parametrize(("number", "name"), [(11, "SIGSEGV"), (40, "signal 40")])
-def test_the_signal_that_ended_a_command_is_named(bench: Bench, number: int, name: str) -> None:
-    details = bench.shell(f"kill -{number} $$").details
-    assert details == f"The command 'sh' was ended by {name}."
+    for number, name in ((11, "SIGSEGV"), (40, "signal 40")):
+        details = bench.shell(f"kill -{number} $$").details
+        assert details == f"The command 'sh' was ended by {name}."
 
 
 @pytest.mark.parametrize(
