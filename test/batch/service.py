@@ -54,7 +54,8 @@ class Service(Server):
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         self.answer(self._serve)
-        configuration = libtes.Configuration(self.url, {"Authorization": "Bearer token"})
+        prefix = {"Authorization": "Bearer"}
+        configuration = libtes.Configuration(self.url, {"Authorization": "token"}, prefix)
         configuration.retries = 0
         self.client = libtes.ApiClient(configuration)
 

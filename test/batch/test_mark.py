@@ -57,13 +57,12 @@ def test_it_follows_the_text_of_the_launch_or_else_of_the_version(service: Servi
 
 
 def test_each_launch_keeps_its_own_when_it_is_sent_again(service: Service, tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
     service.before = on(range(1), is_launch, lose)
     service.after = on(range(4, 5), is_launch, lose)
-    first = service.launch(journal=journal)
+    first, second = (service.launch(journal=tmp_path / "journal") for _ in range(2))
     assert len(sent(service)) == 6
     assert len(set(sent(service))) == 5
-    assert service.launch(journal=journal).run_ids == first.run_ids
+    assert second.run_ids == first.run_ids
     service.launch()
     assert len({description for _, description in sent(service)}) == 10
 
