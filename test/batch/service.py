@@ -116,9 +116,8 @@ class Service(Server):
             found = [x for x in found if versions & set(x["taskVersionSummary"].values())]
         found = self.listed(found)
         start, size = int(query.get("pageToken", 0)), int(query.get("pageSize", 10))
-        more = start + size < len(found)
-        page = {"items": found[start : start + size]}
-        return {**page, "nextPageToken": str(start + size) if more else None}
+        end = start + size
+        return {"items": found[start:end], "nextPageToken": str(end) if found[end:] else None}
 
     def listed(self, runs: list[Json]) -> list[Json]:
         """Return runs in the order in which lists show them."""
@@ -138,15 +137,13 @@ class Service(Server):
     def add_runs(self, names: list[str], version: str = "", age: float = 0) -> list[str]:
         """Add runs, each some microseconds younger than the one before; returns their ids."""
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
-        before, self.clock = self.clock, lambda: begun
-        ids = []
-        for name in names:
-            begun += timedelta(microseconds=1)
-            run = self.runs[self.make({"name": name}, version or self.ids[1])["id"]]
+        ids = [str(self.make({"name": each}, version or self.ids[1])["id"]) for each in names]
+        for number, run_id in enumerate(ids):
+            run = self.runs[run_id]
             run.update(status="Running", description=None)
+            run["timeCreated"] = (begun + timedelta(microseconds=number)).isoformat()
+            run["timeModified"] = run["timeCreated"]
             run["taskVersionSummary"]["version"] = "2.0" if version else "1.0"
-            ids.append(str(run["id"]))
-        self.clock = before
         return ids
 
     def launch(self, launches: Any = 5, **options: Any) -> Report:

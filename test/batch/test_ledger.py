@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from libica.batch import Launch, calling
 from libica.batch.finding import Finder
 from libica.batch.journal import Journal, report_of
-from libica.batch.ledger import Ledger, State
+from libica.batch.ledger import NEXT, Ledger, State
 from libica.batch.mark import Mark, marked
 from libica.batch.plan import Plan
 from libica.openapi import libtes
@@ -208,6 +208,18 @@ def ledger(tmp_path: Path) -> Any:
 
 def run(number: int, mark: Optional[Mark]) -> libtes.TaskRun:
     return libtes.TaskRun(id=f"trn.{number}", status="Pending", description=f"text {mark}")
+
+
+@pytest.mark.parametrize(("before", "after"), itertools.product(State, State))
+def test_states_change_only_as_declared(ledger: Ledger, before: State, after: State) -> None:
+    ledger._states[0] = before
+    with ledger.changed:
+        if after in NEXT[before]:
+            ledger._move(0, after)
+            assert ledger.state(0) is after
+        else:
+            with pytest.raises(libtes.ApiValueError, match=f"{after.value} after {before.value}"):
+                ledger._move(0, after)
 
 
 def test_a_list_is_proven_up_to_its_newest_witness(ledger: Ledger) -> None:
