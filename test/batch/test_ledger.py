@@ -210,7 +210,7 @@ def run(number: int, mark: Optional[Mark]) -> libtes.TaskRun:
     return libtes.TaskRun(id=f"trn.{number}", status="Pending", description=f"text {mark}")
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(State, State))
+@pytest.mark.parametrize(("before", "after"), [*itertools.product(State, State)])
 def test_states_change_only_as_declared(ledger: Ledger, before: State, after: State) -> None:
     ledger._states[0] = before
     with ledger.changed:
