@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Optional
 
 DEFAULT_PORT = 8765
@@ -26,12 +28,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         tes = LocalTes(
             gds=options.gds,
             data=options.data,
-            token=options.token,
+            token=_token(options),
             port=options.port,
             workers=options.workers,
             host=options.host,
             expose_to_network=options.expose_to_network,
             run_in=options.run_in,
+            time_limit=options.time_limit,
         )
     except (ValueError, RuntimeError, OSError) as error:
         print(f"libica.local: {error}", file=sys.stderr)
@@ -67,7 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--gds", help="folder that gds:// URLs refer to; default: gds in the data folder"
     )
-    serve.add_argument("--token", help="access token that calls must carry; default: random")
+    tokens = serve.add_mutually_exclusive_group()
+    tokens.add_argument(
+        "--token",
+        help="access token that calls must carry; other users of this machine can see it here. "
+        "Default: the environment variable LIBICA_LOCAL_TOKEN, or a random one",
+    )
+    tokens.add_argument("--token-file", help="file that holds the access token")
     serve.add_argument(
         "--workers", type=int, help="maximum number of concurrent runs; default: as many as fit"
     )
@@ -82,7 +91,21 @@ def _parser() -> argparse.ArgumentParser:
         choices=["host", "docker", "podman", "apptainer"],
         help="run the commands of this machine (%(default)s), or the images, by one of these",
     )
+    serve.add_argument(
+        "--time-limit",
+        type=float,
+        default=24 * 60 * 60.0,
+        metavar="SECONDS",
+        help="seconds after which an attempt ends as TimedOut; default: a day",
+    )
     return parser
+
+
+def _token(options: argparse.Namespace) -> Optional[str]:
+    if options.token_file is not None:
+        return Path(options.token_file).read_text(encoding="utf-8").strip()
+    token: Optional[str] = options.token
+    return os.environ.get("LIBICA_LOCAL_TOKEN") if token is None else token
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -129,11 +130,16 @@ def test_clients_models_and_api_classes_can_be_subclassed(
     assert server.last.json == {"arguments": {"sample": "1"}}
 
 
-def test_a_client_can_be_copied_but_not_deep_copied(client: libtes.ApiClient) -> None:
-    assert libtes.TasksApi(copy.copy(client)).list_tasks().item_count == 1
+def test_a_copy_of_a_client_shares_its_connections_and_a_deep_copy_or_pickle_is_refused(
+    client: libtes.ApiClient, server: Server
+) -> None:
+    for twin in (client, copy.copy(client), copy.copy(libtes.TasksApi(client)).api_client):
+        assert libtes.TasksApi(twin).list_tasks().item_count == 1
+    assert server.connections == 1
     for made in (client, libtes.TasksApi(client)):
-        with pytest.raises(TypeError, match=r"^An ApiClient holds connections, so it cannot be"):
-            copy.deepcopy(made)
+        for duplicate in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(libtes.ApiTypeError, match=r"make another with ApiClient\(copy\."):
+                duplicate(made)
 
 
 # Calls

@@ -138,7 +138,7 @@ def test_a_handshake_that_does_not_end_is_no_connection(
     with RawServer(talk, read=False) as stuck:
         client = connect(stuck.url.replace("http:", "https:"), retries=0)
         exception = failure(client, LAUNCH, _request_timeout=timeout)
-        assert isinstance(exception, libtes.ConnectException)
+        assert type(exception) is libtes.ConnectTimeoutException
         assert stuck.connections == 1
 
 

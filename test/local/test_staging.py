@@ -235,16 +235,32 @@ def test_an_output_replaces_files_of_its_names_alone_if_the_command_succeeds(ben
     assert (bench.read("volume/out/x"), bench.read("volume/out/old")) == ("new\n", "old")
 
 
-def test_links_in_outputs_are_followed(bench: Bench) -> None:
+def test_links_and_special_files_in_an_output_folder_are_skipped_with_a_remark(
+    bench: Bench,
+) -> None:
     bench.put("volume/x", "data")
     outcome = bench.shell(
-        "ln -s /in/x /out/file && ln -s /in /out/folder",
+        "echo data >/out/file; cd /out; ln -s /in/x link; ln -s /in folder; ln -s nowhere dangling;"
+        "ln -s /etc/passwd of-the-machine; mkfifo pipe; mkdir inner; ln -s ../file inner/link",
         inputs=[entry("gds://volume/x", "/in/x")],
         outputs=[entry("gds://volume/out", "/out/")],
     )
     assert completed(outcome)
-    assert bench.read("volume/out/file") == bench.read("volume/out/folder/x") == "data"
-    assert not (bench.gds / "volume/out/file").is_symlink()
+    stored = {path.name for path in (bench.gds / "volume/out").rglob("*")}
+    assert stored == {"file", "inner"}
+    skipped = (
+        "/out/dangling, /out/folder, /out/inner/link, /out/link, /out/of-the-machine and 1 more"
+    )
+    assert f"Links and special files were not stored: {skipped}." in outcome.details
+
+
+def test_an_output_that_is_a_link_to_a_file_of_the_machine_is_refused(bench: Bench) -> None:
+    output = entry("gds://volume/out.txt", "/out/x.txt", type="File")
+    outcome = bench.shell("ln -s /etc/passwd /out/x.txt", outputs=[output])
+    assert outcome.status == "Failed"
+    assert "leads out of" in outcome.details
+    assert completed(bench.shell("echo 1 >/out/y; ln -s y /out/x.txt", outputs=[output]))
+    assert bench.read("volume/out.txt") == "1\n"
 
 
 @pytest.mark.parametrize(
@@ -257,8 +273,8 @@ def test_links_in_outputs_are_followed(bench: Bench) -> None:
         ("https://host/x?s=secret", "/out/", "", "exit 9", "https:// URLs are not supported"),
         ("gds://volume/link/x", "/out/", "", "exit 9", "leads out of"),
         ("gds://volume/out", "/out/", "", "echo 1 >/out/link", "leads out of"),
-        ("gds://volume/x", "/out/", "", "ln -s nowhere /out/x", "No such file"),
-        ("gds://volume/x", "/out/", "", "mkfifo /out/x", "is not a regular file"),
+        ("gds://volume/x", "/out/x", "File", "ln -s no /out/x", "did not create it"),
+        ("gds://volume/x", "/out/x", "File", "mkfifo /out/x", "is not a regular file"),
         ("gds://volume/file/x", "/out/", "", "true", "Not a directory|File exists"),
     ],
 )

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .places import real_path
+
 # Folders of an image: only the declared paths in them are replaced, not their parents.
 SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 proc run sbin sys usr".split())
 # Folders of both image and data: replaced only as the direct parent of a declared path.
@@ -39,6 +41,7 @@ class ContainerPaths:
 
     def __init__(self, folder: Path, execution: Mapping[str, Any], search: str) -> None:
         self._folder = folder
+        self.root: Path = real_path(folder)
         self._declared = sorted(_declared(execution))
         self._roots = _roots(self._declared)
         self._pattern = _pattern(self._roots)
@@ -53,6 +56,10 @@ class ContainerPaths:
     def inside(self, path: str) -> str:
         """Return a path of the container as an absolute one."""
         return "/" + posixpath.normpath(posixpath.join(self.working_directory, path)).lstrip("/")
+
+    def shown(self, path: Path) -> str:
+        """Return the path in the container of a file that lies here."""
+        return f"/{path.relative_to(self._folder).as_posix()}"
 
     def mapped(self, text: str) -> str:
         """Return a text of the command with the container's paths replaced.

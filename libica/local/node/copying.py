@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Optional
 
 from .places import Place, is_within, real_path
 
@@ -43,11 +44,19 @@ def copy_file(source: Place, target: Place, check: Check, *, link: bool = False)
 
 
 def copy_folder(
-    source: Place, target: Place, check: Check, *, link: bool = False, above: tuple[Path, ...] = ()
+    source: Place,
+    target: Place,
+    check: Check,
+    *,
+    link: bool = False,
+    skipped: Optional[list[Path]] = None,
+    above: tuple[Path, ...] = (),
 ) -> None:
-    """Copy the content of a folder into another, following links.
+    """Copy the content of a folder into another.
 
-    Arguments and errors are those of `copy_file`; ``above`` are the parent folders copied so far.
+    Arguments and errors are those of `copy_file`. With ``skipped``, links and special files are
+    added to that list instead of being copied; without it, links are followed and special files are
+    errors. ``above`` are the parent folders copied so far.
     """
     _guard(source)
     _guard(target)
@@ -61,10 +70,17 @@ def copy_folder(
         check()
         inner = source._replace(path=source.path / name)
         copied = target._replace(path=target.path / name)
-        if inner.path.is_dir():
-            copy_folder(inner, copied, check, link=link, above=(*above, real))
+        if skipped is not None and not _is_plain(inner.path):
+            skipped.append(inner.path)
+        elif inner.path.is_dir():
+            copy_folder(inner, copied, check, link=link, skipped=skipped, above=(*above, real))
         else:
             copy_file(inner, copied, check, link=link)
+
+
+def _is_plain(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _guard(place: Place) -> None:

@@ -145,8 +145,8 @@ class LocalRunner:
                 log["errorDetails"] = tail = _tail(errors, variables)
                 reason = prepared.explain(status, tail) or _ended(execution, status)
                 raise _EndedError("Failed", reason)
-            staging.store_outputs()
-        return "The command ended with exit status 0."
+            skipped = staging.store_outputs()
+        return f"The command ended with exit status 0.{skipped}"
 
     @contextmanager
     def _log_file(self, job: Job, name: str, log: dict[str, Any]) -> Iterator[BinaryIO]:

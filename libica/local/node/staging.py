@@ -17,6 +17,7 @@ from .places import Place, Places, shown, split_scheme
 
 _INPUT_TYPES = ("file", "folder", "manifest")
 _OUTPUT_TYPES = ("file", "folder")
+_FEW = 5
 
 
 class StagingError(Exception):
@@ -72,15 +73,25 @@ class Staging:
                 folder = path if _looks_like_folder(mount) else path.parent
                 folder.mkdir(parents=True, exist_ok=True)
 
-    def store_outputs(self) -> None:
-        """Copy each output to its URL.
+    def store_outputs(self) -> str:
+        """Copy each output to its URL; return a remark on what was not copied, if anything.
+
+        Links and special files in an output folder are not copied: what a link names in a container
+        is another file here.
 
         Raises:
-            StagingError: An output does not exist or cannot be copied.
+            StagingError: An output does not exist, cannot be copied, or is a link to a file that
+                does not belong to the attempt.
         """
+        skipped: list[Path] = []
         for mount in self._outputs:
             with _naming("output", mount):
-                self._store(mount)
+                self._store(mount, skipped)
+        if not skipped:
+            return ""
+        names = ", ".join(self._container.shown(path) for path in skipped[:_FEW])
+        more = f" and {len(skipped) - _FEW} more" if len(skipped) > _FEW else ""
+        return f" Links and special files were not stored: {names}{more}."
 
     def _bring(self, mount: Mapping[str, Any]) -> None:
         kind = _type(mount, _INPUT_TYPES) or "file"
@@ -129,16 +140,17 @@ class Staging:
                 if size is not None and size != found:
                     raise ValueError(f"it has {found} bytes, not {size}")
 
-    def _store(self, mount: Mapping[str, Any]) -> None:
+    def _store(self, mount: Mapping[str, Any], skipped: list[Path]) -> None:
         kind = _type(mount, _OUTPUT_TYPES)
         url = _required(mount, "url")
-        source = Place(self._container.at(_required(mount, "path")), None)
+        source = Place(self._container.at(_required(mount, "path")), self._container.root)
         if not source.path.exists():
             raise ValueError("the command did not create it")
         if kind and source.path.is_dir() != (kind == "folder"):
             raise ValueError(f"it is not a {kind}")
         if source.path.is_dir():
-            copy_folder(source, self._places.locate(url), self._check, link=True)
+            place = self._places.locate(url)
+            copy_folder(source, place, self._check, link=True, skipped=skipped)
         else:
             url = url + source.path.name if url.endswith("/") else url
             copy_file(source, self._places.locate(url), self._check, link=True)

@@ -17,10 +17,11 @@ import uvicorn
 
 from ..engine.scheduler import Scheduler
 from ..node.folder_lock import FolderLock
-from ..node.runner import LocalRunner
+from ..node.runner import DAY, LocalRunner
 from ..store.identity import Identity
 from ..store.store import Store
 from .app import make_app
+from .connections import Connection, most_connections
 from .operations import Service
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LOCALHOST = "127.0.0.1"
 _BACKLOG = 2048  # connections waiting to be accepted
+_ACCEPTED_AT_ONCE = 16  # before one too many can be closed; asyncio has one number for both
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
 _GRACE = 5  # seconds for pending requests to end when the service does
 
@@ -52,9 +54,12 @@ class LocalTes:
         expose_to_network: Allow a ``host`` that other machines can reach.
         run_in: `host` to run commands of this machine, whatever the image; `docker`, `podman` or
             `apptainer` to run images.
+        time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
+            Default: a day.
 
     Raises:
-        ValueError: The token, port or number of workers is invalid, ``run_in`` is unknown or not on
+        ValueError: The token, port, time limit or number of workers is invalid, other users can
+            write to the data folder, ``run_in`` is unknown or not on
             the ``PATH``, or other machines can reach
             the host and ``expose_to_network`` is not set.
         RuntimeError: Another service uses the data folder.
@@ -77,12 +82,15 @@ class LocalTes:
         host: str = LOCALHOST,
         expose_to_network: bool = False,
         run_in: str = "host",
+        time_limit: Optional[float] = DAY,
     ) -> None:
         _check_host(host, expose_to_network)
         if not 0 <= port < 1 << 16:
             raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be 1 or more, not {workers}")
+        if time_limit is not None and not time_limit > 0:
+            raise ValueError(f"time_limit must be more than 0 seconds, not {time_limit}")
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         with contextlib.ExitStack() as parts:
             listening = parts.enter_context(_listen(host, port))
@@ -95,7 +103,7 @@ class LocalTes:
             store.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch", run_in=run_in)
+            runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
             scheduler = Scheduler(store, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
@@ -104,11 +112,13 @@ class LocalTes:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                http=type("Connection", (Connection,), {"most": most_connections()}),
+                backlog=_ACCEPTED_AT_ONCE,
                 ws="none",
                 timeout_graceful_shutdown=_GRACE,
                 timeout_keep_alive=_KEEP_ALIVE,
             )
-            server = uvicorn.Server(config)
+            server = _Server(config)
             thread = threading.Thread(
                 target=server.run, args=([listening],), name="libica-local", daemon=True
             )
@@ -160,6 +170,13 @@ class LocalTes:
         self.close()
 
 
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: Optional[list[socket.socket]] = None) -> None:
+        await super().startup(sockets=sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
+
+
 def _check_host(host: str, exposed: bool) -> None:
     try:
         local = ip_address(host).is_loopback
@@ -206,6 +223,13 @@ def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
         return Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="libica-local-")))
     home = Path(data).expanduser()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix":
+        if home.stat().st_mode & 0o022:
+            raise ValueError(
+                f"other users can write to {home}, where the keys that sign tokens are kept: "
+                f"use another folder, or run chmod go-w {home}"
+            )
+        home.chmod(0o700)
     parts.callback(FolderLock(home).close)
     return home
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -113,6 +114,10 @@ def _attempt(db: sqlite3.Connection, change: Change) -> tuple[Any, Optional[Exce
 
 def _connect(path: Optional[Path], schema: str) -> sqlite3.Connection:
     name = ":memory:" if path is None else str(path)
+    if path is not None:
+        # The keys that sign tokens are in it. SQLite gives its other files the same permissions.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
     db = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")

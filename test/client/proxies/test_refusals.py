@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +97,12 @@ def test_a_403_of_the_service_is_not_taken_for_the_proxys(
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 @pytest.mark.parametrize("login", ["", "somebody:s3cret-w0rd@"])
 def test_a_socks_proxy_takes_calls(
-    scheme: str, login: str, client: libtes.ApiClient, service: Server, tmp_path: Path
+    scheme: str,
+    login: str,
+    client: libtes.ApiClient,
+    service: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program, port = real_part("microsocks"), free_port()
     command = [program, "-i", "127.0.0.1", "-p", str(port)]
@@ -108,7 +114,11 @@ def test_a_socks_proxy_takes_calls(
         LAUNCH.call(client)
         if login:
             client.configuration.proxy = f"{scheme}://{WRONG}127.0.0.1:{port}"
-            exception = failure(client, LAUNCH)
+            waits: list[float] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "sleep", waits.append)
+                exception = failure(client, LAUNCH)
             assert type(exception) is libtes.ProxyException
             assert "wr0ng-w0rd" not in str(exception)
+            assert waits == []  # another attempt might lock an account
     assert len(service.asked) == 1

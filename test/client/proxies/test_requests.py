@@ -148,7 +148,9 @@ def test_a_proxy_that_makes_no_tunnel_in_time(connect: Connect, key: str, timeou
     with RawServer(STUCK[key]) as proxy:
         client = connect("https://tes.example", proxy=with_login(proxy.url), retries=0)
         exception = failure(client, LAUNCH, _request_timeout=timeout)
-        assert isinstance(exception, libtes.ConnectException)
+        # Older http.client does not read the headers of a refusal.
+        refusal = (libtes.ProxyException,) if key == "a refusal in drops" else ()
+        assert type(exception) in (libtes.ConnectTimeoutException, *refusal)
         assert "tes.example" in str(exception)
     assert [request.split()[0] for request in proxy.received] in ([], [b"CONNECT"])
     assert TOKEN.encode() not in b"".join(proxy.received)

@@ -96,6 +96,8 @@ UNUSABLE = {
     # Another kind of content
     "html": unusable(HTML, "text/html", "JSON", header=typed("text/html; charset=utf-8")),
     "html labelled as JSON": unusable(HTML, "application/json", "JSON"),
+    "plain text": unusable("OK", "text/plain", "JSON", header=typed("text/plain")),
+    "XML": unusable("<id>x</id>", "application/xml", "JSON", header=typed("application/xml")),
     "empty": unusable("", "JSON"),
     "empty without a length": Kind(head(), Invalid, says=("0 bytes", "JSON")),
     "empty in chunks": Kind(chunked(b""), Invalid, says=("0 bytes", "JSON")),
