@@ -259,7 +259,9 @@ def test_a_service_that_freezes_does_not_outlast_the_timeout(
 # Failures
 
 
-@pytest.mark.parametrize("failure", [lose, refuse(503), refuse(429), LATER])
+@pytest.mark.parametrize(
+    "failure", [lose, refuse(503), refuse(429), pytest.param(LATER, marks=pytest.mark.slow)]
+)
 def test_transient_failures_are_retried_not_before_the_service_allows_it(
     service: Service, failure: Any
 ) -> None:
