@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "configuration",
         "exceptions",
         "models",
-        "rest",
+        "_transport",
         "version",
     },
     "async_result": set(),
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "_lazy": set(),
     "placeholders": {"exceptions"},
     "models": {"_checks", "_display", "_redaction", "_lazy", "exceptions"},
-    "rest": {"_retry", "_transport", "exceptions"},
+    "rest": {"_retry", "exceptions"},
     "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
 }
 
@@ -199,7 +199,7 @@ def lines_of_code(file: Path) -> set[int]:
 
 
 def test_the_client_stays_small() -> None:
-    assert sum(len(lines_of_code(file)) for file in FILES) < 2900
+    assert sum(len(lines_of_code(file)) for file in FILES) < 2640
 
 
 def test_the_folders_above_the_client_are_open_to_other_packages() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from libica.openapi import libtes
 
@@ -170,6 +172,23 @@ def test_a_redirect_to_a_host_that_refuses_names_it_and_shows_no_secret(
     exception = failure(connect(server.url, retries=AT_ONCE), READ)
     assert type(exception) is libtes.ConnectException
     assert "127.0.0.1" in str(exception)
+
+
+def test_no_redirect_is_followed_after_the_deadline_of_the_call(
+    connect: Connect, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urlopen = urllib3.HTTPConnectionPool.urlopen
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        response = urlopen(*args, **kwargs)
+        time.sleep(1)
+        return response
+
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", late)
+    server.respond(to("/v2/x"), FOUND)
+    exception = failure(connect(server.url, timeout=1), READ)
+    assert isinstance(exception, (libtes.ConnectTimeoutException, libtes.DeadlineException))
+    assert [asked.method for asked in server.asked] == ["GET"]
 
 
 def test_a_token_is_not_refreshed_for_a_stranger(

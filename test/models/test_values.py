@@ -166,6 +166,12 @@ def test_an_int_for_a_string_is_stored_as_its_digits(number: int) -> None:
     assert (execution.retry_limit, type(execution.retry_limit)) == (number, int)
 
 
+def test_an_error_on_an_inherited_field_names_the_class_of_the_model() -> None:
+    page: Any = TaskRunSummaryPagedItems()
+    with pytest.raises(ApiTypeError, match=r"`TaskRunSummaryPagedItems\.first_page_token`"):
+        page.first_page_token = 0.5
+
+
 @many_examples
 @given(st.floats() | st.integers(-EXACT, EXACT).map(float) | st.just(float(EXACT + 2)))
 def test_a_float_for_an_integer_is_taken_if_that_is_exact(number: float) -> None:

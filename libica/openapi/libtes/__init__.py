@@ -1,46 +1,26 @@
-"""Client for the Task Execution Service (TES) of Illumina Connected Analytics v1.
+"""Client for the Task Execution Service (TES) of Illumina Connected Analytics v1."""
 
-The public names are loaded on first use, so that importing this package takes next to no time.
-"""
-
+from . import api, models
 from ._lazy import lazy
 
 __version__ = "1.0.0"
 
-# True for type checkers; importing typing would take most of the time. Without `: bool`, Jedi
-# would skip what is below.
-TYPE_CHECKING: bool = False
-
-if TYPE_CHECKING:
-    from . import placeholders as placeholders
-    from . import rest as rest
-    from ._redaction import redact as redact
-    from .api import *
-    from .api_client import ApiClient as ApiClient
-    from .async_result import AsyncResult as AsyncResult
-    from .configuration import Configuration as Configuration
-    from .exceptions import *
-    from .models import *
-    from .tokens import ApiKeyExchange as ApiKeyExchange
-else:
-    from . import api, models
-
-    _EXCEPTIONS = """
-        OpenApiException ApiTypeError ApiValueError ApiKeyError ApiException BadRequestException
-        UnauthorizedException ForbiddenException NotFoundException ConflictException
-        TooManyRequestsException ServiceException InvalidResponseException
-        ApiConnectionException ConnectException UnknownHostException ProxyException
-        TlsException ConnectTimeoutException ReadTimeoutException DeadlineException
-        ConnectionLostException
-    """.split()
-    _MODULES = {
-        "ApiClient": "api_client",
-        "ApiKeyExchange": "tokens",
-        "AsyncResult": "async_result",
-        "Configuration": "configuration",
-        "redact": "_redaction",
-        **dict.fromkeys(api.__all__, "api"),
-        **dict.fromkeys(_EXCEPTIONS, "exceptions"),
-        **dict.fromkeys(models.__all__, "models"),
-    }
-    __getattr__, __dir__, __all__ = lazy(__name__, _MODULES)
+_EXCEPTIONS = """
+    OpenApiException ApiTypeError ApiValueError ApiKeyError ApiException BadRequestException
+    UnauthorizedException ForbiddenException NotFoundException ConflictException
+    TooManyRequestsException ServiceException InvalidResponseException
+    ApiConnectionException ConnectException UnknownHostException ProxyException
+    TlsException ConnectTimeoutException ReadTimeoutException DeadlineException
+    ConnectionLostException
+""".split()
+_MODULES = {
+    "ApiClient": "api_client",
+    "ApiKeyExchange": "tokens",
+    "AsyncResult": "async_result",
+    "Configuration": "configuration",
+    "redact": "_redaction",
+    **dict.fromkeys(vars(api)["__all__"], "api"),
+    **dict.fromkeys(_EXCEPTIONS, "exceptions"),
+    **dict.fromkeys(vars(models)["__all__"], "models"),
+}
+__getattr__, __dir__, __all__ = lazy(__name__, _MODULES)

@@ -1,7 +1,5 @@
 """Checks of arguments and fields: names, types, exact conversions, bounds."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,9 +41,8 @@ def check_bounds(bounds: Bounds, value: float, where: str, unit: str = "") -> No
 def convert(declared: Any, value: Any, where: str) -> Any:
     """Return a value as the declared type, or raise if no exact conversion exists.
 
-    An ``int`` is accepted as a ``str``, and a whole ``float`` up to 2**53 as an ``int``; integers
-    of other packages, such as numpy's, count as ``int``. A list or dict is copied only if one of
-    its elements was converted. Dicts in place of models are not checked.
+    An ``int`` is accepted as a ``str``, a whole ``float`` up to 2**53 as an ``int``, and an integer
+    of numpy as an ``int``. A list or dict is copied only if an element was converted.
     """
     if value.__class__ is declared and declared is not float:
         return value

@@ -1,7 +1,5 @@
 """Maps urllib3's errors to ours: the class follows from whether the request was sent, and why."""
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl
@@ -42,13 +40,11 @@ def connection_exception(
     proxy: Optional[str],
     timeout: Timeout,
     secrets: list[str],
-    status: Optional[int] = None,
+    status: Optional[int],
 ) -> ours.ApiException:
     """Make the exception for a call without a complete response; ``error`` is its cause.
 
-    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy in
-    use, ``secrets`` are what the message must not show, ``status`` is that of the response, if its
-    head was received.
+    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy.
     """
     causes = chain(error)
     cls = _class_of(causes, sent, proxy, timeout)
@@ -61,9 +57,8 @@ def connection_exception(
     reason = redact(f"{_CLASSES[cls]} {parts.hostname}{through}: {root}", known=secrets)
     exception = cls(status, reason, method=method, path=parts.path)
     exception.__cause__ = error
-    refused = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
-    if isinstance(exception, ours.ProxyException) and refused:
-        exception._permanent = True
+    if cls is ours.ProxyException:
+        exception._permanent = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
     return exception
 
 

@@ -10,8 +10,7 @@ def lazy(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
-    ``names`` maps each public name to the submodule that defines it. Public submodules are loaded
-    as attributes, too.
+    ``names`` maps public names to the submodules that define them, which are attributes, too.
     """
 
     def load(name: str) -> object:

@@ -1,12 +1,14 @@
 """Chooses the proxy of a request: the setting, or the environment variables as curl reads them."""
 
-from __future__ import annotations
-
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Optional
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from urllib3 import make_headers
 
 from .configuration import Configuration, check_header, is_url
 from .exceptions import wrong_value
@@ -28,11 +30,6 @@ class Proxy(NamedTuple):
         return f"<Proxy {self.url}>"
 
     @property
-    def is_socks(self) -> bool:
-        """Whether it speaks SOCKS rather than HTTP."""
-        return self.url.startswith("socks")
-
-    @property
     def secrets(self) -> list[str]:
         """What messages must not show."""
         login = f"{self.user}:{self.password}" if self.user else ""
@@ -40,11 +37,7 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(configuration: Configuration, origin: str) -> Optional[Proxy]:
-    """Return the proxy for requests to an origin, ``scheme://host:port``, or ``None``.
-
-    Raises:
-        ApiValueError: The proxy is invalid; the error names the setting or the variable.
-    """
+    """Return the proxy for requests to an origin, ``scheme://host:port``, or ``None``."""
     source, value = "proxy", configuration.proxy
     if not value:
         source, value = _from_environment(origin)
@@ -63,15 +56,13 @@ def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
         schemes = ", ".join(HTTP_SCHEMES + SOCKS_SCHEMES)
         raise wrong_value(source, f"be a URL such as http://host:port; schemes are {schemes}")
     parts = urlsplit(url)
-    if parts.scheme in SOCKS_SCHEMES and not _has_socks():
+    if parts.scheme in SOCKS_SCHEMES and find_spec("socks") is None:
         how = "SOCKS proxies need PySocks: run `pip install 'libica-libtes[socks]'`"
         raise wrong_value(source, f"be an HTTP proxy; {how}")
     login, _, address = parts.netloc.rpartition("@")
     user, _, password = (unquote(part) for part in login.partition(":"))
     basic = {}
     if login and parts.scheme in HTTP_SCHEMES:
-        from urllib3 import make_headers
-
         try:
             basic = make_headers(proxy_basic_auth=f"{user}:{password}")
         except UnicodeEncodeError:
@@ -80,61 +71,49 @@ def _parse(value: str, source: str, headers: Mapping[str, str]) -> Proxy:
     return Proxy(bare, user, password, {**basic, **headers})
 
 
-def _has_socks() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("socks") is not None
-
-
-def _from_environment(origin: str) -> tuple[str, Optional[str]]:
+def _from_environment(origin: str) -> tuple[str, str]:
     """Return the environment variable that sets the proxy for an origin, and its value."""
     parts = urlsplit(origin)
-    for name in (f"{parts.scheme}_proxy", "all_proxy"):
-        variable, value = _variable(name)
-        if value:
-            _, exempt = _variable("no_proxy")
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-            if is_exempt(parts.hostname or "", port, exempt or ""):
-                return variable, None
-            return variable, value
-    return "", None
+    variable, value = _variable(f"{parts.scheme}_proxy")
+    if not value:
+        variable, value = _variable("all_proxy")
+    if value:
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        if is_exempt(parts.hostname or "", port, _variable("no_proxy")[1]):
+            return variable, ""
+    return variable, value
 
 
-def _variable(name: str) -> tuple[str, Optional[str]]:
+def _variable(name: str) -> tuple[str, str]:
     """Read a variable; its lower-case form takes precedence, even if it is empty."""
     for variable in (name, name.upper()):
         # In a CGI script HTTP_PROXY is the `Proxy` header of the request.
         forged = variable == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ
         if variable in os.environ and not forged:
             return variable, os.environ[variable].strip()
-    return name, None
+    return name, ""
 
 
 def is_exempt(host: str, port: Optional[int], no_proxy: str) -> bool:
     """Tell whether ``NO_PROXY`` exempts a host from proxies.
 
-    Entries are separated by commas or spaces: a domain, which includes its subdomains, an IP
-    address, or a network such as ``10.0.0.0/8``; ``:port`` limits an entry to that port. A single
-    ``*`` exempts every host.
+    Entries, separated by commas or spaces, are domains with their subdomains, IP addresses, and
+    networks such as ``10.0.0.0/8``, each of all ports or of one; a single ``*`` is every host.
     """
     if no_proxy == "*":
         return True
     host = host.strip("[]").rstrip(".").lower()
     is_in = _is_in_network if _is_in_network(host, host) else _is_in_domain
-    return any(at in (None, port) and is_in(host, name) for name, at in _entries(no_proxy))
-
-
-def _entries(no_proxy: str) -> Iterator[tuple[str, Optional[int]]]:
     for entry in re.split(r"[\s,]+", no_proxy.lower()):
         # A port follows a single colon, or the brackets of an IPv6 address.
         match = re.fullmatch(r"(\[.*\]|[^:]*):(\d+)", entry)
-        name = match[1] if match else entry
-        yield name.replace("[", "").replace("]", ""), int(match[2]) if match else None
+        name = (match[1] if match else entry).replace("[", "").replace("]", "")
+        if is_in(host, name) and (not match or int(match[2]) == port):
+            return True
+    return False
 
 
 def _is_in_network(host: str, network: str) -> bool:
-    from ipaddress import ip_address, ip_network
-
     try:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:

@@ -1,7 +1,5 @@
 """Redaction of secrets in text, exceptions and tracebacks."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -19,41 +17,46 @@ SHORTEST_SECRET = 6  # characters; a shorter secret may be part of common words
 
 _URL_SIGNED = re.compile(r'(\w://[^\s?"]*\?)[^\s"]+').sub
 _NAMES = "|".join(map("_?".join, sorted(SECRET_NAMES)))
-_NAMED = re.compile(
-    rf"""("(?:SECURE_[^"]*|{_NAMES})"\s*:\s*)"""  # a secret name in broken JSON, then its value
-    r"""("(?:[^"\\]|\\.)*"? | \{[^}]*\}? | \[[^\]]*\]? | [^\s",}\]]+)""",
-    re.IGNORECASE | re.VERBOSE,
-).sub
+_NAMED = re.compile(rf'"(?:SECURE_[^"]*|{_NAMES})"\s*:\s*', re.IGNORECASE).search
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
     """Return a copy of plain data with ``***`` in place of its secrets.
 
-    Secrets are values under one of the names ``password``, ``credentials``, ``jwt``, ``nonce``,
-    ``executionRawJson`` and ``accessToken``, in any spelling; variables named ``SECURE_*``; and
-    the query of a URL, which may hold a signature.
+    Secrets are what is under ``password``, ``credentials``, ``jwt``, ``nonce``,
+    ``executionRawJson`` and ``accessToken``, in any spelling, and under ``SECURE_*``; and the query
+    of a URL, which may hold a signature.
 
     Args:
         data: JSON data or text; ``to_dict()`` of a model.
         name: The name that the data has where it comes from, if any.
         known: Other secrets, to be masked wherever they occur.
     """
+
+    def mask(name: str, value: Any) -> Any:
+        if value is not None and _is_secret(name):
+            return MASK
+        if not isinstance(value, str):
+            return value
+        for each in known:
+            value = value.replace(each, MASK)
+        return _URL_SIGNED(rf"\1{MASK}", value)
+
+    return _mapped(data, name, mask)
+
+
+def _mapped(data: Any, name: str, leaf: Callable[[str, Any], Any]) -> Any:
+    """Return a copy of plain data with its keys and values replaced, given the name of each."""
     if isinstance(data, Mapping):
-        named = {_hide(key, known): (_nested(name, key), each) for key, each in data.items()}
-        return {key: redact(each, nested, known) for key, (nested, each) in named.items()}
+        inherits = _is_secret(name)  # all below a secret name is secret
+        return {
+            leaf("", key): _mapped(each, name if inherits else str(key), leaf)
+            for key, each in data.items()
+        }
     if isinstance(data, (list, tuple)):
-        return [redact(each, name, known) for each in data]
-    if data is not None and _is_secret(name):
-        return MASK
-    if isinstance(data, str):
-        return _URL_SIGNED(rf"\1{MASK}", _hide(data, known))
-    return data
-
-
-def _hide(text: Any, known: Sequence[str]) -> Any:
-    for each in known:
-        text = str(text).replace(each, MASK)
-    return text
+        return [_mapped(each, name, leaf) for each in data]
+    return leaf(name, data)
 
 
 def redact_text(text: str, known: Sequence[str]) -> str:
@@ -63,7 +66,19 @@ def redact_text(text: str, known: Sequence[str]) -> str:
         masked = redact(data, known=known)
         return text if masked == data else json.dumps(masked)
     except (ValueError, RecursionError):
-        return str(redact(_NAMED(rf'\1"{MASK}"', text), known=known))
+        return str(redact(_mask_broken(text), known=known))
+
+
+def _mask_broken(text: str) -> str:
+    """Mask the values of secret names in broken JSON; of a broken value, all that follows."""
+    masked, end = "", 0
+    while found := _NAMED(text, end):
+        masked += f'{text[end : found.end()]}"{MASK}"'
+        try:
+            _, end = _DECODER.raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            return masked
+    return masked + text[end:]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,13 +90,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def secrets_of(texts: Sequence[str], data: Any) -> list[str]:
     """Return known secrets, longest first: the texts, their parts, and the secrets in the data."""
-    parts = [part for text in texts for part in re.split(r"[\s;,=]+", text)]
-    found = {each for each in (*texts, *parts, *_secrets(data, "")) if len(each) >= SHORTEST_SECRET}
+    secrets = [*texts, *(part for text in texts for part in re.split(r"[\s;,=]+", text))]
+
+    def note(name: str, value: Any) -> None:
+        if _is_secret(name):
+            secrets.append(str(value))
+
+    _mapped(data, "", note)
+    found = {each for each in secrets if len(each) >= SHORTEST_SECRET}
     return sorted({quoted for each in found for quoted in _quotings(each)}, key=len, reverse=True)
 
 
 def _quotings(text: str) -> Iterator[str]:
-    """Yield the forms in which a response may quote a text: JSON, JSON in JSON, HTML, a URL."""
+    """Yield the forms in which a response may quote a text."""
     import html
     from urllib.parse import quote
 
@@ -90,36 +111,16 @@ def _quotings(text: str) -> Iterator[str]:
     yield from (html.escape(text), quote(text, errors="replace"))
 
 
-def _secrets(data: Any, name: str) -> Iterator[str]:
-    if isinstance(data, Mapping):
-        for key, each in data.items():
-            yield from _secrets(each, _nested(name, key))
-    elif isinstance(data, (list, tuple)):
-        for each in data:
-            yield from _secrets(each, name)
-    elif data is not None and _is_secret(name):
-        yield str(data)
-
-
-def _nested(name: str, key: object) -> str:
-    """Return the name of a value in a map; everything below a secret name is secret."""
-    return name if _is_secret(name) else str(key)
-
-
 def _is_secret(name: str) -> bool:
     return name.upper().startswith("SECURE_") or name.replace("_", "").lower() in SECRET_NAMES
 
 
 _ON = ("1", "true", "yes", "on")
 SHOW_LOCALS: bool = os.environ.get("LIBTES_SHOW_LOCALS", "").strip().lower() in _ON
-"""Default of a configuration's ``show_locals``."""
 
 
 class Boundary:
-    """Base of the public classes: their methods are ``confidential``.
-
-    Methods of subclasses outside this package are left alone.
-    """
+    """Base of the public classes: their methods, not those of users' subclasses, are guarded."""
 
     __slots__ = ()
 
@@ -143,11 +144,7 @@ def _guarded(member: Any) -> Any:
 
 
 def confidential(function: Function) -> Function:
-    """Clear the local variables of this package from the traceback of what a function raises.
-
-    Tools that show local variables would show tokens and bodies. Files and lines stay, and so do
-    the frames of the caller and of a hook.
-    """
+    """Clear the local variables of this package, which hold secrets, from tracebacks."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

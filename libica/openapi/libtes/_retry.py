@@ -6,17 +6,16 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Union
+
+from urllib3 import Retry
 
 from .exceptions import ApiConnectionException, ApiException, wrong_type, wrong_value
-
-if TYPE_CHECKING:
-    from urllib3.util.retry import Retry
 
 SAFE_METHODS = frozenset(("GET", "HEAD"))
 RETRIED_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 RETRY_AFTER_LIMIT = 120.0
-"""The longest ``Retry-After``, in seconds, that is honored; after a longer one the call fails."""
+"""Seconds of the longest ``Retry-After`` that is honored; after a longer one the call fails."""
 
 
 class RetryPolicy(NamedTuple):
@@ -35,8 +34,6 @@ class RetryPolicy(NamedTuple):
             if retries < 0:
                 raise wrong_value("retries", f"be 0 or more, got {retries}")
             return cls(total=int(retries))
-        from urllib3 import Retry
-
         if not isinstance(retries, Retry):
             raise wrong_type("retries", "int or urllib3.Retry", retries)
         longest: float = getattr(retries, "backoff_max", Retry.DEFAULT_BACKOFF_MAX)
@@ -54,17 +51,11 @@ def retry_delay(
 ) -> Optional[float]:
     """Return the seconds to wait before a retry, or ``None`` if the call must not be retried.
 
-    A call that only reads is retried after a connection error and after ``RETRIED_STATUSES``.
-    Any other call is retried only if none of it was sent, or after 429.
+    A call that only reads is retried after a connection error and after ``RETRIED_STATUSES``, any
+    other only if none of it was sent, or after 429.
 
-    Args:
-        policy: The limits.
-        tried: Retries so far.
-        method: HTTP method.
-        outcome: The status of the response, or the exception if there was no response.
-        retry_after: Seconds that the service asked to wait.
-        fraction: Random factor for the delay, 0 to 1.
-        left: Seconds until the deadline of the call.
+    ``tried`` counts the retries so far, ``retry_after`` is the seconds that the service asked to
+    wait, ``fraction`` a random factor from 0 to 1, ``left`` the seconds until the deadline.
     """
     if isinstance(outcome, ApiConnectionException):
         retry = not outcome._permanent and (method in SAFE_METHODS or not outcome._sent)
@@ -74,9 +65,8 @@ def retry_delay(
         retry = outcome == 429
     if not retry or tried >= policy.total:
         return None
-    delay = min(policy.longest, policy.backoff * 2.0 ** min(tried, 60)) * fraction
-    if retry_after is not None:
-        delay = retry_after
+    backoff = min(policy.longest, policy.backoff * 2.0 ** min(tried, 60)) * fraction
+    delay = backoff if retry_after is None else retry_after
     return delay if delay <= RETRY_AFTER_LIMIT and delay < left else None
 
 

@@ -1,6 +1,5 @@
 """Sends requests over urllib3's connection pools: TLS, redirects, timeouts and size limits.
 
-``_retry`` decides whether to retry, ``_proxies`` chooses the proxy, ``_errors`` the exception.
 Each attempt records whether a byte of its request may have left: a pool connects first, records
 that the request is being sent, and then lets urllib3 send it. Retries and exceptions follow from
 that record alone.
@@ -8,6 +7,7 @@ that record alone.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -38,17 +38,11 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
-PUBLIC_HEADERS = frozenset(("accept", "content-type", "user-agent"))
-"""Headers that are sent to any host; all others are treated as secret."""
-
+PUBLIC_HEADERS = frozenset(("accept", "content-type", "user-agent"))  # all others may be secret
 CONTENT_CODINGS = frozenset(("", "identity", "gzip", "deflate"))
-MAX_POOLS = 8
-"""Hosts, or settings of one host, whose connections are kept open."""
-
+MAX_POOLS = 8  # hosts, or settings of one host, whose connections are kept open
 MAX_HEAD = 2**20
-CHUNK = 2**14
-"""Bytes to decompress at a time; each may expand to a thousand."""
-
+CHUNK = 2**14  # bytes to decompress at a time; each may expand to a thousand
 _ONCE = urllib3.Retry(total=False, redirect=False)  # urllib3 itself never retries
 
 
@@ -64,20 +58,19 @@ class Request(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path without the query, which may hold page tokens."""
+        """The path without the query."""
         return urlsplit(self.url).path
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, as the start of a URL."""
+        """Scheme, host and port."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
     def secrets(self, proxy: Optional[Proxy], refused: Optional[str] = None) -> list[str]:
         """Return what messages about the call must not show; ``refused`` is an earlier token."""
         texts = [v for k, v in self.headers.items() if k.lower() not in PUBLIC_HEADERS]
-        texts += [refused] if refused else []
-        texts += proxy.secrets if proxy else []
+        texts += [refused or "", *(proxy.secrets if proxy else ())]
         return secrets_of(texts, json.loads(self.body or "null"))
 
     def __repr__(self) -> str:
@@ -98,18 +91,10 @@ class Response(NamedTuple):
 
 
 class _Attempt(threading.local):
-    """The attempt that this thread is making.
+    """The attempt that this thread is making; the timeout and the end are those of the call."""
 
-    Attributes:
-        sent: Whether a byte of the request may have left. A pool that is not ours, as in a test
-            that patches urllib3, leaves the safe default.
-        most: Longest response in bytes, with its head, before decompression.
-        timeout: Timeout of the call.
-        end: Deadline of the call.
-    """
-
-    sent: bool = True
-    most: float = math.inf
+    sent: bool = True  # whether a byte of the request may have left, unless a pool says otherwise
+    most: float = math.inf  # bytes of the response, with its head, before decompression
     timeout: Timeout = None
     end: float = math.inf
 
@@ -123,13 +108,9 @@ class _Attempt(threading.local):
 
 
 _attempt = _Attempt()
+# Held while a pool picks or makes a connection, which never blocks. When vcrpy makes one, it
+# restores urllib3's classes for a moment, in which another thread would bypass the cassette.
 _choosing_connection = threading.RLock()
-"""Held while a pool picks or makes a connection, which never blocks.
-
-vcrpy restores urllib3's classes for a moment whenever it makes a connection of its own. Without the
-lock another thread would get a real connection in that moment and bypass the cassette.
-"""
-
 if hasattr(os, "register_at_fork"):  # so that no child inherits it held by another thread
     _take, _leave = _choosing_connection.acquire, _choosing_connection.release
     os.register_at_fork(before=_take, after_in_parent=_leave, after_in_child=_leave)
@@ -156,10 +137,7 @@ class Rest:
             pool.close()
 
     def send(self, request: Request, end: float) -> Union[Response, BaseHTTPResponse]:
-        """Send a request, with retries and redirects; return the response or raise.
-
-        ``end`` is the deadline, as ``deadline`` returns it.
-        """
+        """Send a request, with retries and redirects, until a deadline; return the response."""
         policy = RetryPolicy.of(self._configuration.retries)
         path = request.path  # errors name the path of the call, not a redirect's
         tried = redirected = 0
@@ -204,13 +182,14 @@ class Rest:
             forwarded = pool.proxy is not None and origin.startswith("http:")
             target = request.url[len(origin) :]
             target = target if target.startswith("/") else f"/{target}"
+            timeout = _timeout(request.timeout, end)
             _attempt.sent = True
             response = pool.urlopen(
                 request.method,
                 request.url if forwarded else target,
                 body=request.body,
                 headers=request.headers,
-                timeout=_timeout(request.timeout, end),
+                timeout=timeout,
                 retries=_ONCE,
                 redirect=False,
                 assert_same_host=False,  # a proxy is another host
@@ -259,10 +238,10 @@ class Rest:
 
 
 _Connected = tuple[urllib3.HTTPConnectionPool, Optional[Proxy]]
+_FILES = ("ssl_ca_cert", "cert_file", "key_file")
 # A change of one of these makes new connections.
 _MADE_WITH = attrgetter(
-    *"connection_pool_maxsize ssl_ca_cert cert_file key_file verify_ssl assert_hostname".split(),
-    "proxy",
+    "connection_pool_maxsize", "verify_ssl", "assert_hostname", "proxy", *_FILES
 )
 
 
@@ -274,7 +253,7 @@ def _connect(configuration: Configuration, origin: str) -> _Connected:
         import certifi
 
         authorities = certifi.where()
-    for name in ("ssl_ca_cert", "cert_file", "key_file"):
+    for name in _FILES:
         path = getattr(configuration, name)
         if path is not None and not os.path.exists(path):
             raise wrong_value(name, f"be a file that exists, not {path!r}")
@@ -297,7 +276,7 @@ def _connect(configuration: Configuration, origin: str) -> _Connected:
 def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolManager:
     if proxy is None:
         return urllib3.PoolManager(**options)
-    if not proxy.is_socks:
+    if not proxy.url.startswith("socks"):
         return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
     from urllib3.contrib.socks import SOCKSProxyManager
 
@@ -306,8 +285,6 @@ def _manager(proxy: Optional[Proxy], options: dict[str, Any]) -> urllib3.PoolMan
 
 @functools.cache
 def _watched(pool: Any) -> Any:
-    """Return a subclass of a class of pools that records when a request is sent."""
-
     class Watched(pool):  # type: ignore[misc]
         def _get_conn(self, timeout: Optional[float] = None) -> Any:
             _attempt.sent = False
@@ -393,10 +370,8 @@ class _TimedReader(io.RawIOBase):
 
 
 def _is_of_proxy(response: Any) -> bool:
-    """Tell whether a response is the refusal of the proxy itself."""
-    headers = response.headers
-    server = headers.get("Server", "").lower()
-    own = "X-Squid-Error" in headers or server.startswith(("squid", "tinyproxy"))
+    server = response.headers.get("Server", "").lower()
+    own = "X-Squid-Error" in response.headers or server.startswith(("squid", "tinyproxy"))
     # tinyproxy sends 401 for a wrong login.
     return response.status == 407 or (response.status in (401, 403) and own)
 
@@ -446,31 +421,26 @@ def deadline(timeout: Timeout) -> float:
 
 def _timeout(timeout: Timeout, end: float) -> urllib3.Timeout:
     if isinstance(timeout, (int, float)):
-        return urllib3.Timeout(total=max(end - time.monotonic(), 0.001))
-    return _pair_of(timeout or (None, None))
+        if (left := end - time.monotonic()) <= 0:
+            raise wire.ConnectTimeoutError("the timeout of the whole call is over")
+        return urllib3.Timeout(total=left)
+    return _timeout_of_attempts(None, *(timeout or (None, None)))
 
 
-@functools.lru_cache(maxsize=64)
-def _pair_of(pair: tuple[Optional[float], Optional[float]]) -> urllib3.Timeout:
-    return urllib3.Timeout(connect=pair[0], read=pair[1])
+_timeout_of_attempts = functools.lru_cache(maxsize=64)(urllib3.Timeout)
 
 
 def _redirected(request: Request, response: Any) -> Optional[Request]:
-    """Return the request to send instead, if the response is a redirect that may be followed.
-
-    Headers that may be secret go to no other origin, even if only the scheme differs.
-    """
+    """Return the request to send instead, if the response is a redirect that may be followed."""
     location = response.headers.get("Location")
     if not location or response.status not in REDIRECTS or request.method not in SAFE_METHODS:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         url = urljoin(request.url, location)
         origin, target = urlsplit(request.url)[:2], urlsplit(url)[:2]
-    except ValueError:
-        return None
-    if target[0] not in ("http", "https"):
-        return None
-    headers = request.headers
-    if origin != target:
-        headers = {k: v for k, v in headers.items() if k.lower() in PUBLIC_HEADERS}
-    return request._replace(url=url, headers=headers)
+        headers = request.headers
+        if origin != target:  # even if only the scheme differs
+            headers = {k: v for k, v in headers.items() if k.lower() in PUBLIC_HEADERS}
+        if target[0] in ("http", "https"):
+            return request._replace(url=url, headers=headers)
+    return None

@@ -1,7 +1,4 @@
-"""Makes a call: a request from the arguments, a model from the response.
-
-Pools, TLS and redirects are in ``_transport``; ``_retry`` decides whether a call is retried.
-"""
+"""Makes a call: a request from the arguments, a model from the response."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ import six
 from . import __version__
 from ._checks import check_bounds, check_str, convert
 from ._redaction import Boundary, confidential, redact, redact_text, scrub
+from ._transport import Request, Response, Rest, deadline
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
 from .exceptions import (
     STATUS_EXCEPTIONS,
@@ -38,12 +36,11 @@ from .exceptions import (
 from .models.base import type_name
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
-from .rest import Request, Response, Rest, deadline
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-    from .async_result import AsyncResult, Workers
+    from .async_result import Workers
 
 logger: logging.Logger = logging.getLogger("libica.openapi.libtes")
 
@@ -52,15 +49,13 @@ USER_AGENT = f"libica-libtes/{__version__} python/{sys.version_info[0]}.{sys.ver
 
 
 class Unset:
-    """The type of ``DEFAULT``."""
+    """The type of ``DEFAULT``, a timeout that is not set: the configuration's is used."""
 
     def __repr__(self) -> str:
         return "DEFAULT"
 
 
 DEFAULT = Unset()
-"""A timeout that is not set: the configuration's is used."""
-
 RequestTimeout = Union[Timeout, Unset]
 QueryParams = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
 
@@ -93,9 +88,8 @@ class ApiClient(Boundary):
         if configuration is None:
             configuration = Configuration.get_default_copy()
         if not hasattr(configuration, "auth_settings"):
-            raise ApiTypeError(
-                "`configuration` must be a Configuration, such as Configuration(host)"
-            )
+            wanted = "`configuration` must be a Configuration, such as Configuration(host)"
+            raise ApiTypeError(wanted)
         self.configuration = configuration
         self.default_headers: dict[str, str] = {"User-Agent": USER_AGENT}
         if header_name is not None:
@@ -119,9 +113,8 @@ class ApiClient(Boundary):
         self.close()
 
     def __copy__(self) -> ApiClient:
-        """Return a client that shares the connections."""
         twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self))
+        vars(twin).update(vars(self))  # the connections, too
         _CLIENTS.add(twin)
         return twin
 
@@ -173,7 +166,7 @@ class ApiClient(Boundary):
         _request_timeout: RequestTimeout = DEFAULT,
         _host: Optional[str] = None,
     ) -> Any:
-        """Make a call.
+        """Make a call; return data, status and headers, unless the arguments say otherwise.
 
         Args:
             resource_path: Path of the call, with ``{names}`` for ``path_params``.
@@ -182,7 +175,7 @@ class ApiClient(Boundary):
             query_params: The query; lists are joined by commas.
             header_params: Headers in addition to the default ones.
             body: A model, or anything made of dicts and lists; it is sent as JSON.
-            post_params: Must be empty, as ``files`` and ``collection_formats``: TES has no forms.
+            post_params: Must be empty: TES has no forms.
             files: Must be empty.
             response_type: The type of the data, as for ``deserialize``. Default: no data.
             auth_settings: ``["Bearer"]`` to send the token.
@@ -193,12 +186,8 @@ class ApiClient(Boundary):
             _request_timeout: Overrides the configuration's ``timeout``.
             _host: Overrides the configuration's ``host``.
 
-        Returns:
-            Data, status and headers, unless the arguments say otherwise.
-
         Raises:
-            ApiTypeError: An argument has the wrong type. Nothing was sent.
-            ApiValueError: An argument is invalid. Nothing was sent.
+            ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
             ApiException: The call failed.
         """
         if post_params or files or collection_formats:
@@ -224,20 +213,23 @@ class ApiClient(Boundary):
         authorize = "Bearer" in (auth_settings or ())
         data_only = bool(_return_http_data_only)
         call = functools.partial(self._perform, request, authorize, response_type, data_only)
-        return self._submit(call) if async_req else call()
+        if not async_req:
+            return call()
+        from .async_result import Workers
+
+        with self._lock:
+            self._workers = self._workers or Workers(self.pool_threads)
+            return self._workers.submit(call)
 
     def sanitize_for_serialization(self, obj: Any) -> Any:
         """Convert a model, or anything made of dicts and lists, to plain data for ``json``."""
         return encode(obj)
 
     def deserialize(self, response: Any, response_type: Union[str, type]) -> Any:
-        """Decode the ``data`` of a response, bytes or text, as a model or another type.
+        """Decode the ``data`` of a response, bytes or text.
 
-        The type is a class, or a name as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``.
-
-        Raises:
-            ApiValueError: There is no such type.
-            InvalidResponseException: The response is not of that type.
+        The type is a class, or a name as in ``openapi_types``: ``TaskRun``, ``list[TaskRun]``. An
+        unknown type raises ``ApiValueError``, other data ``InvalidResponseException``.
         """
         read = _reader(response_type)
         content_type = (getattr(response, "headers", None) or {}).get("Content-Type") or ""
@@ -256,19 +248,10 @@ class ApiClient(Boundary):
         except (ValueError, RecursionError) as error:
             raise wrong_value("body", f"be serializable as JSON: {error}") from None
 
-    def _submit(self, call: Callable[[], Any]) -> AsyncResult[Any]:
-        from .async_result import Workers
-
-        with self._lock:
-            if self._workers is None:
-                self._workers = Workers(self.pool_threads)
-            return self._workers.submit(call)
-
     @confidential  # a call in the background begins here
     def _perform(
         self, request: Request, authorize: bool, response_type: Any, data_only: bool
     ) -> Any:
-        """Send a request and read the response."""
         end = deadline(request.timeout)
         token = self._authorize(request, refused=None) if authorize else None
         response = self._exchange(request, end)
@@ -287,30 +270,21 @@ class ApiClient(Boundary):
                 data = self.deserialize(response, response_type)
         except InvalidResponseException as exception:
             unusable = exception
-        if unusable:  # not raised above, where its context would be what may quote secrets
+        if unusable:  # not raised above, where its context may quote secrets
             raise self._exception(response, request, token, unusable)
         return data if data_only else (data, response.status, response.headers)
 
     def _exception(
-        self,
-        response: Any,
-        request: Request,
-        token: Optional[str],
-        unusable: Optional[ApiException] = None,
+        self, response: Any, request: Request, token: Optional[str], unusable: Any = None
     ) -> ApiException:
-        """Make the exception for a failure, or for a response that is unusable.
-
-        What the service returned may repeat what was sent to it, and is masked accordingly.
-        """
-        cls = STATUS_EXCEPTIONS.get(response.status, ApiException)
-        if unusable:
-            cls = InvalidResponseException
+        """Make the exception for a response; secrets that it repeats are masked."""
+        known = STATUS_EXCEPTIONS.get(response.status, ApiException)
+        cls = InvalidResponseException if unusable else known
         sent = request.secrets(response.proxy, token)
         headers = type(response.headers)(redact(list(response.headers.items()), known=sent))
-        reason = redact(unusable.reason if unusable else response.reason, known=sent)
+        reason = redact((unusable or response).reason, known=sent)
         body = redact_text(response.data.decode("utf-8", "replace"), sent)
-        data = body.encode("utf-8", "replace")
-        masked = Response(response.status, reason, headers, data)
+        masked = Response(response.status, reason, headers, body.encode("utf-8", "replace"))
         exception = cls(None, None, masked, request.method, request.path)
         if unusable:
             exception.__cause__ = unusable.__cause__
@@ -318,14 +292,11 @@ class ApiClient(Boundary):
         return exception
 
     def _authorize(self, request: Request, refused: Optional[str]) -> Optional[str]:
-        """Put the token into the headers; the hook renews one that is missing or was refused.
-
-        Threads whose token was refused at the same time share the first one's new token.
-        """
+        """Put the token into the headers; the hook renews one that is missing or was refused."""
         configuration = self.configuration
         setting = configuration.auth_settings().get("Bearer", {})
         if configuration.refresh_api_key_hook and setting.get("value") in (None, refused):
-            with self._lock:
+            with self._lock:  # threads share the first one's new token
                 setting = configuration.auth_settings().get("Bearer", {})
                 if setting.get("value") in (None, refused):
                     configuration.refresh_api_key_hook(configuration)
@@ -344,13 +315,12 @@ class ApiClient(Boundary):
             return response
         finally:
             if self.configuration.debug or logger.isEnabledFor(logging.DEBUG):
-                took = time.monotonic() - started
-                line = f"{request.method} {request.path}: {outcome} in {took:.3f} s"
-                _log(self.configuration, line)
+                took = f"{time.monotonic() - started:.3f} s"
+                _log(self.configuration, f"{request.method} {request.path}: {outcome} in {took}")
 
 
 def _merged(*groups: Mapping[str, str]) -> dict[str, str]:
-    """Check headers and merge them; later ones replace earlier ones, whatever their case."""
+    """Check headers and merge them, later ones over earlier ones, whatever their case."""
     named = {}
     for group in groups:
         for name, value in group.items():
@@ -383,7 +353,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]").search
 
 
 def _path(template: str, params: Mapping[str, str], safe: str) -> str:
-    """Fill in ids, percent-encoded so that each is one segment of the path."""
     for name, value in params.items():
         check_str(value, name)
         segment = value if _UNRESERVED(value) else quote(_encodable(name, value), safe=safe)
@@ -394,7 +363,6 @@ def _path(template: str, params: Mapping[str, str], safe: str) -> str:
 
 
 def _query(params: QueryParams) -> str:
-    """Return the query with its question mark, lists joined by commas."""
     query = []
     for name, value in params.items() if isinstance(params, Mapping) else params:
         text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
@@ -422,7 +390,6 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE).search
 
 @functools.lru_cache(maxsize=64)
 def _charset(content_type: str) -> str:
-    """Return the charset of a content type; the default for JSON is UTF-8."""
     charset = _CHARSET(content_type)
     name = charset[1] if charset else "utf-8"
     if name.isascii():
@@ -436,16 +403,15 @@ def _charset(content_type: str) -> str:
 def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str], Any]:
     """Return the function that decodes JSON in a charset as a type.
 
-    ``json`` decides what is valid and what it means. ``orjson``, if it is installed, reads what
-    both read alike: UTF-8, and no free-form data, where numbers beyond 64 bit would become floats.
+    ``orjson``, if it is installed, reads what it reads as ``json`` does: UTF-8, and no free-form
+    data, where numbers beyond 64 bit would become floats.
     """
     declared = _named(response_type) if isinstance(response_type, str) else response_type
     try:
         convert = converter(declared)
     except KeyError:
-        raise wrong_value(
-            "response_type", f"be a TES model or a plain type, not {declared!r}"
-        ) from None
+        accepted = f"be a TES model or a plain type, not {response_type!r}"
+        raise wrong_value("response_type", accepted) from None
     quick: Optional[Callable[[Any], Any]] = None
     if not _is_free_form(declared):
         with contextlib.suppress(ImportError):
@@ -466,7 +432,6 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
 
 
 def _named(name: str) -> Any:
-    """Return the type for a name as in ``openapi_types``, which old scripts pass."""
     from . import models
 
     if name.startswith("list[") and name.endswith("]"):
@@ -476,7 +441,7 @@ def _named(name: str) -> Any:
     for known in (str, int, float, bool, object, datetime, getattr(models, name, None)):
         if known and known.__name__ == name:
             return known
-    raise wrong_value("response_type", f"be a TES model or a plain type, not {name!r}")
+    return name  # which is no type
 
 
 def _is_free_form(declared: Any) -> bool:
@@ -485,10 +450,7 @@ def _is_free_form(declared: Any) -> bool:
 
 
 def _log(configuration: Configuration, line: str) -> None:
-    """Log a line; with ``debug``, whatever levels are set in ``logging``.
-
-    The logger for that is not registered with ``logging``, so that no other level changes.
-    """
+    """Log a line; with ``debug``, whatever levels are set in ``logging``, which stay."""
     if not configuration.debug:
         return logger.debug(line)
     log = logging.Logger(logger.name, logging.DEBUG)

@@ -18,18 +18,16 @@ T = TypeVar("T")
 
 
 class AsyncResult(Future[T]):
-    """The result of a call that runs in the background, as ``async_req=True`` returns it.
+    """The result of a call with ``async_req=True``, which runs in the background.
 
-    It is a ``concurrent.futures.Future``, for ``as_completed`` or ``asyncio.wrap_future``, with
-    the methods of ``multiprocessing.pool.AsyncResult``.
+    It is a ``concurrent.futures.Future`` with the methods of ``multiprocessing.pool.AsyncResult``.
     """
 
     def get(self, timeout: Optional[float] = None) -> T:
         """Wait for the result and return it, or raise what the call raised.
 
         Raises:
-            TimeoutError: No result after ``timeout`` seconds; the call goes on. The exception is
-                that of ``concurrent.futures`` and that of ``multiprocessing``.
+            TimeoutError: No result after ``timeout`` seconds; the call goes on.
         """
         self.wait(timeout)
         if self.done():

@@ -26,17 +26,15 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 2**20
 
 LONGEST_TIMEOUT = 1_000_000  # seconds; operating systems count milliseconds in 32 bits
 _NONE = type(None)
+_PATH = ((str, os.PathLike, _NONE), "a path or None")
+_COUNT = ((int, _NONE), "int or None")
 _TYPES: dict[str, tuple[Any, str]] = {
-    "api_key": (dict, "a dict"),
-    "api_key_prefix": (dict, "a dict"),
+    **dict.fromkeys(("api_key", "api_key_prefix"), (dict, "a dict")),
+    **dict.fromkeys(("ssl_ca_cert", "cert_file", "key_file"), _PATH),
+    **dict.fromkeys(("connection_pool_maxsize", "max_response_bytes"), _COUNT),
     "proxy": ((str, _NONE), "str or None"),
     "proxy_headers": ((Mapping, _NONE), "a dict or None"),
-    "ssl_ca_cert": ((str, os.PathLike, _NONE), "a path or None"),
-    "cert_file": ((str, os.PathLike, _NONE), "a path or None"),
-    "key_file": ((str, os.PathLike, _NONE), "a path or None"),
     "safe_chars_for_path_param": (str, "str"),
-    "connection_pool_maxsize": ((int, _NONE), "int or None"),
-    "max_response_bytes": ((int, _NONE), "int or None"),
     "refresh_api_key_hook": ((Callable, _NONE), "a function that takes the configuration, or None"),
     "show_locals": (bool, "bool"),
 }
@@ -62,12 +60,11 @@ class Configuration(Boundary):
     Attributes:
         timeout: Default timeout of calls, in seconds. A pair ``(connect, read)`` limits each
             attempt: connecting, then reading the whole response. One number limits the whole
-            call, including retries and the waits between them. ``None`` is no limit. Default
-            (10, 60).
+            call with its retries. ``None`` is no limit. Default (10, 60).
         max_response_bytes: Largest body of a response, decompressed; ``None`` is no limit.
             Default 64 MiB.
         retries: Most retries of a failed call, where they are safe: an ``int``, or urllib3's
-            ``Retry``, of which total and backoff are used; 0 for none. Default ``None``: 3.
+            ``Retry``, of which total and backoff are used. Default ``None``: 3.
         connection_pool_maxsize: Most connections kept open to the host. Default: 5 per CPU.
         ssl_ca_cert: File or folder of trusted CA certificates. Default: those of certifi.
         cert_file: File of the client's certificate.
@@ -81,15 +78,13 @@ class Configuration(Boundary):
         safe_chars_for_path_param: Characters that are not percent-encoded in ids.
         client_side_validation: Whether to check the contract's limits before sending.
             Default ``True``; types and ids are always checked.
-        refresh_api_key_hook: Function that sets a new token in the configuration it is given.
-            It is called if there is no token, and once if the service refuses the token with
-            401. ``ApiKeyExchange`` is such a function.
+        refresh_api_key_hook: Function that sets a new token in the configuration it is given, such
+            as ``ApiKeyExchange``; called if there is no token, and once after a 401.
         debug: Whether to log method, path, status and duration of each call. Default ``False``.
         logger_file: File for that log. Default: as ``logging`` is set up, or standard error.
-        logger_format: Format of the lines in that log.
-        show_locals: Whether tracebacks keep this package's local variables, secrets included,
-            for tools that show them. Default ``False``, or ``True`` if the environment variable
-            ``LIBTES_SHOW_LOCALS`` is 1 when the package is loaded.
+        logger_format: Format of its lines.
+        show_locals: Whether tracebacks keep this package's local variables, secrets included.
+            Default: whether ``LIBTES_SHOW_LOCALS`` is 1 in the environment at import.
         temp_folder_path: Unused; TES has no downloads.
 
     Raises:
@@ -138,8 +133,7 @@ class Configuration(Boundary):
     def from_env(cls) -> Configuration:
         """Make a configuration from ``ICA_BASE_URL`` and ``ICA_ACCESS_TOKEN``.
 
-        Raises:
-            ApiValueError: One of them is missing or empty, or the URL is invalid.
+        If one is missing, empty or invalid, ``ApiValueError`` is raised.
         """
         names = ("ICA_BASE_URL", "ICA_ACCESS_TOKEN")
         missing = [name for name in names if not os.environ.get(name)]
@@ -160,16 +154,10 @@ class Configuration(Boundary):
     @classmethod
     def get_default_copy(cls) -> Configuration:
         """Return a copy of the default configuration, or a new one if none was set."""
-        default = Configuration._default
-        return Configuration() if default is None else copy.deepcopy(default)
+        return copy.deepcopy(Configuration._default) or Configuration()
 
     def get_api_key_with_prefix(self, identifier: str) -> Optional[str]:
-        """Return the prefix and the key, or ``None`` if there is no key.
-
-        Raises:
-            ApiTypeError: The key is not a string.
-            ApiValueError: The key holds a line break or another control character.
-        """
+        """Return the prefix and the key, or ``None`` if there is no key."""
         key = self.api_key.get(identifier)
         if not key:
             return None
@@ -182,9 +170,8 @@ class Configuration(Boundary):
 
     def auth_settings(self) -> dict[str, dict[str, Optional[str]]]:
         """Return the header that authorizes a call, and its value, under ``Bearer``."""
-        key = "Authorization"
-        value = self.get_api_key_with_prefix(key)
-        bearer = {"type": "api_key", "in": "header", "key": key, "value": value}
+        value = self.get_api_key_with_prefix("Authorization")
+        bearer = {"type": "api_key", "in": "header", "key": "Authorization", "value": value}
         return {} if value is None else {"Bearer": bearer}
 
     def to_debug_report(self) -> str:
@@ -192,15 +179,11 @@ class Configuration(Boundary):
         from . import __version__
 
         return (
-            "Python SDK Debug Report:\n"
-            f"OS: {sys.platform}\n"
-            f"Python Version: {sys.version}\n"
-            "Version of the API: v1\n"
-            f"SDK Package Version: {__version__}"
+            f"Python SDK Debug Report:\nOS: {sys.platform}\nPython Version: {sys.version}\n"
+            f"Version of the API: v1\nSDK Package Version: {__version__}"
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, after a check if a mistake would otherwise show only in a call."""
         if name == "host":
             check_host(value)
         elif name == "timeout":

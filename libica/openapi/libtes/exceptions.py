@@ -8,15 +8,11 @@
       ``ServiceException`` (500 to 599)
     - ``InvalidResponseException``
     - ``ApiConnectionException``
-       - ``ConnectException``: nothing was sent
-          - ``UnknownHostException``, ``ProxyException``, ``TlsException``,
-            ``ConnectTimeoutException``
-       - ``ReadTimeoutException``
-          - ``DeadlineException``
+       - ``ConnectException``: nothing was sent; ``UnknownHostException``, ``ProxyException``,
+         ``TlsException``, ``ConnectTimeoutException``
+       - ``ReadTimeoutException``; ``DeadlineException``
        - ``ConnectionLostException``
 """
-
-from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping
@@ -70,10 +66,10 @@ class ApiException(OpenApiException):
         method: Optional[str] = None,
         path: Optional[str] = None,
     ) -> None:
-        """Make the exception from its parts or from a response of urllib3.
+        """Make the exception from its parts or from a response, as of urllib3.
 
-        A fake response in a test needs ``status``, ``reason``, ``data`` as bytes or text, and
-        ``headers`` or, as in libica 2.5, ``getheaders()``.
+        A fake response needs ``status``, ``reason``, ``data`` as bytes or text, and ``headers`` or,
+        as in libica 2.5, ``getheaders()``.
         """
         response = http_resp
         self.status: Optional[int] = response.status if response else status
@@ -92,10 +88,7 @@ class ApiException(OpenApiException):
 
     @property
     def may_have_happened(self) -> bool:
-        """Whether a call that changes something may have taken effect in spite of the failure.
-
-        If it is true of a launch, a run may exist: look for it before you launch again.
-        """
+        """Whether the call may have changed something nevertheless; look before launching again."""
         if self.method in (None, "GET", "HEAD") or not self._sent:
             return False
         status: Any = self.status  # a string in some users' tests
@@ -200,13 +193,12 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
 
 
 def _headers(response: Any) -> Mapping[str, str]:
-    """Return the headers of a response, which may be a mock without any."""
     headers: Any = getattr(response, "headers", None)
     if isinstance(headers, Mapping):
         return headers
     try:
         return dict(getattr(response, "getheaders", lambda: headers)())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # a mock without any
         return {}
 
 

@@ -1,14 +1,11 @@
 """Placeholders: find ``{{name}}`` in an execution, and replace it with an argument.
 
-A placeholder may stand in any string, be it a value or the key of a map, several times and within
-longer text. Its name has no white space and no braces; blanks around the name do not count. All
-other braces are plain text.
+A placeholder may stand in any string, also in keys, several times and within longer text. Its name
+has no white space and no braces; blanks around it do not count. All other braces are plain text.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .exceptions import ApiValueError
@@ -17,54 +14,42 @@ _PLACEHOLDER = re.compile(r"\{\{[ \t]*([^\s{}]+)[ \t]*\}\}")
 
 
 def find(execution: Any) -> list[str]:
-    """Return the names of the placeholders, each once, in the order of their first appearance.
+    """Return the names of the placeholders in a model or JSON value, each once, in their order.
 
-    Args:
-        execution: An execution, as a model or a dict, or any other JSON value. Of a model that has
-            an execution, such as a ``TaskVersion``, only that is searched.
+    Of a model that has an execution, such as a ``TaskVersion``, only that is searched.
     """
-    texts = _texts(getattr(execution, "execution", execution))
-    return list(dict.fromkeys(name for text in texts for name in _PLACEHOLDER.findall(text)))
+    names: dict[str, None] = {}
+
+    def note(found: re.Match[str]) -> str:
+        names[found[1]] = None
+        return found[0]
+
+    _replaced(getattr(execution, "execution", execution), note)
+    return list(names)
 
 
 def fill(value: Any, arguments: Mapping[str, str]) -> Any:
     """Return a copy of a JSON value with each placeholder replaced by its argument.
 
-    Arguments are inserted as they are: a placeholder within an argument is not replaced. Arguments
-    without a placeholder are ignored.
-
-    Raises:
-        ApiValueError: Arguments are missing (the message names all of them), or two keys of a map
-            became the same.
+    A placeholder within an argument is not replaced; an argument without one is ignored. If
+    arguments are missing or make two keys of a map the same, ``ApiValueError`` is raised.
     """
     missing = sorted(set(find(value)) - arguments.keys())
     if missing:
         raise ApiValueError(f"no argument for {', '.join(missing)}")
-    return _filled(value, arguments)
+    return _replaced(value, lambda found: arguments[found[1]])
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _replaced(value: Any, replace: Callable[[re.Match[str]], str]) -> Any:
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield key
-            yield from _texts(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _texts(each)
-
-
-def _filled(value: Any, arguments: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda found: arguments[found[1]], value)
+        return _PLACEHOLDER.sub(replace, value)
     if isinstance(value, Mapping):
-        filled = {_filled(key, arguments): _filled(each, arguments) for key, each in value.items()}
-        if len(filled) < len(value):
+        pairs = {_replaced(key, replace): _replaced(each, replace) for key, each in value.items()}
+        if len(pairs) < len(value):
             raise ApiValueError(f"the arguments make keys equal that differ: {', '.join(value)}")
-        return filled
+        return pairs
     if isinstance(value, (list, tuple)):
-        return [_filled(each, arguments) for each in value]
+        return [_replaced(each, replace) for each in value]
     return value

@@ -1,7 +1,5 @@
 """A hook that exchanges an API key for tokens."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Optional
 
@@ -23,11 +21,10 @@ class ApiKeyExchange(Boundary):
 
     Args:
         api_key: The API key. Default: the environment variable ``ICA_API_KEY``, read when a token
-            is needed. Pickles leave the key out; after unpickling it is read from there.
+            is needed. Pickles leave the key out.
 
     Raises:
-        ApiTypeError: The key is not a string.
-        ApiValueError: The key is not a valid header, or there is none when a call needs a token.
+        ApiTypeError, ApiValueError: The key is no valid header, or missing when a token is needed.
         ApiException: The exchange failed; raised by the call that needed the token.
     """
 

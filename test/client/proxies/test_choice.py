@@ -126,7 +126,7 @@ def test_a_proxy_that_is_unusable_names_its_setting_or_variable(
 def test_a_socks_proxy_without_pysocks_names_the_variable_and_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_proxies, "_has_socks", lambda: False)
+    monkeypatch.setattr(_proxies, "find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://user:s3cret-w0rd@127.0.0.1:1080")
     client = libtes.ApiClient(libtes.Configuration("https://tes.example"))
     with pytest.raises(libtes.ApiValueError, match=r"`ALL_PROXY`.*\[socks\]") as caught:

@@ -189,6 +189,8 @@ def test_a_text_is_masked_whether_or_not_it_is_json(text: str, expected: str) ->
         (r'"ends in a backslash\"', None),
         ('{"a": "x", "b": ["y"]}', ""),
         ('{"a": "x"', None),
+        ('{"a": {"b": "x"}, "c": "y"}', ""),
+        ('{"a": {"b": "x"}, "c": "y"', None),
         ('["x", {"a": "y"}]', ""),
         ('["x"', None),
     ],

@@ -2,12 +2,5 @@
 
 from .._lazy import lazy, snake_case
 
-TYPE_CHECKING: bool = False
-
-if TYPE_CHECKING:
-    from .task_runs_api import TaskRunsApi as TaskRunsApi
-    from .task_versions_api import TaskVersionsApi as TaskVersionsApi
-    from .tasks_api import TasksApi as TasksApi
-else:
-    _NAMES = ("TaskRunsApi", "TaskVersionsApi", "TasksApi")
-    __getattr__, __dir__, __all__ = lazy(__name__, {name: snake_case(name) for name in _NAMES})
+_NAMES = ("TaskRunsApi", "TaskVersionsApi", "TasksApi")
+__getattr__, __dir__, __all__ = lazy(__name__, {name: snake_case(name) for name in _NAMES})

@@ -1,16 +1,16 @@
 """How an operation is declared, and the methods that are made of each declaration.
 
-A declaration is a signature, a docstring, and an HTTP method and path. Positional parameters fill
-in the path, ``body`` is the body, all others are the query; the response is decoded as the return
-type. Each makes a method, its ``_with_http_info`` twin and, for a list, an ``iter_`` method over
-all pages. Type checkers and editors read the ``.pyi`` files beside the declarations;
-``python build-tools/stubs.py`` writes these.
+A declaration has no body: positional parameters fill in the path, ``body`` is the body, all others
+are the query; the response is decoded as the return type. Each makes a method, its
+``_with_http_info`` twin and, for a list, an ``iter_`` method over all pages. Type checkers and
+editors read the ``.pyi`` files, which ``python build-tools/stubs.py`` writes.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Optional, TypeVar, Union, get_args, get_type_hints
 
@@ -38,22 +38,24 @@ ERRORS: Statuses = (400, 401, 403, 404, 500)
 ERRORS_OF_NAMES = (400, 401, 403, 404, 409, 500)
 ERRORS_OF_RUNS = (400, 401, 403, 500)
 
+_TIMEOUT = """Seconds for the whole call, a pair (connect, read) for each attempt,
+        or `None` for no limit. Default: the configuration's."""
 OPTIONS: dict[str, tuple[Any, Any, str]] = {  # type, default and meaning
     "async_req": (bool, False, "Whether to return an `AsyncResult` at once, to `get()` later."),
     "_preload_content": (bool, True, "Whether to read the response, or return urllib3's."),
-    "_request_timeout": (
-        RequestTimeout,
-        DEFAULT,
-        "Seconds for the whole call, a pair (connect, read) for each attempt,\n"
-        "        or `None` for no limit. Default: the configuration's.",
-    ),
-    "_return_http_data_only": (
-        bool,
-        False,
-        "Whether to return the data alone, without status and headers;\n"
-        "        the method without `_with_http_info` always does.",
-    ),
+    "_request_timeout": (RequestTimeout, DEFAULT, _TIMEOUT),
+    "_return_http_data_only": (bool, False, "Whether to return the data alone; plain methods do."),
 }
+PARAMETERS = {  # the meanings that docstrings leave out
+    "task_id": "Id of the task, `tdn.` and 32 hexadecimal digits.",
+    "version_id": "Id of the version, `tvn.` and 32 hexadecimal digits.",
+    "run_id": "Id of the run, `trn.` and 32 hexadecimal digits.",
+    "acls": "Show only objects with one of these entries in their access list.",
+    "page_size": "Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.",
+    "page_token": "Token of a page, taken from an earlier one. Keep page size, sort and\n"
+    "        filters the same.",
+}
+_OWN = re.compile(r"^    (\w+): (.*(?:\n     .*)*)", re.MULTILINE).findall
 
 
 class Endpoint:
@@ -64,7 +66,6 @@ class Endpoint:
     ) -> None:
         self.function = function
         self.name: str = function.__name__
-        self.doc: str = inspect.getdoc(function) or ""
         self.method = method
         self.path = path
         self.success = success
@@ -74,17 +75,18 @@ class Endpoint:
         given = list(inspect.signature(function).parameters.values())[1:]
         given = [each.replace(annotation=hints[each.name]) for each in given]
         self.signature: inspect.Signature = inspect.Signature(given, return_annotation=self.returns)
-        self.ids: tuple[str, ...] = tuple(
-            each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD
-        )
-        self.body: Optional[type[Model]] = get_args(hints["body"])[0] if "body" in hints else None
-        known = (*self.ids, "body")
-        self.query: dict[str, Any] = {
-            each.name: each.annotation for each in given if each.name not in known
-        }
+        ids = [each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD]
+        self.ids: tuple[str, ...] = tuple(ids)
+        body = hints.pop("body", None)
+        self.body: Optional[type[Model]] = get_args(body)[0] if body else None
+        text, _, own = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+        meanings = {**PARAMETERS, "body": self.body and self.body.__doc__, **dict(_OWN(own))}
+        args = [f"    {each.name}: {meanings[each.name]}" for each in given]
+        self.doc: str = "\n".join([text, "", "Args:", *args])
+        self.query: dict[str, Any] = {k: hint for k, hint in hints.items() if k not in ids}
         self._accepted = (*self.signature.parameters, *OPTIONS)
         self._template = path
-        for name in self.ids:
+        for name in ids:
             self._template = self._template.replace(camel_case(name), name)
 
     def call(
@@ -192,11 +194,7 @@ def endpoint(
 
 
 class Api(Boundary):
-    """Base of the API classes: turns their declarations into methods.
-
-    Args:
-        api_client: The client to call with. Default: a new one with the default configuration.
-    """
+    """Base of the API classes; without a client, one with the default configuration is made."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         for declared in [each for each in vars(cls).values() if isinstance(each, Endpoint)]:
@@ -206,9 +204,8 @@ class Api(Boundary):
 
     def __init__(self, api_client: Optional[ApiClient] = None) -> None:
         if not (api_client is None or hasattr(api_client, "call_api")):
-            raise ApiTypeError(
-                "`api_client` must be an ApiClient, such as ApiClient(configuration)"
-            )
+            wanted = "`api_client` must be an ApiClient, such as ApiClient(configuration)"
+            raise ApiTypeError(wanted)
         self.api_client: ApiClient = ApiClient() if api_client is None else api_client
 
 
@@ -236,7 +233,6 @@ def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Ite
 
 
 def _query_value(name: str, hint: Any, value: Any, limits: bool) -> Any:
-    """Check one parameter of the query and return what to send."""
     if hint == Optional[int]:
         value = convert(int, value, name)
         if limits:

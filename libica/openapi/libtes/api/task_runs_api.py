@@ -1,6 +1,5 @@
 """TaskRunsApi: the operations on task runs."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
@@ -25,9 +24,6 @@ class TaskRunsApi(Api):
 
         The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
         with `get_task_run`.
-
-        Args:
-            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
         """
 
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
@@ -36,18 +32,11 @@ class TaskRunsApi(Api):
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
         is not sent again: see `ApiException.may_have_happened`.
-
-        Args:
-            body: Name, access list and execution of the run.
         """
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
     def get_task_run(self, run_id: Id) -> TaskRun:
-        """Get a run, with its status, execution and logs.
-
-        Args:
-            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
-        """
+        """Get a run, with its status, execution and logs."""
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
@@ -56,10 +45,6 @@ class TaskRunsApi(Api):
         """Report that a run is still active.
 
         For the agents that execute runs; users do not need it.
-
-        Args:
-            run_id: Id of the run, `trn.` and 32 hexadecimal digits.
-            body: What the agent reports.
         """
 
     @endpoint("GET", "/v1/tasks/runs", errors=ERRORS_OF_RUNS)
@@ -82,8 +67,4 @@ class TaskRunsApi(Api):
             names: Show only runs of these names.
             status: Show only runs of these statuses, such as `Running`.
             versions: Show only runs of these versions.
-            acls: Show only objects with one of these entries in their access list.
-            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
-            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
-                filters the same.
         """

@@ -42,8 +42,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def abort_task_run(
@@ -92,15 +91,14 @@ class TaskRunsApi(Api):
         is not sent again: see `ApiException.may_have_happened`.
 
         Args:
-            body: Name, access list and execution of the run.
+            body: Body of `create_task_run`: run an execution once, without a task.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task_run(
@@ -153,8 +151,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task_run(
@@ -204,15 +201,14 @@ class TaskRunsApi(Api):
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
-            body: What the agent reports.
+            body: Body of `heartbeat_task_run`: an agent's report on its run.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def heartbeat_task_run(
@@ -282,8 +278,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_task_runs(
@@ -359,8 +354,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def abort_task_run_with_http_info(
@@ -421,15 +415,14 @@ class TaskRunsApi(Api):
         is not sent again: see `ApiException.may_have_happened`.
 
         Args:
-            body: Name, access list and execution of the run.
+            body: Body of `create_task_run`: run an execution once, without a task.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task_run_with_http_info(
@@ -494,8 +487,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task_run_with_http_info(
@@ -557,15 +549,14 @@ class TaskRunsApi(Api):
 
         Args:
             run_id: Id of the run, `trn.` and 32 hexadecimal digits.
-            body: What the agent reports.
+            body: Body of `heartbeat_task_run`: an agent's report on its run.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def heartbeat_task_run_with_http_info(
@@ -648,8 +639,7 @@ class TaskRunsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_task_runs_with_http_info(

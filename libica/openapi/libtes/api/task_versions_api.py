@@ -1,6 +1,5 @@
 """TaskVersionsApi: the operations on the versions of a task."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
@@ -26,20 +25,11 @@ class TaskVersionsApi(Api):
         """Create a version of a task.
 
         `{{name}}` anywhere in its execution is a placeholder, to be filled in at launch.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: Name, execution and access list of the version.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
     def get_task_version(self, task_id: Id, version_id: Id) -> TaskVersion:
-        """Get a version, with its execution.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-        """
+        """Get a version, with its execution."""
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
@@ -49,11 +39,6 @@ class TaskVersionsApi(Api):
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
         is not sent again: see `ApiException.may_have_happened`.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: A value for each placeholder of the version, and a name for the run.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions")
@@ -71,15 +56,10 @@ class TaskVersionsApi(Api):
         """Get one page of the versions of a task.
 
         Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
                 `version`, `timeCreated` and `timeModified`.
             versions: Show only versions of these names, such as `1.0.0`.
             ids: Show only versions of these ids.
-            acls: Show only objects with one of these entries in their access list.
-            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
-            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
-                filters the same.
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
@@ -89,9 +69,4 @@ class TaskVersionsApi(Api):
         """Change a version.
 
         Fields that are set in the body are replaced, the execution as a whole; others stay.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: What to change.
         """

@@ -37,15 +37,14 @@ class TaskVersionsApi(Api):
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: Name, execution and access list of the version.
+            body: Body of `create_task_version`: a new version of a task.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task_version(
@@ -103,8 +102,7 @@ class TaskVersionsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task_version(
@@ -160,15 +158,14 @@ class TaskVersionsApi(Api):
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: A value for each placeholder of the version, and a name for the run.
+            body: Body of `launch_task_run`: values for the placeholders of a version.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def launch_task_run(
@@ -241,8 +238,7 @@ class TaskVersionsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_task_versions(
@@ -312,15 +308,14 @@ class TaskVersionsApi(Api):
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: What to change.
+            body: Body of `update_task_version`; fields that are set replace the version's.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def update_task_version(
@@ -378,15 +373,14 @@ class TaskVersionsApi(Api):
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: Name, execution and access list of the version.
+            body: Body of `create_task_version`: a new version of a task.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task_version_with_http_info(
@@ -457,8 +451,7 @@ class TaskVersionsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task_version_with_http_info(
@@ -527,15 +520,14 @@ class TaskVersionsApi(Api):
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: A value for each placeholder of the version, and a name for the run.
+            body: Body of `launch_task_run`: values for the placeholders of a version.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def launch_task_run_with_http_info(
@@ -622,8 +614,7 @@ class TaskVersionsApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_task_versions_with_http_info(
@@ -743,15 +734,14 @@ class TaskVersionsApi(Api):
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
             version_id: Id of the version, `tvn.` and 32 hexadecimal digits.
-            body: What to change.
+            body: Body of `update_task_version`; fields that are set replace the version's.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def update_task_version_with_http_info(

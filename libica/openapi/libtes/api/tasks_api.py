@@ -1,17 +1,12 @@
 """TasksApi: the operations on tasks."""
 
-# The declarations have no bodies.
 # pyright: reportReturnType=false
 
 from __future__ import annotations
 
 from typing import Optional
 
-from ..models.create_task_request import CreateTaskRequest
-from ..models.task import Task
-from ..models.task_summary import TaskSummary
-from ..models.task_summary_paged_items import TaskSummaryPagedItems
-from ..models.update_task_request import UpdateTaskRequest
+from ..models import CreateTaskRequest, Task, TaskSummary, TaskSummaryPagedItems, UpdateTaskRequest
 from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
@@ -24,18 +19,11 @@ class TasksApi(Api):
 
         Versions can be created with it; `{{name}}` anywhere in their executions is a placeholder,
         to be filled in at launch.
-
-        Args:
-            body: Name, access list and first versions of the task.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}")
     def get_task(self, task_id: Id) -> TaskSummary:
-        """Get a task, without its versions.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-        """
+        """Get a task, without its versions."""
 
     @endpoint("GET", "/v1/tasks")
     def list_tasks(
@@ -51,12 +39,8 @@ class TasksApi(Api):
 
         Args:
             names: Show only tasks of these names; case matters.
-            acls: Show only objects with one of these entries in their access list.
-            page_size: Objects per page, 1 to 1000. Default: 10; 1000 when iterating over all pages.
             sort: Field to sort by, and `asc` or `desc`, such as `timeCreated desc`; one of `name`,
                 `timeCreated` and `timeModified`. Default: `timeCreated asc`.
-            page_token: Token of a page, taken from an earlier one. Keep page size, sort and
-                filters the same.
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
@@ -64,8 +48,4 @@ class TasksApi(Api):
         """Change the name, description or access list of a task.
 
         Fields that are set in the body are replaced; others stay.
-
-        Args:
-            task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: What to change.
         """

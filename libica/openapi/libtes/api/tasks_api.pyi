@@ -34,15 +34,14 @@ class TasksApi(Api):
         to be filled in at launch.
 
         Args:
-            body: Name, access list and first versions of the task.
+            body: Body of `create_task`: a new task, with its first versions if wanted.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task(
@@ -95,8 +94,7 @@ class TasksApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task(
@@ -159,8 +157,7 @@ class TasksApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_tasks(
@@ -222,15 +219,14 @@ class TasksApi(Api):
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: What to change.
+            body: Body of `update_task`; fields that are set replace the task's.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def update_task(
@@ -284,15 +280,14 @@ class TasksApi(Api):
         to be filled in at launch.
 
         Args:
-            body: Name, access list and first versions of the task.
+            body: Body of `create_task`: a new task, with its first versions if wanted.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def create_task_with_http_info(
@@ -357,8 +352,7 @@ class TasksApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def get_task_with_http_info(
@@ -433,8 +427,7 @@ class TasksApi(Api):
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def list_tasks_with_http_info(
@@ -540,15 +533,14 @@ class TasksApi(Api):
 
         Args:
             task_id: Id of the task, `tdn.` and 32 hexadecimal digits.
-            body: What to change.
+            body: Body of `update_task`; fields that are set replace the task's.
 
         Options:
             async_req: Whether to return an `AsyncResult` at once, to `get()` later.
             _preload_content: Whether to read the response, or return urllib3's.
             _request_timeout: Seconds for the whole call, a pair (connect, read) for each attempt,
                 or `None` for no limit. Default: the configuration's.
-            _return_http_data_only: Whether to return the data alone, without status and headers;
-                the method without `_with_http_info` always does.
+            _return_http_data_only: Whether to return the data alone; plain methods do.
         """
     @overload
     def update_task_with_http_info(

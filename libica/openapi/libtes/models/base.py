@@ -1,11 +1,5 @@
 """The base of the models: fields, each declared once, and all that follows from them.
 
-An example::
-
-    class Image(Model):
-        name: Value[str] = required("Name in its registry, without tag.", length=NOT_EMPTY)
-        credentials: Nested[Credentials] = optional("Login for a private registry.")
-
 Fields are slots. ``__setattr__`` checks what users set; ``decoding`` bypasses these checks.
 """
 
@@ -13,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, get_args, get_origin
 
@@ -42,8 +37,8 @@ NOT_EMPTY: Bounds = (1, math.inf)
 class Field(Generic[Get, Set]):
     """The declaration of a field: its meaning, type and limits, and its name in JSON.
 
-    As an annotation it tells type checkers which type the field has and which it can be set to.
-    ``length`` limits the characters of a string, ``between`` the value of a number.
+    ``length`` limits the characters of a string, ``between`` the value of a number. As an
+    annotation it tells type checkers which type the field has and which it can be set to.
     """
 
     name: str
@@ -65,14 +60,11 @@ class Field(Generic[Get, Set]):
         def __get__(self, instance: None, owner: type) -> Field[Get, Set]: ...
         @overload
         def __get__(self, instance: object, owner: type) -> Optional[Get]: ...
-        def __get__(self, instance: object, owner: type) -> Any:
-            """Return the value, or ``None`` if it is unset."""
-
-        def __set__(self, instance: object, value: Optional[Set]) -> None:
-            """Check the value and set it."""
+        def __get__(self, instance: object, owner: type) -> Any: ...
+        def __set__(self, instance: object, value: Optional[Set]) -> None: ...
 
     def check(self, value: Any, configuration: object) -> Any:
-        """Return what to store for a value that a user sets, or raise if it is invalid."""
+        """Return what to store for a value that a user sets."""
         limits = getattr(configuration, "client_side_validation", True)
         if value is None:
             if self.required and limits:
@@ -108,24 +100,24 @@ def switch(*, default: object, kw_only: bool) -> Any:
 
 @dataclass_transform(field_specifiers=(required, switch))
 class ModelType(type):
-    """Turns the fields that a class body declares into slots and tables.
+    """Turns the fields that a class body declares into slots and tables."""
 
-    It has no annotations of its own: since Python 3.14 these would hide those of the models.
-    """
-
+    # It has no annotations of its own: since Python 3.14 these would hide those of the models.
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
         """Make the class; fields keep the order in which they were first declared."""
         declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
-        inherited = {k: v for base in bases for k, v in getattr(base, "_fields", {}).items()}
+        above = [getattr(base, "_fields", {}) for base in bases]
+        inherited = {key: copy(field) for fields in above for key, field in fields.items()}
         body = {key: value for key, value in namespace.items() if key not in declared}
         body.setdefault("__slots__", tuple(key for key in declared if key not in inherited))
         cls: Any = super().__new__(mcs, name, bases, body)
         for key, field in declared.items():
             field.name = key
             field.type = get_args(cls.__annotations__[key])[0]
-            field.where = f"{name}.{key}"
             field.json = field.json or camel_case(key)
         cls._fields = fields = {**inherited, **declared}
+        for key, field in fields.items():
+            field.where = f"{name}.{key}"
         cls.openapi_types = {key: type_name(field.type) for key, field in fields.items()}
         cls.attribute_map = {key: field.json for key, field in fields.items()}
         if fields and "__init__" not in namespace:
@@ -224,17 +216,11 @@ _store = object.__setattr__
 
 
 def _constructor(cls: type[Model]) -> Callable[..., None]:
-    """Generate ``__init__``; for speed it calls nothing to set a value that is valid as it is."""
+    """Generate ``__init__``, which calls nothing to set a value that is valid as it is."""
     parameters = (*cls._fields, "local_vars_configuration")
-    names: dict[str, Any] = {
-        "__name__": __name__,
-        "inf": math.inf,
-        "_names": parameters,
-        "_bind": bind_arguments,
-        "_clear": clear_frames,
-        "_shown": shows_locals,
-        **{f"_set_{name}": getattr(cls, name).__set__ for name in parameters},
-    }
+    names: dict[str, Any] = {"__name__": __name__, "inf": math.inf, "_names": parameters}
+    names.update(_bind=bind_arguments, _clear=clear_frames, _shown=shows_locals)
+    names.update({f"_set_{name}": getattr(cls, name).__set__ for name in parameters})
     lines = [
         f"def __init__(self, {'=None, '.join(parameters)}=None, *_more, **_others):",
         "    try:",

@@ -41,10 +41,7 @@ class Mismatch(Exception):  # noqa: N818 it never reaches a user
 
 
 def converter(declared: Any) -> Convert:
-    """Return the function that turns JSON into a declared type.
-
-    It is not called for ``null``, which is ``None``: no field of a response is required.
-    """
+    """Return the function that turns JSON, other than ``null``, into a declared type."""
     origin = get_origin(declared)
     if origin is list:
         element = get_args(declared)[0]
@@ -63,17 +60,10 @@ def decoder(cls: type[Model]) -> Convert:
     The model is filled as an instance of a subclass with the same slots, which sets attributes
     unchecked, and then becomes an instance of the class itself.
     """
-    unchecked = type.__new__(
-        ModelType, cls.__name__, (cls,), {"__slots__": (), "__setattr__": object.__setattr__}
-    )
-    names: dict[str, Any] = {
-        "__name__": __name__,
-        "parse": datetime.fromisoformat,
-        "cls": cls,
-        "unchecked": unchecked,
-        "new": object.__new__,
-        "Mismatch": Mismatch,
-    }
+    body = {"__slots__": (), "__setattr__": object.__setattr__}
+    unchecked = type.__new__(ModelType, cls.__name__, (cls,), body)
+    names: dict[str, Any] = {"__name__": __name__, "Mismatch": Mismatch, "new": object.__new__}
+    names.update(cls=cls, unchecked=unchecked, parse=datetime.fromisoformat)
     lines = [
         "def decode(data):",
         "    if data.__class__ is not dict:",
@@ -121,13 +111,11 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if value.__class__ is int:
-        with suppress(OverflowError):
-            return float(value)
-    elif value.__class__ is not float:
+    if value.__class__ not in (int, float):
         raise Mismatch("a number", value)
-    elif not math.isinf(value):
-        return float(value)
+    with suppress(OverflowError):
+        if not math.isinf(number := float(value)):
+            return number
     raise Mismatch("a number of 64 bit", value)
 
 

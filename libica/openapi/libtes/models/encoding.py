@@ -1,7 +1,5 @@
 """How models are turned into what the ``json`` module takes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -14,11 +12,7 @@ _PLAIN = frozenset((str, int, float, bool, type(None)))  # no need to spell out 
 
 
 def encode(value: Any, where: str = "body") -> Any:
-    """Turn models, dicts and lists into what ``json`` takes.
-
-    Raises:
-        ApiTypeError: JSON has no such type; the message says where in the value it stands.
-    """
+    """Turn models, dicts and lists into what ``json`` takes; an error says where a value stands."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Model):

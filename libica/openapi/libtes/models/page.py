@@ -1,5 +1,3 @@
-"""Page: what the pages of all lists have in common."""
-
 from typing import Any
 
 from .base import Many, Model, Value, optional
