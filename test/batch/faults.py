@@ -80,13 +80,10 @@ class FaultyProxy(Listener):
         return "reset after" if first else ""
 
     def _fault(self) -> str:
-        drawn = self._random.random()
-        for fault, share in SHARES.items():
-            drawn -= share
-            if drawn < 0:
-                self.faults[fault] += 1
-                return fault
-        return ""
+        kinds = {"": 1 - sum(SHARES.values()), **SHARES}
+        (fault,) = self._random.choices([*kinds], [*kinds.values()])
+        self.faults[fault] += 1
+        return fault
 
 
 def message(stream: BinaryIO) -> bytes:

@@ -38,7 +38,7 @@ class Service(Server):
         hidden: Ids of runs that no list shows.
         version: The version, as JSON.
         clock: Returns the time of creation of a run.
-        page: Returns the runs that a list has, for its query.
+        journal: The journal of `launch`; `None` for none.
     """
 
     def __init__(self) -> None:
@@ -50,16 +50,14 @@ class Service(Server):
         self.before: Optional[Hook] = None
         self.after: Optional[Hook] = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+        self.journal: Any = None
         self.under_way = self.most_under_way = 0
         self._lock = threading.Lock()
         self.answer(self._serve)
-        self.client = libtes.ApiClient(self.configuration())
-
-    def configuration(self) -> libtes.Configuration:
-        configuration = libtes.Configuration(self.url, {"Authorization": "token"})
-        configuration.api_key_prefix["Authorization"] = "Bearer"
+        prefix = {"Authorization": "Bearer"}
+        configuration = libtes.Configuration(self.url, {"Authorization": "token"}, prefix)
         configuration.retries = 0
-        return configuration
+        self.client = libtes.ApiClient(configuration)
 
     def close(self) -> None:
         self.client.close()
@@ -118,9 +116,8 @@ class Service(Server):
             found = [x for x in found if versions & set(x["taskVersionSummary"].values())]
         found = self.listed(found)
         start, size = int(query.get("pageToken", 0)), int(query.get("pageSize", 10))
-        more = start + size < len(found)
-        page = {"items": found[start : start + size]}
-        return {**page, "nextPageToken": str(start + size) if more else None}
+        end = start + size
+        return {"items": found[start:end], "nextPageToken": str(end) if found[end:] else None}
 
     def listed(self, runs: list[Json]) -> list[Json]:
         """Return runs in the order in which lists show them."""
@@ -140,21 +137,30 @@ class Service(Server):
     def add_runs(self, names: list[str], version: str = "", age: float = 0) -> list[str]:
         """Add runs, each some microseconds younger than the one before; returns their ids."""
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
-        before, self.clock = self.clock, lambda: begun
-        ids = []
-        for name in names:
-            begun += timedelta(microseconds=1)
-            run = self.runs[self.make({"name": name}, version or self.ids[1])["id"]]
+        ids = [str(self.make({"name": each}, version or self.ids[1])["id"]) for each in names]
+        for number, run_id in enumerate(ids):
+            run = self.runs[run_id]
             run.update(status="Running", description=None)
+            run["timeCreated"] = (begun + timedelta(microseconds=number)).isoformat()
+            run["timeModified"] = run["timeCreated"]
             run["taskVersionSummary"]["version"] = "2.0" if version else "1.0"
-            ids.append(str(run["id"]))
-        self.clock = before
         return ids
 
     def launch(self, launches: Any = 5, **options: Any) -> Report:
         """Launch so many, or these."""
         given = cohort(launches) if isinstance(launches, int) else launches
-        return launch_all(self.client, *self.ids, given, **options)
+        return launch_all(self.client, *self.ids, given, **{"journal": self.journal, **options})
+
+    def gather(self, matches: Callable[[Asked], bool], count: int) -> Hook:
+        """Return a hook that holds such calls until there are so many at once."""
+        full = threading.Event()
+
+        def hold(_: Asked) -> None:
+            if self.under_way >= count:
+                full.set()
+            full.wait(10)
+
+        return on(EVER, matches, hold)
 
     def check(self, report: Report) -> None:
         """Check that each run is that of its launch, and that the report has all of them."""
@@ -177,11 +183,8 @@ class UnrulyService(Service):
         lag: Seconds until a list shows a run.
         skew: Seconds by which the clocks of its two machines differ.
         unsorted: Whether lists ignore the sort that is asked for.
-        without: Fields that lists lack.
+        without: Field that lists lack.
         most_described: Length to which descriptions are cut.
-
-    Attributes:
-        old: Ids of runs that `runs_of` leaves out.
     """
 
     def __init__(
@@ -192,21 +195,20 @@ class UnrulyService(Service):
         lag: float = 0,
         skew: float = 0,
         unsorted: bool = False,
-        without: Optional[str] = None,
-        most_described: Optional[int] = None,
+        without: str = "",
+        most_described: int = 4096,
     ) -> None:
         super().__init__()
         self._random = random.Random(seed)
         self._lost, self._doubled, self._lag = lost, doubled, lag
-        self._unsorted, self._without = unsorted, without
-        self._most_described = most_described
+        self._unsorted, self._without, self._most_described = unsorted, without, most_described
         self._made: dict[str, float] = {}
         self.clock = lambda: WHOLE_SECOND + timedelta(seconds=skew * (len(self.runs) % 2))
-        self.old: set[str] = set()
+        self.old: set[str] = set()  # ids of runs that `runs_of` leaves out
         self.before, self.after = self._forget, self._lose
 
     def make(self, body: Json, version_id: str) -> Json:
-        if self._most_described is not None:
+        if "description" in body:
             body = {**body, "description": body["description"][: self._most_described]}
         run = super().make(body, version_id)
         self._made[run["id"]] = time.monotonic()

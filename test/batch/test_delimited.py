@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from libica.openapi import libtes
 
+from ..helpers import many_examples
 from .tables import ROW, problems, read, refusal
 
-PROPERTY = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
-)
+PROPERTY = settings(many_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -33,21 +32,17 @@ def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
 @pytest.mark.parametrize(
     "text",
     [
-        "name,x,y\na,1,2\n",
         "name,x,y\ra,1,2\r",
         "name,x,y\r\na,1,2\r\n\r\n",
         "x\ty\tname\n1\t2\ta",
         "x;NAME;y\n1;a;2\n",
         'y,x,name\n"2",1,"a"\n',
-        " name , x,\ty\na,1,2\n",
-        "\n\nname,x,y\n\na,1,2\n",
+        "\n\n name , x,\ty\n\na,1,2\n",
         "sep=;\nname;x;y\na;1;2\n",
         "sep=\t\nname\tx\ty\na\t1\t2\n",
         '"sep=,",,\nname,x,y\na,1,2\n',
         # Excel writes empty rows and columns.
-        "name,x,y\na,1,2\n,,\n,,\n",
         "name,x,y,,\na,1,2,,\n,,,,\n",
-        "name,x,y,,\na,1,2\n",
         "name,x,,y\na,1,,2\n",
         "name;x;y\n;;\na;1;2\n  ; ;\n",
     ],
@@ -57,19 +52,11 @@ def test_a_table_is_read_by_its_headings(text: str, tmp_path: Path) -> None:
     assert read(path) == read(str(path)) == [ROW]
 
 
-@pytest.mark.parametrize(
-    ("encoding", "mark"),
-    [
-        *(
-            (each, "\ufeff")
-            for each in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-        ),
-        *((each, "") for each in ("utf-8", "utf-16-le", "utf-16-be")),
-    ],
-)
-def test_the_encoding_is_detected(encoding: str, mark: str, tmp_path: Path) -> None:
-    text = mark + "name,x,y\nä€😀,1,2\n"
-    assert read(write(tmp_path, text, encoding)) == [("ä€😀", "1", "2")]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_the_encoding_is_detected(encoding: str, tmp_path: Path) -> None:
+    for mark in ("", "\ufeff")["32" in encoding :]:
+        text = mark + "name,x,y\nä€😀,1,2\n"
+        assert read(write(tmp_path, text, encoding)) == [("ä€😀", "1", "2")]
 
 
 def test_cells_are_sent_as_written_and_the_names_may_be_arguments_too(tmp_path: Path) -> None:
@@ -87,18 +74,12 @@ def test_cells_are_sent_as_written_and_the_names_may_be_arguments_too(tmp_path: 
         ('b,"3,4', "line 3 ('b'): the opening quote of cell 2 is not closed on its line"),
         ('"b,3,4', "line 3: the opening quote of cell 1 is not closed on its line"),
         ('b,3,4"', "line 3 ('b'): cell 3 contains a quote but does not start with one"),
-        ('b,3"x,4', "line 3 ('b'): cell 2 contains a quote but"),
         ('b, "3",4', "line 3 ('b'): cell 2 contains a quote but"),
         ('b,"3"x,4', "line 3 ('b'): text follows the closing quote of cell 2"),
         ('b,"3","4""', "line 3 ('b'): the opening quote of cell 3 is not closed"),
-        ("b,3", "line 3 ('b'): has 2 cells, but the table has 3 columns"),
         ("b", "line 3 ('b'): has 1 cell, but the table has 3 columns"),
-        ("b,3,4,5", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
-        ("b,3,4,", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
         ("b,3,4,,5,", "line 3 ('b'): has 6 cells, but the table has 3 columns"),
-        ("b,,4", "line 3 ('b'): x is empty"),
         ('b,"",4', "line 3 ('b'): x is empty"),
-        ('b," ",4', "line 3 ('b'): x has only white space"),
         ("b,3, ", "line 3 ('b'): y has only white space"),
         (",3,4", "line 3: has no name"),
         ("b, 3,4", "line 3 ('b'): x has surrounding spaces"),
@@ -106,7 +87,6 @@ def test_cells_are_sent_as_written_and_the_names_may_be_arguments_too(tmp_path: 
         ("b,'3',4", "line 3 ('b'): x is quoted with ''"),
         ("b,\u201c3\u201d,4", "line 3 ('b'): x is quoted with \u201c\u201d"),
         ("b,3,nan", "line 3 ('b'): y is the text 'nan', which represents a missing value"),
-        ("b,None,<NA>", "line 3 ('b'): x is the text 'None'"),
         ("NaT,3,4", "line 3: the name is the text 'NaT'"),
         ("b,#N/A,4", "line 3 ('b'): x is the text '#N/A'"),
         ("b,\ufeff3,4", "line 3 ('b'): x contains the invisible character U+FEFF"),
@@ -127,27 +107,20 @@ def test_quotes_across_lines_are_refused_even_if_they_are_balanced(tmp_path: Pat
     assert "no cell may span lines" in found[0]
 
 
-def test_a_row_has_all_of_the_empty_columns_or_none(tmp_path: Path) -> None:
-    path = write(tmp_path, "name,x,y,,\na,1,2,\nb,1,2,,,\nc,1,2,,3\n")
-    assert [each.partition(": ")[2] for each in problems(path)] == [
-        f"has {count} cells, but the table has 3 columns" for count in (4, 6, 5)
-    ]
-
-
-def test_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
-    text = "\ufeffsep=,\r\n\r\nname,x,y\r\n\r\n,,\r\na,1\r\n"
+def test_rows_have_the_numbers_of_their_lines_and_all_empty_columns_or_none(tmp_path: Path) -> None:
+    text = "\ufeffsep=,\r\n\r\nname,x,y,,\r\n\r\n,,\r\na,1,2,\r\nb,1,2,,,\r\nc,1,2,,3\r\n"
     assert problems(write(tmp_path, text)) == [
-        "line 6 ('a'): has 2 cells, but the table has 3 columns"
+        f"line {line} ('{name}'): has {count} cells, but the table has 3 columns"
+        for line, name, count in ((6, "a", 4), (7, "b", 6), (8, "c", 5))
     ]
 
 
 def test_an_empty_cell_is_an_argument_if_allowed_but_never_a_name(tmp_path: Path) -> None:
     path = write(tmp_path, 'name,x,y\na,,""\n')
     assert read(path, allow_empty=True) == [("a", "", "")]
-    blank = write(tmp_path, "name,x,y\na, ,1\n")
-    assert problems(blank, allow_empty=True) == ["line 2 ('a'): x has only white space"]
-    no_name = write(tmp_path, "name,x,y\n,1,2\n")
-    assert problems(no_name, allow_empty=True) == ["line 2: has no name"]
+    path = write(tmp_path, "name,x,y\na, ,1\n,1,2\n")
+    told = ["line 2 ('a'): x has only white space", "line 3: has no name"]
+    assert problems(path, allow_empty=True) == told
 
 
 @pytest.mark.parametrize(
@@ -212,8 +185,9 @@ def test_a_table_written_by_csv_is_read_back_or_refused(
 
 
 plain = st.text(st.sampled_from("ab1,;\"' é"), min_size=1, max_size=6).map("<{}>".format)
-plain_rows = st.tuples(plain, plain, plain)
-plain_tables = st.lists(plain_rows, min_size=1, max_size=5, unique_by=lambda row: row[0])
+plain_tables = st.lists(
+    st.tuples(plain, plain, plain), min_size=1, max_size=5, unique_by=lambda row: row[0]
+)
 plain_dialects = dialects.filter(lambda each: each["quotechar"] == '"' and each["delimiter"] != "|")
 
 

@@ -19,20 +19,24 @@ pytestmark = pytest.mark.usefixtures("hasty")
 doubled = pytest.warns(BatchWarning, match="launches with more than one run: ")
 
 
-def twice(service: Service) -> Any:
-    """Return a hook by which the service acts on a launch twice."""
-    return lambda asked: service.act(asked) and None
+def twice(service: Service, which: range = EVER[:1]) -> None:
+    """Have the service act on some launches twice."""
+    service.before = on(which, is_launch, lambda asked: service.act(asked) and None)
 
 
 def test_launches_that_made_two_runs_are_reported_and_the_second_can_be_aborted(
-    service: Service,
+    service: Service, tmp_path: Path
 ) -> None:
-    service.before = on(range(1, 3), is_launch, twice(service))
+    twice(service, range(1, 3))
     with doubled:
-        report = service.launch()
+        report = service.launch(journal=tmp_path / "journal")
     service.check(report)
     assert len(report.doubled) == 2
     assert repr(report) == "<Report: 5 launches, 5 Pending, 2 with several runs>"
+    told = Report.from_journal(tmp_path / "journal")
+    assert [each.doubles for each in told] == [each.doubles for each in report]
+    with doubled:
+        assert len(service.launch(journal=tmp_path / "journal").doubled) == 2
     for each in report.doubled:
         assert f"several runs: {each.run_id}, {each.doubles[0]}" in str(report)
     aborted = report.abort_doubles()
@@ -43,7 +47,7 @@ def test_launches_that_made_two_runs_are_reported_and_the_second_can_be_aborted(
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_the_oldest_run_is_that_of_the_launch(service: Service, lost: int) -> None:
-    service.before = on(range(1), is_launch, twice(service))
+    twice(service)
     service.after = on(range(lost), is_launch, lose)
     with doubled:
         report = service.launch(concurrency=1)
@@ -53,23 +57,12 @@ def test_the_oldest_run_is_that_of_the_launch(service: Service, lost: int) -> No
 
 def test_without_a_client_nothing_can_be_aborted(service: Service) -> None:
     assert len(Report([Launch("a", "trn.1")]).abort_doubles()) == 0
-    service.before = on(range(1), is_launch, twice(service))
+    twice(service)
     with doubled:
         report = pickle.loads(pickle.dumps(service.launch()))
     with pytest.raises(libtes.ApiValueError, match="needs an api_client"):
         report.abort_doubles()
     assert report.abort_doubles(service.client).summary() == {"Aborted": 1}
-
-
-def test_the_journal_has_all_runs_of_a_launch(service: Service, tmp_path: Path) -> None:
-    service.before = on(range(1), is_launch, twice(service))
-    with doubled:
-        report = service.launch(journal=tmp_path / "journal")
-    told = Report.from_journal(tmp_path / "journal")
-    assert [each.doubles for each in told] == [each.doubles for each in report]
-    with doubled:
-        again = service.launch(journal=tmp_path / "journal")
-    assert len(again.doubled) == 1
 
 
 def test_waiting_finds_second_runs_that_were_listed_later(service: Service) -> None:
@@ -94,60 +87,56 @@ def test_waiting_finds_the_run_of_an_unsure_launch(service: Service) -> None:
     assert wait_all(service.client, report, poll=0.01).summary() == {"Completed": 5}
 
 
-@pytest.mark.parametrize("failure", [None, refuse(500)])
-def test_a_lost_run_is_told_from_one_that_cannot_be_requested(
-    service: Service, failure: Any
-) -> None:
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_run_is_told_from_one_that_cannot_be_requested(service: Service, lost: bool) -> None:
     def forget(asked: Asked) -> Any:
         if is_list(asked) and len(service.runs) == 5:
             run_id = next(iter(service.names))
-            if failure is None:
-                del service.runs[run_id]
             service.hidden.add(run_id)
-        return failure(asked) if failure and "/trn." in asked.path else None
+            if lost:
+                del service.runs[run_id]
+        return refuse(500)(asked) if "/trn." in asked.path and not lost else None
 
     service.before = forget
-    if failure is None:
-        with pytest.warns(BatchWarning, match="launches whose runs the service lost: 1 "):
-            report = service.launch(concurrency=1)
-        assert report.summary() == {"Pending": 4, "Lost": 1}
-        assert report.lost[0].name == "s0"
-        assert str(report.lost[0].error).startswith("lost: ")
-        assert report.unfinished.run_ids == list(service.runs)
-    else:
+    if not lost:
         report = service.launch(concurrency=1)
         assert report.summary() == {"Pending": 5}
         assert report.notes[0].startswith(f"run {report[0].run_id} is missing from the list of")
+        return
+    with pytest.warns(BatchWarning, match="launches whose runs the service lost: 1 "):
+        report = service.launch(concurrency=1)
+    assert report.summary() == {"Pending": 4, "Lost": 1}
+    assert report.lost[0].name == "s0"
+    assert str(report.lost[0].error).startswith("lost: ")
+    assert report.unfinished.run_ids == list(service.runs)
 
 
-def test_runs_missing_from_lists_are_not_lost(service: Service) -> None:
-    service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
+@pytest.mark.parametrize("items", [[], [{"id": "trn.1"}]])
+@pytest.mark.parametrize("ends", [True, False])
+def test_runs_missing_from_lists_are_not_lost(service: Service, items: Any, ends: bool) -> None:
+    """Also where lists have no end."""
+    tokens = itertools.repeat(None) if ends else itertools.count()
+
+    def page(_: Asked) -> Answer:
+        return Answer(200, {"items": items, "nextPageToken": next(tokens)})
+
+    service.before = on(EVER, is_list, page)
     report = service.launch()
     assert report.summary() == {"Pending": 5}
-    assert report.notes == [
-        "5 of 5 runs are missing from the list of runs: launches with several runs may not have "
-        "been noticed"
-    ]
-    assert report.notes[0] in str(report)
+    if ends:
+        note = "5 of 5 runs are missing from the list of runs: launches with several runs may not "
+        assert report.notes == [note + "have been noticed"]
+        assert report.notes[0] in str(report)
 
 
 def test_a_second_run_that_may_be_an_old_one_is_noted(service: Service) -> None:
-    service.before = on(range(1), is_launch, twice(service))
+    twice(service)
     report = service.launch(mark=False)
     (second,) = set(service.runs) - set(report.run_ids)
     assert report.notes == [
         "other runs with names of this batch, either older or second runs of a launch: "
         f"1 ({second})"
     ]
-
-
-@pytest.mark.parametrize("items", [[], [{"id": "trn.1"}]])
-def test_a_list_without_an_end_is_given_up(service: Service, items: list[Any]) -> None:
-    tokens = itertools.count()
-    service.before = on(
-        EVER, is_list, lambda _: Answer(200, {"items": items, "nextPageToken": next(tokens)})
-    )
-    assert service.launch().summary() == {"Pending": 5}
 
 
 def test_a_closing_audit_that_fails_is_noted(service: Service) -> None:

@@ -28,38 +28,35 @@ pytestmark = pytest.mark.usefixtures("hasty")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cohort.jsonl"
+def service(service: Service, tmp_path: Path) -> Service:
+    service.journal = tmp_path / "cohort.jsonl"
+    return service
 
 
-def launch(service: Service, path: Path, launches: Any = 5, **options: Any) -> Report:
-    return service.launch(launches, journal=path, **options)
-
-
-def stop(service: Service, path: Path, at: int, launches: int = 5) -> None:
+def stop(service: Service, at: int, launches: int = 5) -> None:
     """Launch so many, and stop the batch there."""
     service.before = on(range(at, at + 1), is_launch, refuse(401))
     with pytest.raises(BatchError):
-        launch(service, path, launches, concurrency=1)
+        service.launch(launches, concurrency=1)
     service.before = None
 
 
 # Resuming
 
 
-def test_launches_that_have_a_run_are_not_launched_again(service: Service, path: Path) -> None:
-    reports = [launch(service, path) for _ in range(3)]
+def test_launches_that_have_a_run_are_not_launched_again(service: Service) -> None:
+    reports = [service.launch() for _ in range(3)]
     assert len(service.launches) == 5
     assert list(reports[0]) == list(reports[1]) == list(reports[2])
     service.check(reports[2])
 
 
 @pytest.mark.parametrize("step", [1, -1])
-def test_a_stopped_batch_resumes_in_any_order(service: Service, path: Path, step: int) -> None:
-    stop(service, path, 3)
-    before = path.read_bytes()
+def test_a_stopped_batch_resumes_in_any_order(service: Service, step: int) -> None:
+    stop(service, 3)
+    before = service.journal.read_bytes()
     service.asked.clear()
-    report = launch(service, path, cohort(5)[::step])
+    report = service.launch(cohort(5)[::step])
     service.check(report)
     assert sorted(service.launches) == ["s3", "s4"]
     names = [f"s{number}" for number in range(5)][::step]
@@ -67,66 +64,54 @@ def test_a_stopped_batch_resumes_in_any_order(service: Service, path: Path, step
     assert {each.name: each.attempts for each in report} == {**dict.fromkeys(names, 1), "s3": 2}
     # It is listed before and after, and the journal is only appended to.
     assert [is_list(each) for each in service.asked] == [False, True, False, False, True]
-    assert path.read_bytes().startswith(before)
+    assert service.journal.read_bytes().startswith(before)
 
 
-def test_refused_launches_are_sent_again(service: Service, path: Path) -> None:
+def test_refused_launches_are_sent_again(service: Service) -> None:
     service.before = on(range(2), is_launch, refuse(400))
-    assert launch(service, path, concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
-    service.check(launch(service, path))
+    assert service.launch(concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
+    service.check(service.launch())
 
 
-def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(
-    service: Service, path: Path
-) -> None:
+def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(service: Service) -> None:
     service.after = on(range(2), is_launch, lose)
     for _ in range(2):
         service.before = on(EVER, is_list, refuse(400))
-        report = launch(service, path, concurrency=1)
+        report = service.launch(concurrency=1)
         assert report.summary() == {"Pending": 3, "Unsure": 2}
     service.before = None
-    service.check(launch(service, path))
+    service.check(service.launch())
     assert len(service.launches) == 5
 
 
-@pytest.mark.parametrize("cut", [1, 20, 10**6])
-def test_an_incomplete_last_line_is_ignored(service: Service, path: Path, cut: int) -> None:
-    stop(service, path, 3)
-    whole = path.read_bytes()
-    last = whole.splitlines(keepends=True)[-1]
-    path.write_bytes(whole[: -min(cut, len(last) - 1)])
-    service.check(launch(service, path))
-    service.check(launch(service, path))
-    for line in path.read_bytes().splitlines():
-        json.loads(line)
-
-
-def test_a_journal_that_lost_its_last_lines_leads_to_each_run_once(
-    service: Service, path: Path
-) -> None:
-    launch(service, path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    begun = next(number for number, line in enumerate(lines) if b'"planned"' in line)
-    for count in range(begun + 1, len(lines), 2):  # the marks tell what the journal has lost
-        path.write_bytes(b"".join(lines[:count]))
-        service.check(launch(service, path))
+@pytest.mark.slow
+def test_a_journal_that_lost_its_last_lines_leads_to_each_run_once(service: Service) -> None:
+    service.launch()
+    whole = service.journal.read_bytes()
+    planned = whole.index(b"\n", whole.index(b'"planned"')) + 1
+    for length in range(planned, len(whole), 61):  # the marks tell what the journal has lost
+        service.journal.write_bytes(whole[:length])  # also within a line
+        service.check(service.launch())
+        for line in service.journal.read_bytes().splitlines():
+            json.loads(line)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.9])
 def test_a_journal_that_ends_before_anything_was_sent_starts_again(
-    service: Service, path: Path, share: float
+    service: Service, share: float
 ) -> None:
-    launch(service, path)
+    service.launch()
     service.runs.clear()
     service.asked.clear()
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = service.journal.read_bytes().splitlines(keepends=True)
     planned = b"".join(line for line in lines if b'"plan' in line or b'"journal"' in line)
-    path.write_bytes(planned[: int(share * len(planned))])
-    service.check(launch(service, path))
+    service.journal.write_bytes(planned[: int(share * len(planned))])
+    service.check(service.launch())
     assert len(service.launches) == 5
 
 
-def test_a_killed_process_loses_nothing(service: Service, path: Path) -> None:
+@pytest.mark.slow
+def test_a_killed_process_loses_nothing(service: Service) -> None:
     code = """
 import os, signal, sys
 from libica.batch import launch_all
@@ -138,35 +123,36 @@ client = libtes.ApiClient(libtes.Configuration(url, {"Authorization": "Bearer to
 kill = lambda done, total: done >= 5 and os.kill(os.getpid(), signal.SIGKILL)
 launch_all(client, task, version, cohort(300), journal=path, concurrency=4, progress=kill)
 """
-    command = [sys.executable, "-c", code, service.url, *service.ids, str(path)]
+    command = [sys.executable, "-c", code, service.url, *service.ids, str(service.journal)]
     assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == -9
     assert service.runs
-    service.check(launch(service, path, 300))
+    service.check(service.launch(300))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", [True, False])
 @pytest.mark.parametrize("at", [1, 6])
-def test_two_kills_leave_nothing_unsure(service: Service, path: Path, at: int, mark: bool) -> None:
+def test_two_kills_leave_nothing_unsure(service: Service, at: int, mark: bool) -> None:
     for _ in range(2):
         left: list[bytes] = []
 
         def kill(asked: Asked, left: list[bytes] = left) -> Answer:
-            left.append(path.read_bytes())
+            left.append(service.journal.read_bytes())
             return refuse(401)(asked) or Answer()
 
         service.before = on(EVER[at:], is_launch, kill)
         with pytest.raises(BatchError):
-            launch(service, path, 20, mark=mark, concurrency=4)
-        path.write_bytes(left[0])
+            service.launch(20, mark=mark, concurrency=4)
+        service.journal.write_bytes(left[0])
     service.before = None
-    service.check(launch(service, path, 20, mark=mark))
+    service.check(service.launch(20, mark=mark))
 
 
 # The file
 
 
 def test_a_launch_is_on_disk_before_it_is_sent(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     fsync = os.fsync
@@ -174,26 +160,25 @@ def test_a_launch_is_on_disk_before_it_is_sent(
 
     def before(asked: Asked) -> None:
         if is_launch(asked):
-            head, *lines = map(json.loads, path.read_text().splitlines())
+            head, *lines = map(json.loads, service.journal.read_text().splitlines())
             assert head["batch"] in asked.json["description"]  # so the mark is on disk too
             noted.append({"send": asked.json["name"]} in lines)
 
     noted: list[bool] = []
     service.before = before
-    launch(service, path, 200, concurrency=4)
+    service.launch(200, concurrency=4)
     assert noted == [True] * 200
     assert len(synced) < 20  # the disk is not waited for each time
 
 
-@pytest.mark.skipif(os.name != "posix", reason="POSIX has modes")
 def test_it_has_no_arguments_and_no_token_and_is_private(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = Path("cohort.jsonl")  # a relative path will do
-    launch(service, path)
+    service.launch(journal="relative.jsonl")
+    path = tmp_path / "relative.jsonl"
     assert not [each for each in ("token", "secret", "gds") if each in path.read_text()]
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
 
 
 def other(number: int, **changes: Any) -> list[dict[str, Any]]:
@@ -211,50 +196,53 @@ def other(number: int, **changes: Any) -> list[dict[str, Any]]:
         (other(1, arguments={"sample": "1", "url": "another"}), ["row 2 ('s1') has changed"]),
         (other(4, description="new"), ["row 5 ('s4') has changed"]),
         (other(2, name="x"), ["row 3 ('x') is new", "the launch 's2' is missing"]),
+        (cohort(5), ["the version of the journal is {journal}, not {twin}"]),
     ],
 )
-def test_a_journal_of_other_launches_is_refused_with_the_differences(
-    service: Service, path: Path, launches: Any, differences: list[str]
+def test_a_journal_of_other_launches_or_another_version_is_refused_with_the_differences(
+    service: Service, launches: Any, differences: list[str]
 ) -> None:
-    launch(service, path)
-    kept = path.read_bytes()
-    with pytest.raises(JournalError, match="belongs to another batch") as caught:
-        launch(service, path, launches)
-    assert caught.value.differences == differences
-    assert all(each in str(caught.value) for each in differences)
+    service.launch()
+    kept = service.journal.read_bytes()
+    with Service() as twin, pytest.raises(JournalError, match="another batch") as caught:
+        (twin if launches == cohort(5) else service).launch(launches, journal=service.journal)
+    expected = [each.format(journal=service.ids[1], twin=twin.ids[1]) for each in differences]
+    assert caught.value.differences == expected
+    assert all(each in str(caught.value) for each in expected)
     assert "another\n" not in str(caught.value)
     assert len(service.launches) == 5
-    assert path.read_bytes() == kept
-
-
-def test_a_journal_of_another_version_is_refused(service: Service, path: Path) -> None:
-    launch(service, path)
-    with Service() as twin, pytest.raises(JournalError) as caught:
-        launch(twin, path)
-    assert caught.value.differences == [
-        f"the version of the journal is {service.ids[1]}, not {twin.ids[1]}"
-    ]
+    assert service.journal.read_bytes() == kept
 
 
 @pytest.mark.parametrize("mark", [True, False])
 def test_a_batch_resumes_with_marks_only_if_it_started_with_them(
-    service: Service, path: Path, mark: bool
+    service: Service, mark: bool
 ) -> None:
-    launch(service, path, mark=mark)
+    service.launch(mark=mark)
     with pytest.raises(JournalError, match=f"was started with mark={mark}"):
-        launch(service, path, mark=not mark)
+        service.launch(mark=not mark)
 
 
 @pytest.mark.parametrize(
-    "content", [b"name,sample\na,b\n", b"{}\n", b'{"journal": "other"}\n', b"\0" * 100, b"\n"]
+    ("content", "told"),
+    [
+        *(
+            (each, "is not a journal")
+            for each in (b"name,sample\na,b\n", b"{}\n", b'{"journal": "other"}\n', b"\0", b"\n")
+        ),
+        (b'{"journal": "libica.batch", "format": 3}\n', "has format 3, written by a later version"),
+    ],
 )
-def test_a_file_that_is_no_journal_is_refused_and_kept(
-    service: Service, path: Path, content: bytes
+def test_a_file_that_is_no_journal_or_a_later_one_is_refused_and_kept(
+    service: Service, content: bytes, told: str
 ) -> None:
-    path.write_bytes(content)
-    with pytest.raises(JournalError, match=r"cohort\.jsonl is not a journal"):
-        launch(service, path)
-    assert path.read_bytes() == content
+    service.journal.write_bytes(content)
+    with pytest.raises(JournalError, match=rf"cohort\.jsonl {told}"):
+        service.launch()
+    assert service.journal.read_bytes() == content
+    with pytest.raises(FileNotFoundError):
+        service.launch(journal=service.journal.parent / "none" / "journal")
+    assert not service.launches
 
 
 LINES = [b"{", b"\xff", b"[]", b'"text"', b"{}", b'{"run": "trn.1"}', b'{"send": null', b""]
@@ -275,40 +263,33 @@ def test_a_malformed_line_is_refused_with_its_number(tmp_path: Path, line: bytes
         report_of(path)
 
 
-def test_a_journal_of_a_later_format_is_refused(service: Service, path: Path) -> None:
-    launch(service, path)
-    path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 3', 1))
-    with pytest.raises(JournalError, match="has format 3, written by a later version"):
-        launch(service, path)
-
-
-def test_a_report_is_read_from_a_journal_alone(service: Service, path: Path) -> None:
+def test_a_report_is_read_from_a_journal_alone(service: Service) -> None:
     with pytest.raises(FileNotFoundError):
-        Report.from_journal(path)
-    stop(service, path, 3)
-    told = Report.from_journal(path)
+        Report.from_journal(service.journal)
+    stop(service, 3)
+    told = Report.from_journal(service.journal)
     assert told.run_ids == list(service.runs)
     assert told.summary() == {"Pending": 3, "Not launched": 2}
     service.set_status(service.runs)
     waited = wait_all(service.client, told, timeout=0)
     assert waited.summary() == {"Completed": 3, "Not launched": 2}
-    path.write_bytes(b"")
-    assert len(Report.from_journal(path)) == 0
+    service.journal.write_bytes(b"")
+    assert len(Report.from_journal(service.journal)) == 0
 
 
 # Locks and disks
 
 
-def test_a_journal_in_use_is_refused(service: Service, path: Path) -> None:
+def test_a_journal_in_use_is_refused(service: Service) -> None:
     refused: list[str] = []
 
     def meanwhile(done: int, total: int) -> None:
         if not refused:
             with pytest.raises(JournalError, match="is in use by another launch_all") as caught:
-                launch(service, path)
+                service.launch()
             refused.append(str(caught.value))
 
-    service.check(launch(service, path, progress=meanwhile))
+    service.check(service.launch(progress=meanwhile))
     assert refused
 
 
@@ -320,7 +301,7 @@ def test_a_journal_in_use_is_refused(service: Service, path: Path) -> None:
     ],
 )
 def test_a_file_system_without_working_locks_is_refused(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, error: Any, told: str
+    service: Service, monkeypatch: pytest.MonkeyPatch, error: Any, told: str
 ) -> None:
     def lock(_: object) -> None:
         if error:
@@ -328,19 +309,19 @@ def test_a_file_system_without_working_locks_is_refused(
 
     monkeypatch.setattr(journal, "_take_lock", lock)
     with pytest.raises(JournalError, match=f"{told} the journal on a local disk"):
-        launch(service, path)
+        service.launch()
     assert not service.launches
 
 
 def test_two_calls_whose_locks_do_not_see_each_other_stop_each_other(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "_lock", lambda *_: None)
     service.before = lambda asked: time.sleep(0.002)
 
     def work() -> str:
         try:
-            return repr(launch(service, path, 150, concurrency=4))
+            return repr(service.launch(150, concurrency=4))
         except (BatchError, JournalError) as error:
             return str(error)
 
@@ -351,31 +332,23 @@ def test_two_calls_whose_locks_do_not_see_each_other_stop_each_other(
     assert sum("cohort.jsonl" in each for each in told) >= 1
 
 
-def test_a_missing_folder_is_an_error_before_anything_is_sent(
-    service: Service, tmp_path: Path
-) -> None:
-    with pytest.raises(FileNotFoundError):
-        launch(service, tmp_path / "none" / "journal")
-    assert not service.launches
-
-
 @pytest.mark.parametrize("since", [b"journal", b'"send"'])
 def test_a_full_disk_stops_the_batch(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch, since: bytes
+    service: Service, monkeypatch: pytest.MonkeyPatch, since: bytes
 ) -> None:
     def full(file: int) -> None:
-        if since in path.read_bytes():
+        if since in service.journal.read_bytes():
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BatchError, match=r"No space left.*cohort\.jsonl") as caught:
-        launch(service, path)
+        service.launch()
     assert caught.value.report.summary() == {"Not launched": 5}
     assert not service.launches
 
 
 def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(
-    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flush = Journal.flush
 
@@ -387,41 +360,33 @@ def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(
 
     monkeypatch.setattr(Journal, "flush", full)
     with pytest.raises(BatchError, match="No space left") as caught:
-        launch(service, path, 300, concurrency=4)
+        service.launch(300, concurrency=4)
     report = caught.value.report
     assert set(report.run_ids) == set(service.runs)
     assert 20 <= len(report.run_ids) < 300
     monkeypatch.undo()
     monkeypatch.setattr(calling, "WAITS", HASTY)
-    service.check(launch(service, path, 300))
+    service.check(service.launch(300))
 
 
 # Journals of format 1, which had no marks
 
 
-def test_a_journal_of_format_1_resumes_by_names(service: Service, path: Path) -> None:
+def test_a_journal_of_format_1_resumes_by_names(service: Service) -> None:
     """The batch of the journal was killed after it had launched all but the last two."""
+    head = {"journal": "libica.batch", "format": 1, "salt": "00" * 16}
+    head.update(task=service.ids[0], version=service.ids[1])
     with Plan(service.client, cohort(5), ["sample", "url"]) as plan:
-        head = {"journal": "libica.batch", "format": 1, "salt": "00" * 16}
-        lines: list[dict[str, Any]] = [
-            {**head, "task": service.ids[0], "version": service.ids[1]},
-            *(
-                {"plan": name, "digest": journal._digest(plan, row, "00" * 16)}
-                for row, name in enumerate(plan.names)
-            ),
-            {"planned": 5},
-            {"began": None},
-            *({"send": name} for name in plan.names),
-        ]
-        created = "2021-03-08T04:05:54+00:00"
-        for name in plan.names[:-2]:
-            (run_id,) = service.add_runs([name])
-            told = {"name": name, "attempts": 1, "status": "Pending", "created": created}
-            lines.append({"run": run_id, **told})
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        digests = [journal._digest(plan, row, "00" * 16) for row in range(5)]
+    lines = [head, *({"plan": f"s{row}", "digest": each} for row, each in enumerate(digests))]
+    lines += [{"planned": 5}, {"began": None}, *({"send": f"s{row}"} for row in range(5))]
+    told = {"attempts": 1, "status": "Pending", "created": "2021-03-08T04:05:54+00:00"}
+    for name in ("s0", "s1", "s2"):
+        lines.append({"run": service.add_runs([name])[0], "name": name, **told})
+    service.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (run_id,) = service.add_runs(["s4"])
-    assert Report.from_journal(path).summary() == {"Pending": 3, "Unsure": 2}
-    report = launch(service, path)
+    assert Report.from_journal(service.journal).summary() == {"Pending": 3, "Unsure": 2}
+    report = service.launch()
     # No launch is left that could prove that a list is fresh, and names alone prove nothing.
     assert report.summary() == {"Pending": 3, "Unsure": 2}
     assert "no later launch exists" in str(report[3].error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def test_a_mark_is_read_from_the_end_of_any_text(text: str, mark: Mark) -> None:
     assert mark_in(marked(text, mark)) == mark
     assert mark_in(marked(marked(text, MARK), mark)) == mark
     assert len(marked(text, mark)) <= len(text) + LONGEST_MARK
+    for other in (None, "", text[:9], "[batch ", "[batch 0123-1]", "[batch x-1]"):
+        assert mark_in(other) is None
 
 
 @given(st.text(min_size=1), marks, st.data())
@@ -36,11 +39,6 @@ def test_a_truncated_description_is_told_from_others(
     assert may_be_cut(cut, text, mark) == (cut != text)
     assert not may_be_cut("\0" + text, text, mark)
     assert not may_be_cut(None, text, mark)
-
-
-@pytest.mark.parametrize("text", [None, "", "a text", "[batch ", "[batch 0123-1]", "[batch x-1]"])
-def test_a_text_without_a_mark_has_none(text: Any) -> None:
-    assert mark_in(text) is None
 
 
 def sent(service: Service) -> list[tuple[str, str]]:
@@ -59,13 +57,12 @@ def test_it_follows_the_text_of_the_launch_or_else_of_the_version(service: Servi
 
 
 def test_each_launch_keeps_its_own_when_it_is_sent_again(service: Service, tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
     service.before = on(range(1), is_launch, lose)
     service.after = on(range(4, 5), is_launch, lose)
-    first = service.launch(journal=journal)
+    first, second = (service.launch(journal=tmp_path / "journal") for _ in range(2))
     assert len(sent(service)) == 6
     assert len(set(sent(service))) == 5
-    assert service.launch(journal=journal).run_ids == first.run_ids
+    assert second.run_ids == first.run_ids
     service.launch()
     assert len({description for _, description in sent(service)}) == 10
 
@@ -106,43 +103,38 @@ def test_a_service_that_cuts_descriptions_is_noticed(kept: int) -> None:
 # Runs without marks
 
 
-def test_without_marks_descriptions_are_kept_and_the_first_run_must_be_listed_before_others(
-    service: Service,
+@pytest.mark.parametrize("listed", [True, False])
+def test_without_marks_descriptions_are_kept_and_the_first_run_is_looked_for_before_others(
+    service: Service, listed: bool
 ) -> None:
+    if not listed:
+        service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
     report = service.launch(mark=False)
+    assert report.summary() == {"Pending": 5}
     assert {description for _, description in sent(service)} == {None}
     assert report.batch is None
-    assert not report.notes
+    assert not (listed and report.notes)
     kinds = ["launch" if is_launch(each) else "list" for each in service.asked[1:]]
     assert kinds[:2] == ["launch", "list"]
 
 
-def test_without_marks_a_batch_goes_on_if_no_list_has_its_first_run(service: Service) -> None:
-    service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
-    assert service.launch(mark=False).summary() == {"Pending": 5}
-
-
-def test_a_run_without_a_mark_is_never_adopted(service: Service) -> None:
+@pytest.mark.parametrize("mark", [True, False])
+def test_a_run_of_another_with_the_name_of_a_launch_is_not_adopted(
+    service: Service, mark: bool
+) -> None:
     def by_another(asked: Any) -> Any:
-        service.add_runs(["s0"])
+        service.add_runs(["s0" if mark else "s9"])  # without marks, before s9 was sent
         return lose(asked)
 
-    service.before = on(range(1), is_launch, by_another)
-    report = service.launch(concurrency=1)
-    assert report[0].attempts == 2
-    assert report[0].run_id != next(iter(service.runs))
-
-
-def test_without_marks_no_run_is_adopted_for_a_launch_that_was_never_sent(service: Service) -> None:
-    def by_another(asked: Any) -> Any:
-        service.add_runs(["s9"])
-        return lose(asked)
-
-    service.before = on(range(1, 2), is_launch, by_another)
-    with pytest.warns(BatchWarning, match="more than one run"):  # as far as names tell
-        report = service.launch(10, mark=False, concurrency=1)
+    service.before = on(
+        range(1), lambda asked: is_launch(asked) and len(service.runs) == 1, by_another
+    )
+    with contextlib.nullcontext() if mark else pytest.warns(BatchWarning, match="than one run"):
+        report = service.launch(10, mark=mark, concurrency=1)
     assert report.summary() == {"Pending": 10}
+    assert service.launches.count("s1") == 2
     assert service.launches.count("s9") == 1
+    assert not set(list(service.runs)[1:2]) & set(report.run_ids)
 
 
 # Proof

@@ -9,6 +9,8 @@ import pytest
 
 from ..helpers import run_python
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 import resource
 from libica.batch import launch_all

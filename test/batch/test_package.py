@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import libica.batch
+from libica.batch import workbook
+from libica.batch.progress import bar
 from libica.openapi import libtes
 
 from ..helpers import PACKAGE, ROOT, run_python
@@ -45,26 +50,17 @@ def imports(file: Path) -> Iterator[tuple[str, list[str], bool]]:
 
 
 @each_file
-def test_imports_within_the_package_only_go_down(file: Path) -> None:
+def test_imports_only_go_down_and_of_the_client_to_public_names(file: Path) -> None:
+    assert file.read_text(encoding="utf-8").startswith('"""')
     below = LAYERS[: LAYERS.index(file.stem)]
     for module, names, deferred in imports(file):
         if module.startswith("."):
             found = names if module == "." else [module.lstrip(".")]
             assert set(found) <= {*below, *(DEFERRED.get(file.stem, set()) if deferred else ())}
-
-
-@each_file
-def test_it_uses_public_names_of_the_client_alone(file: Path) -> None:
-    for module, names, _ in imports(file):
-        if module.startswith("libica"):
+        elif module.startswith("libica"):
             assert module in CLIENT
             assert module != PACKAGE or set(names) <= set(libtes.__all__)
             assert not [name for name in names if name.startswith("_")]
-
-
-@each_file
-def test_a_module_begins_with_a_docstring(file: Path) -> None:
-    assert file.read_text(encoding="utf-8").startswith('"""')
 
 
 def test_these_names_are_public() -> None:
@@ -77,13 +73,44 @@ def test_these_names_are_public() -> None:
         libica.batch.launch  # noqa: B018
 
 
-@pytest.mark.parametrize("code", ["import libica.batch", "from libica.batch import *"])
+@pytest.mark.parametrize(
+    "code",
+    ["import libica.batch", "from libica.batch import *", "from libica.batch.report import *"],
+)
 def test_importing_it_loads_no_heavy_module(code: str) -> None:
     heavy = ["tqdm", "matplotlib", "pandas", "polars"]
-    if "*" not in code:
+    if "import *" not in code:
         heavy += ["urllib3", "csv", "tempfile", "ssl"]
+    if "report" in code:
+        heavy += ["urllib3", "html"]
+        code += '\nreport = Report([Launch("a", "trn.1")])\nrepr(report), report.to_dicts()'
     code = f"{code}\nimport sys; print([m for m in {heavy} if m in sys.modules])"
     assert run_python(code).strip() == "[]"
+
+
+def open_bar(_: object) -> None:
+    with bar(True, 3, "Launches"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("module", "use", "told"),
+    [
+        ("pandas", lambda _: libica.batch.Report().to_frame(), "pandas"),
+        ("matplotlib", lambda _: libica.batch.Report().plot(), "'libica-libtes[plot]'"),
+        ("tqdm", open_bar, "'libica-libtes[progress]'"),
+        ("openpyxl", workbook.read, "'libica-libtes[excel]'"),
+    ],
+)
+def test_a_missing_package_is_named_with_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, module: str, use: Any, told: str
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    with pytest.raises(ModuleNotFoundError, match=f"{module}.*{re.escape('pip install ' + told)}"):
+        use(Path())
 
 
 def test_its_errors_are_errors_of_the_client_and_invalid_input_is_a_value_error() -> None:

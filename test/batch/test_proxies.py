@@ -16,6 +16,8 @@ from ..authority import Authority
 from ..client.proxies.conftest import squid
 from .faults import FaultyProxy
 
+pytestmark = pytest.mark.slow
+
 COUNT = 20
 
 

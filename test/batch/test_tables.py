@@ -45,35 +45,22 @@ each_typed_frame = pytest.mark.parametrize(
 
 
 @each_frame
-@pytest.mark.parametrize(
-    ("columns", "rows"),
-    [
-        (COLUMNS, ROWS),
-        ({" Name ": ["a"], "x ": ["1"], "\ufeffy": ["2"]}, [ROW]),
-        (
-            {"name": [7, 8], "x": [1431, -5], "y": [0, 2**60 + 1]},
-            [("7", "1431", "0"), ("8", "-5", str(2**60 + 1))],
-        ),
-        (
-            {"name": ["a", "b"], "x": [0.1, 2.0], "y": [1e-9, 123456.789]},
-            [("a", "0.1", "1e-09"), ("b", "2.0", "123456.789")],
-        ),
-    ],
-    ids=["texts", "spaces around headings", "integers", "fractions"],
-)
-def test_a_frame_is_read_by_its_columns(frame: Any, columns: Any, rows: Any) -> None:
-    assert read(frame(columns)) == rows
+def test_a_frame_is_read_by_its_columns(frame: Any) -> None:
+    assert read(frame(COLUMNS)) == ROWS
+    assert read(frame({" Name ": ["a"], "x ": ["1"], "\ufeffy": ["2"]})) == [ROW]
+    integers = {"name": [7, 8], "x": [1431, -5], "y": [0, 2**60 + 1]}
+    assert read(frame(integers)) == [("7", "1431", "0"), ("8", "-5", str(2**60 + 1))]
+    fractions = {"name": ["a", "b"], "x": [0.1, 2.0], "y": [1e-9, 123456.789]}
+    assert read(frame(fractions)) == [("a", "0.1", "1e-09"), ("b", "2.0", "123456.789")]
 
 
 @each_frame
 def test_another_column_may_have_the_names(frame: Any) -> None:
-    columns = {"name": ["1"], "y": ["2"], "sample": ["a"]}
-    with_x = {**columns, "x": ["1"]}
-    assert read(frame(columns), ["name", "y"], name_column="sample") == [ROW]
-    assert read(frame(with_x), name_column="sample", ignore_columns=["name"]) == [ROW]
-    assert read(frame(columns), ["sample", "y"], name_column="sample", ignore_columns=["name"]) == [
-        ("a", "a", "2")
-    ]
+    table = frame({"name": ["1"], "y": ["2"], "sample": ["a"]})
+    with_x = frame({"name": ["1"], "y": ["2"], "sample": ["a"], "x": ["1"]})
+    assert read(with_x, name_column="sample", ignore_columns=["name"]) == [ROW]
+    found = read(table, ["sample", "y"], name_column="sample", ignore_columns=["name"])
+    assert found == [("a", "a", "2")]
 
 
 def test_pandas_columns_of_any_type_of_texts_and_integers_are_read() -> None:
@@ -106,28 +93,19 @@ def test_levels_of_an_index_may_be_names_and_arguments_or_be_ignored() -> None:
     assert read(frame[frame["x"] == "3"]) == ROWS[1:]
 
 
-def test_the_rows_of_a_csv_reader_are_read() -> None:
-    text = "\ufeffname ,x,y\r\na,1,2\r\n\r\nb,3,4.0\r\n"
-    assert read(csv.DictReader(io.StringIO(text))) == [ROW, ("b", "3", "4.0")]
-
-
 @pytest.mark.parametrize(
     "request_",
     [
         {"name": "a", "x": "1", "y": 2},
-        {"name": "a", "arguments": {"x": "1", "y": "2"}},
         {"Name": "a", "Arguments": {"x": "1", "y": "2"}, "description": "d"},
         libtes.LaunchTaskRequest(name="a", arguments={"x": "1", "y": "2"}),
     ],
 )
 def test_rows_and_requests_may_be_mixed(request_: Any) -> None:
     assert read([request_, {"name": "b", "x": "3", "y": "4"}]) == ROWS
-
-
-@pytest.mark.parametrize("key", ["description", "arguments", "acl"])
-def test_a_placeholder_may_have_the_name_of_a_field_of_a_request(key: str) -> None:
-    assert read([{"name": "a", key: "1"}], [key]) == [("a", "1")]
-    assert read([{"name": "a", "arguments": {key: "1"}}], [key]) == [("a", "1")]
+    for key in ("description", "arguments", "acl"):  # placeholders may have the names of fields
+        assert read([{"name": "a", key: "1"}], [key]) == [("a", "1")]
+        assert read([{"name": "a", "arguments": {key: "1"}}], [key]) == [("a", "1")]
 
 
 # Refused
@@ -142,44 +120,34 @@ def test_a_placeholder_may_have_the_name_of_a_field_of_a_request(key: str) -> No
         ({"name": ["a", None]}, "row 2: the name has no value ("),
         ({"name": ["a", "b\nc"]}, "row 2 ('b\\nc'): the name contains a line break"),
         ({"x": [5.0, 5.0]}, "row 1 ('a'): x has integers stored as floats, such as 1431.0"),
+        ({"x": ["1", ""]}, "row 2 ('b'): x is empty (to allow that, pass allow_empty=True)"),
     ],
 )
 def test_a_cell_without_a_clear_text_is_one_problem(frame: Any, columns: Any, problem: str) -> None:
     (found,) = problems(frame({**COLUMNS, **columns}))
     assert found.startswith(problem)
+    if "is empty" in problem:
+        found = read(frame({**COLUMNS, **columns}), allow_empty=True)
+        assert found == [ROW, ("b", "", "4")]
 
 
-@pytest.mark.parametrize("value", [pandas.NA, pandas.NaT, None, float("nan")])
-def test_each_kind_of_missing_value_is_refused_also_as_text(value: Any) -> None:
-    frame = pandas.DataFrame({"name": ["a"], "x": ["1"], "y": [value]}, dtype=object)
-    (problem,) = problems(frame)
-    assert problem.startswith("row 1 ('a'): y has no value")
-    (problem,) = problems([{"name": "a", "x": "1", "y": str(value)}])
-    assert problem.startswith(f"row 1 ('a'): y is the text {str(value)!r}, which represents a")
+def test_each_kind_of_missing_value_is_refused_also_as_text() -> None:
+    for value in (pandas.NA, pandas.NaT, None, float("nan")):
+        frame = pandas.DataFrame({"name": ["a"], "x": ["1"], "y": [value]}, dtype=object)
+        (problem,) = problems(frame)
+        assert problem.startswith("row 1 ('a'): y has no value")
+        (problem,) = problems([{"name": "a", "x": "1", "y": str(value)}])
+        assert problem.startswith(f"row 1 ('a'): y is the text {str(value)!r}, which represents a")
 
 
 @each_typed_frame
-def test_integers_that_became_floats_and_then_texts_are_refused(frame: Any) -> None:
+def test_a_value_with_more_than_one_text_is_refused(frame: Any) -> None:
+    for value in (True, datetime.date(2020, 1, 2), b"1", float("inf")):
+        (problem,) = problems(frame({"name": ["a"], "x": [value], "y": ["2"]}))
+        kind = f"must be text or a number, not {type(value).__name__}"
+        assert problem == f"row 1 ('a'): x {'is infinite' if value == float('inf') else kind}"
     (problem,) = problems(frame({"name": ["a", "b"], "x": ["7", "1431.0"], "y": ["1.0", "1.1"]}))
     assert problem.startswith("row 2 ('b'): x has integers stored as floats")
-
-
-@each_typed_frame
-@pytest.mark.parametrize("value", [True, datetime.date(2020, 1, 2), b"1", float("inf")])
-def test_a_value_with_more_than_one_text_is_refused(frame: Any, value: Any) -> None:
-    (problem,) = problems(frame({"name": ["a"], "x": [value], "y": ["2"]}))
-    infinite = value == float("inf")
-    told = "is infinite" if infinite else f"must be text or a number, not {type(value).__name__}"
-    assert problem == f"row 1 ('a'): x {told}"
-
-
-@each_typed_frame
-def test_an_empty_cell_is_refused_unless_allowed(frame: Any) -> None:
-    made = {"name": ["a"], "x": ["1"], "y": [""]}
-    assert problems(frame(made)) == [
-        "row 1 ('a'): y is empty (to allow that, pass allow_empty=True)"
-    ]
-    assert read(frame(made), allow_empty=True) == [("a", "1", "")]
 
 
 @each_frame
@@ -190,16 +158,11 @@ def test_columns_and_placeholders_without_a_match_are_one_problem_each(frame: An
         "ignore them, pass ignore_columns=['batch', 'Notes']"
     ]
     assert read(frame(columns), ignore_columns=["batch", "Notes"]) == ROWS
-
-
-@each_typed_frame
-def test_a_placeholder_without_a_column_is_one_problem(frame: Any) -> None:
-    assert problems(frame({"name": ["a", "b"], "x": ["1", ""]})) == [
-        "table: no column for the placeholders 'y'",
-        "row 2 ('b'): x is empty (to allow that, pass allow_empty=True)",
-    ]
-    (problem,) = problems(frame(COLUMNS), ignore_columns=["y"])
-    assert problem == "table: no column for the placeholders 'y'; ignore_columns excludes 'y'"
+    if frame is not dicts and frame is not FRAMES["generator"]:  # each row has keys of its own
+        (problem,) = problems(frame(COLUMNS), ignore_columns=["y"])
+        told = "table: no column for the placeholders 'y'"
+        assert problem == f"{told}; ignore_columns excludes 'y'"
+        assert told in problems(frame({"name": ["a"], "x": [""]}))
 
 
 def test_a_key_that_a_row_lacks_is_a_problem_of_that_row() -> None:
@@ -243,6 +206,8 @@ def test_the_rows_of_a_csv_reader_are_refused_with_their_lines(
 
 
 def test_the_lines_of_a_csv_reader_count_from_its_start() -> None:
+    reader = csv.DictReader(["\ufeffname ,x,y", "a,1,2", "", "b,3,4.0"])
+    assert read(reader) == [ROW, ("b", "3", "4.0")]
     reader = csv.DictReader(["name,x,y", "a,1,2", 'b,"3"x,4'], strict=True)
     assert "line 3 of the table: " in refusal(reader)
     reader = csv.DictReader(["name,x,y", "a,1,2", "b,3,4", "c,5"])

@@ -14,18 +14,6 @@ from .caller import SLEEP, Caller, message
 IDS = {"taskId": "tdn.0", "versionId": "tvn.0", "runId": "trn.0"}
 
 
-def statuses(caller: Caller, header: str) -> set[int]:
-    """Call every operation with an Authorization header; return the statuses."""
-    found = set()
-    for each in OPERATIONS:
-        path = each.path.format(**IDS)
-        response = caller.send(each.method, path, b"{", {"Authorization": header})
-        assert response.headers["WWW-Authenticate"] == "Bearer"
-        assert message(response)
-        found.add(response.status)
-    return found
-
-
 @pytest.mark.parametrize(
     "header",
     ["", "Bearer", "Bearer ", "Bearer wrong", "Basic abc", "wrong", "Bearer a.b.c", "Bearer \xe9"],
@@ -33,25 +21,28 @@ def statuses(caller: Caller, header: str) -> set[int]:
 def test_a_missing_or_wrong_token_is_401_before_the_body_is_read(
     header: str, caller: Caller
 ) -> None:
-    assert statuses(caller, header) == {401}
+    for each in OPERATIONS:
+        path = each.path.format(**IDS)
+        response = caller.send(each.method, path, b"{", {"Authorization": header})
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert message(response)
+        assert response.status == 401
 
 
 def test_an_expired_or_altered_token_is_401(shared_tes: LocalTes, caller: Caller) -> None:
-    key = shared_tes._store.key
-    identity = Identity.named("main")
+    key, identity = shared_tes._store.key, Identity.named("main")
     good = access.jwt(identity, key, lifetime=600)
     head, claims, signature = good.split(".")
-    for token in (
-        access.jwt(identity, key, lifetime=-1),
-        access.jwt(identity, b"another key"),
-        f"{head}.{claims}x.{signature}",
-        f"{head}.{claims}.{signature}=",
-        f"{claims}.{signature}",
-    ):
+    for token, status in {
+        good: 200,
+        access.jwt(identity, key, lifetime=-1): 401,
+        access.jwt(identity, b"another key"): 401,
+        f"{head}.{claims}x.{signature}": 401,
+        f"{head}.{claims}.{signature}=": 401,
+        f"{claims}.{signature}": 401,
+    }.items():
         response = caller.send("GET", "/v1/tasks", None, {"Authorization": f"Bearer {token}"})
-        assert response.status == 401, token
-    response = caller.send("GET", "/v1/tasks", None, {"Authorization": f"Bearer {good}"})
-    assert response.status == 200
+        assert response.status == status, token
 
 
 def test_an_api_key_gives_a_short_lived_token_for_the_same_tenant(caller: Caller) -> None:
@@ -100,20 +91,15 @@ def test_an_access_list_shares_an_object(caller: Caller, other: Caller) -> None:
     listed = other.ok("GET", "/v1/tasks?sort=name")["items"]
     assert [each["name"] for each in listed] == ["task", "theirs"]
     assert other.ok("GET", f"/v1/tasks/{mine['id']}/versions")["items"] == []
+    # Its creator sees it whatever the list.
+    task = caller.ok("POST", "/v1/tasks", {"name": "n", "acl": ["wid:somebody"]})
+    assert caller.ok("GET", f"/v1/tasks/{task['id']}")["acl"] == ["wid:somebody"]
 
 
 def test_workgroups_of_a_tenant_see_what_is_shared_with_them(shared_tes: LocalTes) -> None:
     url, token_of = shared_tes.url, shared_tes.token_of
-    with (
-        Caller(url, token_of("tenant", "one")) as one,
-        Caller(url, token_of("tenant", "two")) as two,
-    ):
+    with Caller(url, token_of("t", "one")) as one, Caller(url, token_of("t", "two")) as two:
         for_all = one.ok("POST", "/v1/tasks", {"name": "for all"})
         for_one = one.ok("POST", "/v1/tasks", {"name": "for one", "acl": [for_all["acl"][1]]})
         assert two.ok("GET", for_all["href"][len(url) :])
         two.refused(404, "GET", for_one["href"][len(url) :])
-
-
-def test_creators_see_their_objects_whatever_the_access_list(caller: Caller) -> None:
-    task = caller.ok("POST", "/v1/tasks", {"name": "n", "acl": ["wid:somebody"]})
-    assert caller.ok("GET", f"/v1/tasks/{task['id']}")["acl"] == ["wid:somebody"]

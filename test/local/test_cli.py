@@ -34,6 +34,7 @@ def test_it_prints_two_lines_to_paste_into_a_shell(
     assert serving.end() == (0, "")
 
 
+@pytest.mark.slow
 def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
     serve: Serve, tmp_path: Path
 ) -> None:

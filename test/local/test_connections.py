@@ -31,6 +31,7 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=30)
 
 
+@pytest.mark.slow
 def test_a_service_with_256_descriptors_serves_and_runs_beside_600_idle_connections() -> None:
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

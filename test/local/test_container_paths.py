@@ -24,49 +24,28 @@ def tool(tmp_path: Path) -> Path:
     return tool
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "/data/in",
-        "/data/in/",
-        "/data/in/a.bam",
+def test_declared_paths_their_parents_and_their_content_are_replaced() -> None:
+    for text in (
+        "/data/in /data/in/ /data/in/a.bam /data//in",
         "cat '/data/in/a' \"/data/in/b\" >/data/log;",
         "--x=/data/in,/data/out:/data/in",
         "-I/data/in",
-        "run -I/data/in",
+        "run -I/data/in @/data/list",
         "file:///data/in",
-        "@/data/list",
         "ls /data/*.bam",
-        "/data//in",
-    ],
-)
-def test_declared_paths_their_parents_and_their_content_are_replaced(text: str) -> None:
-    assert container("/data/in", "/data/out/").mapped(text) == text.replace("/data", "/s/data")
+    ):
+        mapped = container("/data/in", "/data/out/").mapped(text)
+        assert mapped == text.replace("/data", "/s/data")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "/database/in",
-        "/data2",
-        "/data-old/x",
-        "/data.txt",
-        "s3://bucket/data/in",
-        "x/data/in",
-        "./data/in",
-        "../data/in",
-        "~/data/in",
-        "$HOME/data/in",
-        "${HOME}/data/in",
-        "$(pwd)/data/in",
-        "--long/data/in",
-        r"s/\/data\/in//",
-        "/usr/data/in",
-        "*/data/in",
-    ],
-)
-def test_longer_names_urls_and_other_folders_are_not_replaced(text: str) -> None:
-    assert container("/data/in").mapped(text) == text
+def test_longer_names_urls_and_other_folders_are_not_replaced() -> None:
+    for text in (
+        "/database/in /data2 /data-old/x /data.txt s3://bucket/data/in x/data/in ./data/in",
+        "../data/in ~/data/in $HOME/data/in ${HOME}/data/in $(pwd)/data/in --long/data/in",
+        r"s/\/data\/in// /usr/data/in */data/in",
+    ):
+        assert container("/data/in").mapped(text) == text
+        assert [container("/data/in").mapped(each) for each in text.split()] == text.split()
 
 
 @pytest.mark.parametrize(
@@ -92,11 +71,8 @@ def test_the_working_directory_is_replaced_and_relative_paths_lie_in_it() -> Non
     assert container(workingDirectory="/work").mapped("cd /work/x") == "cd /s/work/x"
     assert container(workingDirectory="/work/").at("out/x") == Path("/s/work/out/x")
     assert container().at("out/x") == Path("/s/out/x")
-
-
-@pytest.mark.parametrize("path", ["/../../etc", "../../etc", "//../etc", "/a/../../etc"])
-def test_no_path_leads_out_of_the_folder(path: str) -> None:
-    assert container().at(path) == Path("/s/etc")
+    for path in ("/../../etc", "../../etc", "//../etc", "/a/../../etc"):
+        assert container().at(path) == Path("/s/etc")
 
 
 def test_a_missing_program_of_the_image_becomes_the_one_on_the_path(tool: Path) -> None:

@@ -16,6 +16,8 @@ from libica.openapi.libtes import api, models
 from ..test_docs import DOCS, EXAMPLES, Example, examples_in, failures
 from .caller import SLEEP, Caller
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["failures"]
 
 PAGES = {*vars(api)["__all__"], *vars(models)["__all__"]}

@@ -18,7 +18,10 @@ from .serving import Serving
 
 Serve = Callable[..., Serving]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is of POSIX"),
+]
 
 KILL = 9
 

@@ -38,6 +38,7 @@ def part_of(file: Path) -> str:
 
 @each_file
 def test_imports_only_go_down(file: Path) -> None:
+    assert file.read_text(encoding="utf-8").startswith('"""')  # says what the file is for
     part = part_of(file)
     modules = {each.module for each in imports(file) if each.module.startswith("libica.local")}
     names = {module[len("libica.local.") :] or "__init__" for module in modules}
@@ -59,8 +60,3 @@ def test_of_the_client_only_models_and_placeholders_are_shared(file: Path) -> No
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
 def test_third_party_packages_are_imported_where_they_belong(file: Path) -> None:
     assert third_party(imports(file)) <= DISTRIBUTIONS.get(part_of(file), set())
-
-
-@each_file
-def test_a_file_says_in_its_first_line_what_it_is_for(file: Path) -> None:
-    assert file.read_text(encoding="utf-8").startswith('"""')

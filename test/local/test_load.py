@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from libica.openapi import libtes
 
 from .caller import PATIENCE, TRUE
 from .serving import Serving
+
+pytestmark = pytest.mark.slow
 
 CLIENTS = 64
 SECONDS = float(os.environ.get("LIBICA_LOAD_SECONDS", "2"))

@@ -15,6 +15,8 @@ from libica.local import LocalTes
 from ..real_parts import lacking
 from .caller import Caller
 
+pytestmark = pytest.mark.slow
+
 # Only those of its requirements that TES needs; it calls what urllib3 2 deprecates.
 PACKAGES = ["libica==2.5.0", "certifi", "python-dateutil", "six", "urllib3<2"]
 

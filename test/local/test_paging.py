@@ -111,29 +111,25 @@ def test_every_sort_and_filter_is_valid_sql(store: Store, listing: lists.Listing
             assert (page.items, page.total) == ([], 0)
 
 
-def test_an_empty_list_is_one_empty_page(caller: Caller) -> None:
+def test_an_empty_list_is_one_empty_page_and_the_default_size_is_ten(caller: Caller) -> None:
     page = caller.ok("GET", "/v1/tasks?include=totalItemCount")
     assert (page["items"], page["itemCount"]) == ([], 0)
     assert (page["totalItemCount"], page["totalPageCount"]) == (0, 0)
     assert not {"nextPageToken", "prevPageToken"} & set(page)
-
-
-def test_the_default_page_size_is_ten(caller: Caller, ten: list[str]) -> None:
-    caller.ok("POST", "/v1/tasks", {"name": "eleventh"})
+    for number in range(11):
+        caller.ok("POST", "/v1/tasks", {"name": str(number)})
     assert [page["itemCount"] for page in pages(caller, "/v1/tasks")] == [10, 1]
 
 
-@pytest.mark.parametrize("size", ["0", "1001", "-1", "x", "", "1.0", "9" * 5000, "²"])
-def test_a_page_size_out_of_range_is_400(size: str, caller: Caller) -> None:
-    for path in ("/v1/tasks", "/v1/tasks/runs", f"/v1/tasks/{caller.task()['id']}/versions"):
-        message = caller.refused(400, "GET", f"{path}?pageSize={size}")
-        assert "pageSize must be 1 to 1000" in message
-
-
-@pytest.mark.parametrize("sort", ["size", "name up", "name,timeCreated", "name asc desc", "status"])
-def test_an_unknown_sort_is_400_and_the_known_ones_are_named(sort: str, caller: Caller) -> None:
-    message = caller.refused(400, "GET", f"/v1/tasks?sort={quote(sort)}")
-    assert "name, timeCreated, timeModified" in message
+def test_an_invalid_page_size_or_sort_is_400(caller: Caller) -> None:
+    version = f"/v1/tasks/{caller.task()['id']}/versions"
+    for size in ("0", "1001", "-1", "x", "", "1.0", "9" * 5000, "²"):
+        for path in ("/v1/tasks", "/v1/tasks/runs", version):
+            message = caller.refused(400, "GET", f"{path}?pageSize={quote(size)}")
+            assert "pageSize must be 1 to 1000" in message
+    for sort in ("size", "name up", "name,timeCreated", "name asc desc", "status"):
+        message = caller.refused(400, "GET", f"/v1/tasks?sort={quote(sort)}")
+        assert "name, timeCreated, timeModified" in message
 
 
 def test_versions_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
@@ -158,36 +154,34 @@ def test_versions_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
     assert walk(caller, f"/v1/tasks/{other['id']}/versions") == ["1"]
 
 
-def test_runs_are_sorted_by_each_field_and_filtered(caller: Caller) -> None:
+def test_runs_are_sorted_by_each_field_then_by_id_and_filtered(caller: Caller) -> None:
     task = caller.task(args=[])
     launched = caller.launch(task, name="b").json
     caller.run_when(launched["id"], "Completed")
     caller.start(TRUE, "Completed", name="c")
     caller.start(SLEEP, "Running", name="a")
-    path = "/v1/tasks/runs"
-    for field, expected in {
-        "name": ["a", "b", "c"],
-        "timeCreated": ["b", "c", "a"],
-        "timeModified": ["b", "c", "a"],
+    version = task["taskVersions"][0]["id"]
+    for query, expected in {
+        "sort=name": "abc",
+        "sort=name%20desc": "cba",
+        "sort=timeCreated": "bca",
+        "sort=timeModified%20desc": "acb",
+        "names=a,b&sort=name": "ab",
+        "names=A": "",
+        f"names={','.join(map(str, range(8000)))},b": "b",
+        "status=Running": "a",
+        "status=Running,Completed": "bca",
+        "versions=1": "b",
+        f"versions={version}": "b",
+        f"acls={quote(launched['acl'][0])}&names=c": "c",
     }.items():
-        assert walk(caller, path, f"sort={field}&pageSize=2") == expected
-        assert walk(caller, path, f"sort={field}%20desc&pageSize=2") == expected[::-1]
-    assert walk(caller, path, "sort=status%20desc&pageSize=1")[0] == "a"
-    assert walk(caller, path, "sort=status&pageSize=1")[2] == "a"
-    assert walk(caller, path, "names=a,b&sort=name") == ["a", "b"]
-    assert walk(caller, path, "names=A") == []
-    assert walk(caller, path, "status=Running") == ["a"]
-    assert walk(caller, path, "status=Running,Completed&pageSize=1") == ["b", "c", "a"]
-    assert walk(caller, path, "versions=1") == ["b"]
-    assert walk(caller, path, f"versions={task['taskVersions'][0]['id']}") == ["b"]
-    assert walk(caller, path, f"acls={quote(launched['acl'][0])}&names=c") == ["c"]
-
-
-def test_ties_are_sorted_by_id(caller: Caller) -> None:
-    ids = [caller.start(SLEEP, name="same")["id"] for _ in range(7)]
-    for query, expected in (("name", sorted(ids)), ("name desc", sorted(ids)[::-1])):
-        found = pages(caller, "/v1/tasks/runs", f"sort={quote(query)}&pageSize=3")
-        assert [each["id"] for page in found for each in page["items"]] == expected
+        assert "".join(walk(caller, "/v1/tasks/runs", f"{query}&pageSize=2")) == expected
+    ids = [caller.start(SLEEP, name="same")["id"] for _ in range(5)]
+    for sort, ordered in (("name", sorted(ids)), ("name desc", sorted(ids)[::-1])):
+        found = pages(caller, "/v1/tasks/runs", f"sort={quote(sort)}&pageSize=3&names=same")
+        assert [each["id"] for page in found for each in page["items"]] == ordered
+    first, *_ = walk(caller, "/v1/tasks/runs", "sort=status%20desc&pageSize=1")
+    assert first in ("a", "same")
 
 
 def test_parameters_may_have_any_casing_and_empty_ones_are_ignored(
@@ -200,12 +194,11 @@ def test_parameters_may_have_any_casing_and_empty_ones_are_ignored(
 def test_totals_come_only_on_request(caller: Caller, ten: list[str]) -> None:
     first = caller.ok("GET", "/v1/tasks?pageSize=3")
     assert not {"totalItemCount", "totalPageCount"} & set(first)
-    requested = caller.ok("GET", "/v1/tasks?pageSize=3&include=totalItemCount")
-    assert (requested["totalItemCount"], requested["totalPageCount"]) == (10, 4)
-    token = requested["nextPageToken"]
+    for query, totals in {"pageSize=3": (10, 4), "names=n1,n2": (2, 1)}.items():
+        page = caller.ok("GET", f"/v1/tasks?{query}&include=totalItemCount")
+        assert (page["totalItemCount"], page["totalPageCount"]) == totals
+    token = first["nextPageToken"]
     assert "totalItemCount" not in caller.ok("GET", f"/v1/tasks?pageToken={token}")
-    query = "names=n1,n2&include=totalItemCount"
-    assert caller.ok("GET", f"/v1/tasks?{query}")["totalItemCount"] == 2
 
 
 def test_a_token_keeps_size_sort_and_filters_which_must_not_change(
@@ -225,8 +218,11 @@ def test_a_token_keeps_size_sort_and_filters_which_must_not_change(
         assert expected in caller.refused(400, "GET", f"{path}&{change}")
 
 
-def test_a_token_that_is_not_of_this_list_is_400(caller: Caller, ten: list[str]) -> None:
+def test_a_token_that_is_not_of_this_list_is_400_and_shows_another_tenant_nothing(
+    caller: Caller, other: Caller, ten: list[str]
+) -> None:
     token = caller.ok("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
+    assert other.ok("GET", f"/v1/tasks?pageToken={token}")["items"] == []
     data, _, signature = token.partition(".")
     forged = signed(b'["tasks","","name",false,{},2,9,false,null]', b"another key")
     for wrong in ("x", ".", f"{data}.", f"{data}A.{signature}", f"{token}=", forged, "\u00e9"):
@@ -234,13 +230,6 @@ def test_a_token_that_is_not_of_this_list_is_400(caller: Caller, ten: list[str])
         assert "pageToken" in message
     for path in ("/v1/tasks/runs", f"/v1/tasks/{caller.task()['id']}/versions"):
         caller.refused(400, "GET", f"{path}?pageToken={token}")
-
-
-def test_a_token_shows_another_tenant_nothing(
-    caller: Caller, other: Caller, ten: list[str]
-) -> None:
-    token = caller.ok("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
-    assert other.ok("GET", f"/v1/tasks?pageToken={token}")["items"] == []
 
 
 @pytest.mark.parametrize("sort", ["name", "timeCreated desc", "timeModified"])
@@ -280,8 +269,3 @@ def test_a_token_stays_valid_when_all_objects_have_left_its_filter(caller: Calle
     assert "nextPageToken" not in following
     back = caller.ok("GET", f"/v1/tasks/runs?pageToken={following['prevPageToken']}")
     assert back["items"] == []
-
-
-def test_a_filter_may_have_thousands_of_values(caller: Caller, ten: list[str]) -> None:
-    wanted = ",".join([*map(str, range(8000)), "n3"])
-    assert names(caller.ok("GET", f"/v1/tasks?names={wanted}")) == ["n3"]

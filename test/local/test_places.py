@@ -20,26 +20,12 @@ def test_urls_refer_to_places(tmp_path: Path) -> None:
     assert places.locate("/a/b c").path == Path("/a/b c")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "gds://",
-        "gds:///a",
-        "gds://volume/../../x",
-        "gds://../x",
-        "gds://.s3/bucket/x",
-        "gds://volume/..\\x",
-        "s3://bucket/../x",
-        "file://host/x",
-        "http://host/x",
-        "drs://x/y",
-        "relative/x",
-        "",
-    ],
-)
-def test_a_url_that_refers_to_no_place_is_an_error(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        Places(tmp_path).locate(url)
+def test_a_url_that_refers_to_no_place_is_an_error(tmp_path: Path) -> None:
+    urls = "gds:// gds:///a gds://volume/../../x gds://../x gds://.s3/bucket/x gds://volume/..\\x "
+    urls += "s3://bucket/../x file://host/x http://host/x drs://x/y relative/x"
+    for url in ("", *urls.split()):
+        with pytest.raises(ValueError, match=r"."):
+            Places(tmp_path).locate(url)
 
 
 def test_a_link_out_of_the_folder_is_an_error(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_a_data_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> No
         LocalTes(data=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_token_is_taken_from_a_file_or_from_the_environment(
     serve: Callable[..., Serving], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

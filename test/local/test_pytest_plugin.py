@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ..helpers import ROOT
+
+pytestmark = pytest.mark.slow
 
 PLUGIN = "libica.local.pytest_plugin"
 

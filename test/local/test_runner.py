@@ -11,13 +11,15 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from libica.local.node.job import Job
+from libica.local.node.job import Job, Outcome
 from libica.local.node.runner import LocalRunner
 
 from .bench import Bench, completed, is_alive
@@ -41,10 +43,9 @@ def test_a_command_that_succeeds_is_completed(bench: Bench) -> None:
     outcome = completed(bench.shell("echo out; echo err >&2; cat"))
     assert outcome.details == "The command ended with exit status 0."
     assert set(outcome.log) == {"startTime", "endTime", "stdout", "stderr"}
-    assert outcome.log["stdout"] == "gds://volume/logs/trn.1/stdout-1.log"
-    assert outcome.log["stderr"] == "gds://volume/logs/trn.1/stderr-1.log"
-    assert bench.stdout() == "out\n"
-    assert bench.read("volume/logs/trn.1/stderr-1.log") == "err\n"
+    for name, printed in (("stdout", "out\n"), ("stderr", "err\n")):
+        assert outcome.log[name] == f"gds://volume/logs/trn.1/{name}-1.log"
+        assert bench.read(f"volume/logs/trn.1/{name}-1.log") == printed
     for name in ("startTime", "endTime"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z", outcome.log[name])
     start = datetime.fromisoformat(outcome.log["startTime"][:26])
@@ -73,40 +74,30 @@ def test_a_command_sees_only_the_declared_variables_and_the_path(
     assert seen == {"A": "1", "SECURE_B": "x y", "EMPTY": ""}
 
 
-def test_a_declared_path_replaces_the_default(bench: Bench, tmp_path: Path) -> None:
+def test_a_declared_path_replaces_the_default_and_arguments_are_not_interpreted_by_a_shell(
+    bench: Bench, tmp_path: Path
+) -> None:
     bench.command("tool", "echo of the service")
-    tool = bench.command("mine", "echo mine; echo $PATH")
     (tmp_path / "own").mkdir()
+    tool = bench.command("mine", 'echo $PATH; for argument; do echo "[$argument]"; done')
     tool.rename(tmp_path / "own/tool")
     path = str(tmp_path / "own")
-    bench.run({"command": "tool", "environment": {"variables": {"PATH": path}}})
-    assert bench.stdout() == f"mine\n{path}\n"
+    arguments = ["$HOME", "a b", "", "; exit 1", "*"]
+    variables = {"variables": {"PATH": path}}
+    bench.run({"command": "tool", "args": arguments, "environment": variables})
+    assert bench.stdout().splitlines() == [path, *(f"[{each}]" for each in arguments)]
 
 
-def test_arguments_are_not_interpreted_by_a_shell(bench: Bench) -> None:
-    bench.command("show", 'for argument; do echo "[$argument]"; done')
-    bench.run({"command": "show", "args": ["$HOME", "a b", "", "; exit 1", "*"]})
-    assert bench.stdout() == "[$HOME]\n[a b]\n[]\n[; exit 1]\n[*]\n"
-
-
-def test_the_working_directory_is_the_declared_one_or_the_root(bench: Bench) -> None:
+def test_the_working_directory_is_the_declared_one_or_the_root(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "my 'own' folder")  # a path that needs quotes
     bench.shell("pwd; echo x >made; ls /work/here", workingDirectory="/work/here")
     assert re.fullmatch(r"/.*/root/work/here\nmade\n", bench.stdout())
-    bench.put("volume/x", "")
-    bench.shell("ls", inputs=[{"url": "gds://volume/x", "path": "/mount/in/x"}])
-    assert bench.stdout() == "mount\n"
-
-
-def test_a_scratch_folder_may_have_a_path_that_needs_quotes(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "my 'own' folder")
     bench.put("volume/x", "read\n")
     bench.command("tool", "cat $1")
-    outcome = bench.shell(
-        "tool /in/x >/out/y",
-        inputs=[{"url": "gds://volume/x", "path": "/in/x"}],
-        outputs=[{"url": "gds://volume/out", "path": "/out/"}],
-    )
-    assert completed(outcome)
+    inputs = [{"url": "gds://volume/x", "path": "/in/x"}]
+    outputs = [{"url": "gds://volume/out", "path": "/out/"}]
+    completed(bench.shell("ls; tool /in/x >/out/y", inputs=inputs, outputs=outputs))
+    assert bench.stdout() == "in\nout\n"
     assert bench.read("volume/out/y") == "read\n"
 
 
@@ -120,13 +111,12 @@ def test_logs_of_each_attempt_have_urls_in_the_scheme_of_the_system_files(
     url = url and url.format(tmp=tmp_path)
     execution = {"command": "sh", "args": ["-c", "echo here"], "systemFiles": {"url": url}}
     log = bench.run(execution, attempt=2).log["stdout"]
+    folder = tmp_path / "a b" if url else bench.gds / "logs"
+    shown = folder.as_uri()
     if url == "s3://bucket/logs":
-        assert log == "s3://bucket/logs/trn.1/stdout-2.log"
-        assert bench.read(".s3/bucket/logs/trn.1/stdout-2.log") == "here\n"
-    else:
-        folder = tmp_path / "a b" if url else bench.gds / "logs"
-        assert log == (folder / "trn.1/stdout-2.log").as_uri()
-        assert (folder / "trn.1/stdout-2.log").read_text() == "here\n"
+        folder, shown = bench.gds / ".s3/bucket/logs", url
+    assert log == f"{shown}/trn.1/stdout-2.log"
+    assert (folder / "trn.1/stdout-2.log").read_text() == "here\n"
 
 
 @pytest.mark.parametrize("url", ["https://host/logs", "gds://volume/../../x", "relative"])
@@ -142,7 +132,7 @@ def test_a_url_of_system_files_that_cannot_be_written_fails_the_attempt(
 # How a command fails.
 
 
-def test_a_failed_command_is_described_by_exit_status_and_the_end_of_its_errors(
+def test_a_failed_command_is_described_by_its_exit_status_or_signal_and_the_end_of_its_errors(
     bench: Bench,
 ) -> None:
     outcome = bench.shell(
@@ -154,12 +144,9 @@ def test_a_failed_command_is_described_by_exit_status_and_the_end_of_its_errors(
     assert outcome.log["error"] == outcome.details
     assert outcome.log["errorDetails"].endswith("aaaaaaaaa\n*** open\n")
     assert len(outcome.log["errorDetails"]) < 2001
-
-
-@pytest.mark.parametrize(("number", "name"), [(11, "SIGSEGV"), (40, "signal 40")])
-def test_the_signal_that_ended_a_command_is_named(bench: Bench, number: int, name: str) -> None:
-    details = bench.shell(f"kill -{number} $$").details
-    assert details == f"The command 'sh' was ended by {name}."
+    for number, name in ((11, "SIGSEGV"), (40, "signal 40")):
+        details = bench.shell(f"kill -{number} $$").details
+        assert details == f"The command 'sh' was ended by {name}."
 
 
 @pytest.mark.parametrize(
@@ -191,24 +178,44 @@ def test_a_command_that_cannot_run_fails_with_the_reason(
 # How a command is ended, and what is left.
 
 
-def test_an_abort_ends_the_command_and_all_that_it_started(bench: Bench, tmp_path: Path) -> None:
+def aborted(bench: Bench, script: str, when: Callable[[], Any]) -> Outcome:
+    """Run a shell script and abort it when a condition holds."""
     stop = threading.Event()
-    pids = tmp_path / "pids"
-    daemon = (
-        f"setsid sh -c 'echo $$ >>{pids}; exec sleep 60'" if sys.platform == "linux" else "true"
-    )
-    script = f"sleep 60 & echo $! >{pids}; sleep 60 & echo $! >>{pids}; {daemon} & wait"
-
-    def abort() -> None:
-        count = 3 if sys.platform == "linux" else 2
-        wait_until(lambda: pids.exists() and pids.read_text().count("\n") == count)
-        stop.set()
-
-    threading.Thread(target=abort).start()
+    thread = threading.Thread(target=lambda: (wait_until(when), stop.set()))
+    thread.start()
     outcome = bench.run({"command": "sh", "args": ["-c", script]}, stop)
+    thread.join()
+    return outcome
+
+
+def test_an_abort_ends_the_command_and_all_that_it_started(bench: Bench, tmp_path: Path) -> None:
+    pids, on_linux = tmp_path / "pids", sys.platform == "linux"
+    daemon = f"setsid sh -c 'echo $$ >>{pids}; exec sleep 60'" if on_linux else "true"
+    script = f"sleep 60 & echo $! >{pids}; sleep 60 & echo $! >>{pids}; {daemon} & wait"
+    outcome = aborted(
+        bench, script, lambda: pids.exists() and pids.read_text().count("\n") == 2 + on_linux
+    )
     assert (outcome.status, outcome.details) == ("Aborted", "The run was aborted.")
     assert outcome.log["error"] == "The run was aborted."
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+
+
+@pytest.mark.parametrize(
+    ("script", "grace", "printed"),
+    [
+        ("trap 'echo cleaned up; exit 0' TERM; echo ready; sleep 60 & wait", 60, "cleaned up\n"),
+        ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, ""),
+    ],
+    ids=["ends", "does not end"],
+)
+def test_a_command_is_asked_to_end_before_it_is_killed(
+    tmp_path: Path, script: str, grace: float, printed: str
+) -> None:
+    bench = Bench(tmp_path, grace=grace)
+    log = bench.gds / "volume/logs/trn.1/stdout-1.log"
+    outcome = aborted(bench, script, lambda: log.exists() and log.read_text())
+    assert outcome.status == "Aborted"
+    assert bench.stdout() == f"ready\n{printed}"
 
 
 def test_a_run_aborted_before_it_starts_does_nothing(bench: Bench) -> None:
@@ -224,38 +231,15 @@ def test_a_command_beyond_its_time_limit_is_timed_out(tmp_path: Path) -> None:
     assert outcome.details == "The attempt exceeded the time limit of 0.1 s."
 
 
-@pytest.mark.parametrize(
-    ("script", "grace", "printed"),
-    [
-        ("trap 'echo cleaned up; exit 0' TERM; echo ready; sleep 60 & wait", 60, "cleaned up\n"),
-        ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, ""),
-    ],
-    ids=["ends", "does not end"],
-)
-def test_a_command_is_asked_to_end_before_it_is_killed(
-    tmp_path: Path, script: str, grace: float, printed: str
-) -> None:
-    bench = Bench(tmp_path, grace=grace)
-    stop = threading.Event()
-    log = bench.gds / "volume/logs/trn.1/stdout-1.log"
-
-    def abort() -> None:
-        wait_until(lambda: log.exists() and log.read_text())
-        stop.set()
-
-    threading.Thread(target=abort).start()
-    assert bench.run({"command": "sh", "args": ["-c", script]}, stop).status == "Aborted"
-    assert bench.stdout() == f"ready\n{printed}"
+DAEMON = "(setsid sh -c 'echo $$ >{pid}; exec sleep 60' >/dev/null &)"
 
 
 @pytest.mark.parametrize(
     ("start", "pause"),
     [
         ("sleep 60 & echo $! >{pid}", 0),
-        pytest.param("(setsid sh -c 'echo $$ >{pid}; exec sleep 60' >/dev/null &)", 0, marks=linux),
-        pytest.param(
-            "(setsid sh -c 'echo $$ >{pid}; exec sleep 60' >/dev/null &)", 1.1, marks=linux
-        ),
+        pytest.param(DAEMON, 0, marks=linux),
+        pytest.param(DAEMON, 1.1, marks=linux),
     ],
     ids=["child", "daemon", "daemon of a command of more than a second"],
 )
@@ -282,6 +266,7 @@ def test_scratch_folders_that_are_not_writable_are_removed(bench: Bench) -> None
     completed(bench.shell("mkdir -p a/b && touch a/b/c && chmod 500 a/b && chmod 0 a"))
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("recorded", [True, False])
 def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path, recorded: bool) -> None:
@@ -290,7 +275,7 @@ def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path, recorde
     script = f"""
         import threading
         from pathlib import Path
-        from libica.local.node.job import Job
+        from libica.local.node.job import Job, Outcome
         from libica.local.node.runner import LocalRunner
         runner = LocalRunner(Path({str(gds)!r}), Path({str(scratch)!r}))
         job = Job("trn.1", {{"command": "sh", "args": ["-c", {command!r}]}}, 1)
@@ -314,23 +299,16 @@ def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path, recorde
 
 
 def test_many_attempts_run_at_the_same_time(bench: Bench) -> None:
-    outcomes: list[str] = []
-
-    def run(number: int) -> None:
+    def run(number: int) -> str:
         execution = {
             "command": "sh",
             "args": ["-c", f"cat /in/x >/out/y; echo {number} >>/out/y"],
             "inputs": [{"url": "gds://volume/x", "path": "/in/x"}],
             "outputs": [{"url": f"gds://volume/{number}", "path": "/out/"}],
         }
-        job = Job(f"trn.{number}", execution, 1)
-        outcomes.append(bench.runner.run(job, threading.Event()).status)
+        return bench.runner.run(Job(f"trn.{number}", execution, 1), threading.Event()).status
 
     bench.put("volume/x", "x")
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outcomes == ["Completed"] * 20
+    with ThreadPoolExecutor(20) as threads:
+        assert list(threads.map(run, range(20))) == ["Completed"] * 20
     assert all(bench.read(f"volume/{number}/y") == f"x{number}\n" for number in range(20))

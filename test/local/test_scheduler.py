@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
 import pytest
@@ -116,26 +117,20 @@ def desk() -> Iterator[Desk]:
     desk.store.close()
 
 
-def test_pending_and_added_runs_are_started(desk: Desk) -> None:
-    desk.store.add("a")
-    scheduler = desk.start()
-    desk.running("a")
-    desk.store.add("b")
-    scheduler.wake()
-    desk.running("a", "b")
-    desk.runner.end("a", "b")
-    desk.outcomes(("a", "Completed", False), ("b", "Completed", False))
-
-
 @pytest.mark.parametrize("limit", [{"cpu": 2}, {"memory": 2}, {"workers": 2}])
-def test_as_many_run_as_fit(desk: Desk, limit: dict[str, Any]) -> None:
-    desk.store.add(*"abcd")
-    desk.start(**limit)
+def test_pending_and_added_runs_are_started_as_far_as_they_fit(
+    desk: Desk, limit: dict[str, Any]
+) -> None:
+    desk.store.add(*"abc")
+    scheduler = desk.start(**limit)
     desk.running("a", "b")
+    desk.store.add("d")
+    scheduler.wake()
     desk.runner.end("b")
     desk.running("a", "c")
     desk.runner.end("a", "c")
     desk.running("d")
+    desk.outcomes(*((each, "Completed", False) for each in "abc"))
 
 
 def test_fractions_of_processors_add_up(desk: Desk) -> None:
@@ -169,45 +164,21 @@ def test_a_failed_run_is_retried_up_to_its_limit(
     desk.outcomes(*(("a", "Failed", each < attempts) for each in range(1, attempts + 1)))
 
 
-@pytest.mark.parametrize("status", ["Completed", "TimedOut", "Aborted"])
-def test_no_other_run_is_retried(desk: Desk, status: str) -> None:
-    desk.store.add("a")
-    scheduler = desk.start()
-    desk.running("a")
-    if status == "Aborted":
-        scheduler.abort("a")
-    else:
-        desk.runner.end("a", status=status)
-    desk.outcomes(("a", status, False))
-
-
-def test_a_run_that_fails_while_it_is_aborted_is_not_retried(desk: Desk) -> None:
-    desk.store.add("a")
-    scheduler = desk.start()
-    desk.running("a")
-    with desk.runner.changed:
-        desk.runner.ends["a"] = "Failed"
-        scheduler.abort("a")
-    desk.outcomes(("a", "Failed", False))
-
-
-def test_an_abort_ends_that_run_alone(desk: Desk) -> None:
+@pytest.mark.parametrize("status", ["Completed", "TimedOut", "Aborted", "Failed"])
+def test_a_run_that_ends_otherwise_or_is_aborted_is_not_retried(desk: Desk, status: str) -> None:
     desk.store.add("a", "b")
     scheduler = desk.start()
     desk.running("a", "b")
-    scheduler.abort("b")
-    scheduler.abort("no such run")
-    desk.running("a")
-
-
-def test_a_run_aborted_in_the_store_is_not_started(desk: Desk) -> None:
-    desk.store.add(*"abc")
-    desk.start(cpu=1)
-    desk.running("a")
-    desk.store.abort("b", ME).result()
-    desk.runner.end("a")
-    desk.running("c")
-    assert desk.runner.order == ["a", "c"]
+    if status in ("Completed", "TimedOut"):
+        desk.runner.end("a", status=status)
+    else:
+        with desk.runner.changed:
+            if status == "Failed":  # while it is aborted
+                desk.runner.ends["a"] = "Failed"
+            scheduler.abort("a")
+            scheduler.abort("no such run")
+    desk.outcomes(("a", status, False))
+    desk.running("b")
 
 
 def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> None:
@@ -219,6 +190,7 @@ def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> No
     desk.store.abort("large", ME).result()
     scheduler.abort("large")
     desk.running("a", "c")
+    assert desk.runner.order == ["a", "c"]
 
 
 def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> None:
@@ -234,60 +206,46 @@ def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> No
     desk.running("a", "c")
 
 
-def test_a_stop_returns_false_if_a_run_does_not_end_in_time(desk: Desk) -> None:
-    desk.store.add("a")
+def test_a_stop_returns_false_if_a_run_does_not_end_in_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     release = threading.Event()
 
-    class Stubborn:
-        def run(self, job: Job, stop: threading.Event) -> Outcome:
-            release.wait(PATIENCE)
-            return Outcome("Completed", "", {})
+    def run(job: Job, stop: threading.Event) -> Outcome:
+        release.wait(PATIENCE)
+        return Outcome("Completed", "", {})
 
-    scheduler = Scheduler(desk.store, Stubborn())
-    scheduler.start()
+    desk.store.add("a")
+    monkeypatch.setattr(desk.runner, "run", run)
+    assert Scheduler(desk.store, desk.runner).stop(PATIENCE)  # it never started
+    scheduler = desk.start()
     wait_until(lambda: desk.store.status("a") == "Running")
     assert not scheduler.stop(0.05)
     release.set()
-    assert scheduler.stop(PATIENCE)
 
 
-def test_a_scheduler_that_never_started_can_be_stopped(desk: Desk) -> None:
-    assert Scheduler(desk.store, desk.runner).stop(PATIENCE)
-
-
-def test_an_exception_of_the_runner_is_a_failed_run(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    desk.runner.error = RuntimeError("oops")
-    desk.store.add("a", retryLimit=0)
-    desk.start()
-    desk.outcomes(("a", "Failed", False))
-    assert "unexpected error in an attempt of a" in caplog.text
-
-
-def test_a_store_that_fails_for_a_moment_is_asked_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
-    desk.store.failures = 3
-    desk.store.add("a")
-    desk.start()
-    desk.running("a")
-    assert "cannot start runs" in caplog.text
-
-
-def test_an_outcome_that_cannot_be_stored_is_logged(
+def test_failures_of_runner_and_store_are_logged_and_survived(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> None:
         raise OSError("disk")
 
-    monkeypatch.setattr(desk.store, "ended", broken)
-    desk.store.add("a")
+    monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
+    desk.store.failures = 3
+    desk.store.add("a", retryLimit=0)
     desk.start()
     desk.running("a")
-    desk.runner.end("a")
-    wait_until(lambda: "cannot store the outcome of a" in caplog.text)
+    assert "cannot start runs" in caplog.text
+    desk.runner.error = RuntimeError("oops")
+    desk.outcomes(("a", "Failed", False))
+    assert "unexpected error in an attempt of a" in caplog.text
+    desk.runner.error = None
+    monkeypatch.setattr(desk.store, "ended", broken)
+    desk.store.add("b")
+    desk.schedulers[0].wake()
+    desk.running("b")
+    desk.runner.end("b")
+    wait_until(lambda: "cannot store the outcome of b" in caplog.text)
 
 
 def test_an_unknown_machine_is_left_to_the_runner(desk: Desk) -> None:
@@ -305,11 +263,8 @@ def test_each_of_many_runs_runs_once(desk: Desk) -> None:
             desk.store.add(f"{part}-{number}")
             scheduler.wake()
 
-    threads = [threading.Thread(target=add, args=(part,)) for part in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(add, range(5)))
     wait_until(lambda: len(desk.store.outcomes) == 500)
     assert len(set(desk.runner.order)) == len(desk.runner.order) == 500
 

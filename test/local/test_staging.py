@@ -16,7 +16,7 @@ from urllib3.util.retry import RequestHistory
 
 from libica.local.node.download import _check_response
 
-from ..server import Answer, Asked, Server
+from ..server import Answer, Server
 from .bench import Bench, completed
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="runs shell scripts")
@@ -81,53 +81,47 @@ def test_a_manifest_lists_many_files(bench: Bench, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mount", "reason"),
+    ("url", "kind", "reason"),
     [
-        (entry("gds://volume/none", "/in/x"), "volume/none does not exist"),
-        (entry("gds://volume/data", "/in/x"), "it is a folder; set type to Folder"),
-        (entry("gds://volume/x", "/in/x", type="Folder"), "it is not a folder"),
-        (entry("gds://volume/x", "/in/x", type="Blob"), "of file, folder, manifest, not 'Blob'"),
-        (entry("gds://volume/x", "/in/x", type="manifest"), "the manifest is not valid JSON:"),
-        (entry("gds://volume/list", "/in/", type="manifest"), "must be a JSON list of objects"),
-        (
-            entry("gds://volume/size", "/in/", type="manifest"),
-            "entry a .*x.: it has 1 bytes, not 2",
-        ),
-        (entry("gds://volume/up", "/in/", type="manifest"), "its path leads out"),
-        (entry("gds://../x", "/in/x"), "must have a volume"),
-        (entry("gds://volume/away", "/in/x"), "leads out of"),
-        (entry("gds://volume/around", "/in/", type="Folder"), "a folder that contains it"),
-        (entry("gds://volume/leak", "/in/", type="Folder"), "leads out of"),
-        (entry("gds://volume/loop", "/in/x"), "does not exist"),
-        (entry("gds://volume/pipe", "/in/x"), "is not a regular file"),
-        (entry("{tmp}", "/in/", type="Folder"), "contains the folder to copy it to"),
-        (entry("ftp://host/x", "/in/x"), "ftp:// URLs are not supported"),
-        ({"path": "/in/x", "urn": "urn:x"}, "it has no url"),
-        ({"url": "gds://volume/x"}, "it has no path"),
-        (entry("gds://volume/a\0b", "/in/x"), "null byte"),
+        ("gds://volume/none", "File", "volume/none does not exist"),
+        ("gds://volume/data", "File", "it is a folder; set type to Folder"),
+        ("gds://volume/x", "Folder", "it is not a folder"),
+        ("gds://volume/x", "Blob", "of file, folder, manifest, not 'Blob'"),
+        ("gds://volume/x", "manifest", "the manifest is not valid JSON:"),
+        ("gds://volume/list", "manifest", "must be a JSON list of objects"),
+        ("gds://volume/size", "manifest", "entry a .*x.: it has 1 bytes, not 2"),
+        ("gds://volume/up", "manifest", "its path leads out"),
+        ("gds://../x", "File", "must have a volume"),
+        ("gds://volume/away", "File", "leads out of"),
+        ("gds://volume/around", "Folder", "a folder that contains it"),
+        ("gds://volume/leak", "Folder", "leads out of"),
+        ("gds://volume/loop", "File", "does not exist"),
+        ("gds://volume/pipe", "File", "is not a regular file"),
+        ("{tmp}", "Folder", "contains the folder to copy it to"),
+        ("ftp://host/x", "File", "ftp:// URLs are not supported"),
+        ("gds://volume/a\0b", "File", "null byte"),
+        ("", "File", "it has no url"),
     ],
 )
 def test_an_input_that_cannot_be_copied_fails_the_attempt(
-    bench: Bench, tmp_path: Path, mount: dict[str, Any], reason: str
+    bench: Bench, tmp_path: Path, url: str, kind: str, reason: str
 ) -> None:
-    bench.put("volume/x", "x")
-    bench.put("volume/data/x", "x")
+    for path in ("x", "data/x", "around/x", "leak/x"):
+        bench.put(f"volume/{path}", "x")
     bench.put("volume/list", "[1]")
     bench.put("volume/size", '[{"url": "gds://volume/x", "path": "a", "size": 2}]')
     bench.put("volume/up", '[{"url": "gds://volume/x", "path": "../a"}]')
-    (bench.gds / "volume/away").symlink_to("/etc/passwd")
-    bench.put("volume/around/x", "x")
-    (bench.gds / "volume/around/link").symlink_to("..")
-    bench.put("volume/leak/x", "x")
-    (bench.gds / "volume/leak/y").symlink_to("/etc")
-    (bench.gds / "volume/loop").symlink_to("loop")
+    links = {"away": "/etc/passwd", "around/link": "..", "leak/y": "/etc", "loop": "loop"}
+    for path, target in links.items():
+        (bench.gds / "volume" / path).symlink_to(target)
     os.mkfifo(bench.gds / "volume/pipe")
-    mount = {key: value.replace("{tmp}", str(tmp_path)) for key, value in mount.items()}
+    mount = entry(url.replace("{tmp}", str(tmp_path)), "/in/x", type=kind)
+    mount = mount if url else {"path": "/in/x", "urn": "urn:x"}
     outcome = bench.shell("true", inputs=[mount])
     assert outcome.status == "Failed"
-    assert outcome.details.startswith("input ")
-    assert re.search(reason, outcome.details), outcome.details
+    assert re.search(f"^input .*{reason}", outcome.details), outcome.details
     assert outcome.log["error"] == outcome.details
+    assert "it has no path" in bench.shell("true", inputs=[{"url": "gds://volume/x"}]).details
 
 
 # Downloads.
@@ -135,13 +129,9 @@ def test_an_input_that_cannot_be_copied_fails_the_attempt(
 
 def test_a_download_follows_redirects_and_is_not_decoded(bench: Bench, server: Server) -> None:
     data = b"\x1f\x8b not gzip"
-
-    def respond(asked: Asked) -> Answer:
-        if asked.path == "/from":
-            return Answer(302, headers={"Location": "/to"})
-        return Answer(body=data, headers={"Content-Encoding": "gzip"})
-
-    server.answer(respond)
+    sent = Answer(body=data, headers={"Content-Encoding": "gzip"})
+    moved = Answer(302, headers={"Location": "/to"})
+    server.answer(lambda asked: moved if asked.path == "/from" else sent)
     inputs = [entry(f"{server.url}/from", "/in/x")]
     outputs = [entry("gds://volume/x", "/in/x", type="File")]
     completed(bench.shell("true", inputs=inputs, outputs=outputs))
@@ -235,10 +225,12 @@ def test_outputs_are_copied_to_their_urls(bench: Bench, tmp_path: Path) -> None:
     assert (bench.gds / "volume/empty").is_dir()
 
 
-def test_an_output_replaces_files_of_its_names_alone(bench: Bench) -> None:
+def test_an_output_replaces_files_of_its_names_alone_if_the_command_succeeds(bench: Bench) -> None:
     bench.put("volume/out/old", "old")
     bench.put("volume/out/x", "old")
     outputs = [entry("gds://volume/out", "/out/")]
+    assert bench.shell("echo half >/out/x; exit 3", outputs=outputs).status == "Failed"
+    assert bench.read("volume/out/x") == "old"
     bench.shell("echo new >/out/x; chmod 400 /out/x", outputs=outputs)
     assert (bench.read("volume/out/x"), bench.read("volume/out/old")) == ("new\n", "old")
 
@@ -272,41 +264,30 @@ def test_an_output_that_is_a_link_to_a_file_of_the_machine_is_refused(bench: Ben
 
 
 @pytest.mark.parametrize(
-    ("mount", "script", "reason"),
+    ("url", "path", "kind", "script", "reason"),
     [
-        (entry("gds://volume/x", "/out/x", type="File"), "true", "the command did not create it"),
-        (entry("gds://volume/x", "/out/x", type="File"), "mkdir /out/x", "it is not a file"),
-        (entry("gds://volume/x", "/out/", type="Folder"), "rm -r /out; >/out", "not a folder"),
-        (
-            entry("gds://volume/x", "/out/", type="manifest"),
-            "exit 9",
-            "must be one of file, folder",
-        ),
-        (entry("https://host/x?s=secret", "/out/"), "exit 9", "https:// URLs are not supported"),
-        (entry("gds://volume/link/x", "/out/"), "exit 9", "leads out of"),
-        (entry("gds://volume/out", "/out/"), "echo 1 >/out/link", "leads out of"),
-        (entry("gds://volume/x", "/out/x", type="File"), "ln -s no /out/x", "did not create it"),
-        (entry("gds://volume/x", "/out/x", type="File"), "mkfifo /out/x", "is not a regular file"),
-        (entry("gds://volume/file/x", "/out/"), "true", "Not a directory|File exists"),
+        ("gds://volume/x", "/out/x", "File", "true", "the command did not create it"),
+        ("gds://volume/x", "/out/x", "File", "mkdir /out/x", "it is not a file"),
+        ("gds://volume/x", "/out/", "Folder", "rm -r /out; >/out", "not a folder"),
+        ("gds://volume/x", "/out/", "manifest", "exit 9", "must be one of file, folder"),
+        ("https://host/x?s=secret", "/out/", "", "exit 9", "https:// URLs are not supported"),
+        ("gds://volume/link/x", "/out/", "", "exit 9", "leads out of"),
+        ("gds://volume/out", "/out/", "", "echo 1 >/out/link", "leads out of"),
+        ("gds://volume/x", "/out/x", "File", "ln -s no /out/x", "did not create it"),
+        ("gds://volume/x", "/out/x", "File", "mkfifo /out/x", "is not a regular file"),
+        ("gds://volume/file/x", "/out/", "", "true", "Not a directory|File exists"),
     ],
 )
 def test_an_output_that_cannot_be_copied_fails_the_attempt(
-    bench: Bench, tmp_path: Path, mount: dict[str, Any], script: str, reason: str
+    bench: Bench, tmp_path: Path, url: str, path: str, kind: str, script: str, reason: str
 ) -> None:
     bench.put("volume/file", "")
     (bench.gds / "volume/link").symlink_to(tmp_path)
     (bench.gds / "volume/out").mkdir()
     (bench.gds / "volume/out/link").symlink_to(tmp_path / "escaped")
-    outcome = bench.shell(script, outputs=[mount])
+    outcome = bench.shell(script, outputs=[entry(url, path, **({"type": kind} if kind else {}))])
     assert outcome.status == "Failed"
     assert re.search(f"^output .*({reason})", outcome.details), outcome.details
     assert "secret" not in outcome.details
     assert not (tmp_path / "escaped").exists()
     assert not list(bench.gds.rglob("*.part"))
-
-
-def test_outputs_of_a_failed_command_are_not_copied(bench: Bench) -> None:
-    outputs = [entry("gds://volume/out", "/out/")]
-    outcome = bench.shell("echo half >/out/x; exit 3", outputs=outputs)
-    assert outcome.status == "Failed"
-    assert not (bench.gds / "volume/out").exists()

@@ -15,6 +15,8 @@ import pytest
 from ..contract import facts
 from .serving import Serving
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("405", "413", "415")  # what `default` may stand for: method, size and type of a request
 
 
