@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as AutoHTTPProtocol
+else:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_SECONDS = 20.0
 """From the first byte that is due, of a connection or of a request, to the end of its head."""
@@ -25,13 +28,13 @@ def most_connections() -> int:
     return _MOST if limit == resource.RLIM_INFINITY else min(_MOST, limit // _SHARE)
 
 
-class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+class Connection(AutoHTTPProtocol):
     """A connection that is closed if the head of a request does not arrive in time.
 
     One connection too many closes the one that has been idle longest.
     """
 
-    most = _MOST
+    most: int = _MOST
     _due: Optional[asyncio.TimerHandle] = None
 
     def connection_made(self, transport: Any) -> None:
@@ -39,7 +42,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         super().connection_made(transport)
         self._due = self.loop.call_later(HEAD_SECONDS, self._give_up)
         if len(self.connections) > self.most:
-            others = self.connections - {self}
+            others: set[Any] = self.connections - {self}
             idle = [each for each in others if not (each.is_busy() or each.transport.is_closing())]
             if idle:
                 min(idle, key=lambda each: each.idle_since()).transport.abort()
@@ -63,7 +66,9 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def idle_since(self) -> float:
         """Return when the connection became idle, by the clock of the loop."""
-        waits = [each.when() for each in (self._due, self.timeout_keep_alive_task) if each]
+        waits = [
+            each.when() for each in (self._due, self.timeout_keep_alive_task) if each is not None
+        ]
         return min(waits, default=0.0)
 
     def _wait_no_longer(self) -> None:
