@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import pytest
+import urllib3
 
 from ...authority import Authority
 from ...real_parts import free_port, real_part, running
-from ...server import Listener, read_request
+from ...server import Listener, read_request, wait_until
 from ...wire import reset_when_closed
 
 LOGIN = ("somebody", "pass:w@rd/of proxy")
@@ -111,7 +112,17 @@ def squid(folder: Path, access: str = OPEN) -> Iterator[str]:
     configuration = folder / "squid.conf"
     configuration.write_text(SQUID.format(port=port, folder=folder, access=access))
     with running([program, "-N", "-f", str(configuration)], port, folder):
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        if "auth_param" in access:
+            wait_until(lambda: _takes_the_login(url))  # until its helpers run, it refuses all
+        yield url
+
+
+def _takes_the_login(url: str) -> bool:
+    headers = urllib3.make_headers(proxy_basic_auth=":".join(LOGIN))
+    with urllib3.ProxyManager(url, proxy_headers=headers) as pools:
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        return int(pools.request("GET", nowhere, retries=False).status) != 407
 
 
 @contextlib.contextmanager
