@@ -23,6 +23,8 @@ from ..real_parts import real_part
 from ..server import wait_until
 from .serving import Serving
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "localhost/libica-libtes-test"
 APPLETS = "sh cat cp dd echo env id ln mkdir pwd seq sleep true".split()
 CONFIGURATION = Path(__file__).with_name("containers.conf")

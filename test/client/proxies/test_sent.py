@@ -45,6 +45,7 @@ class Service(Listener):
         super().__init__(Handler, context)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of half a TLS connection
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
