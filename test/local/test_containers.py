@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -216,6 +217,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     return make
 
 
+CPUS = min(2, os.cpu_count() or 1)  # of the large machine, or all that there are
 EXECUTION = {
     "image": {
         "name": "registry.example/tools/bwa",
@@ -263,7 +265,7 @@ def test_docker_is_given_its_own_command_line(
     assert f"type=bind,{source},target=/ref/genome.fa" in arguments
     line = " ".join(arguments)
     assert line.startswith("run --name libica-runner-0-1-attempt --network host --user ")
-    assert "--memory 7000000000b --cpus 2 --env-file" in line
+    assert f"--memory 7000000000b --cpus {CPUS} --env-file" in line
     reference = f"registry.example/tools/bwa@sha256:{'0' * 64}"
     assert line.endswith(f"--workdir /work --entrypoint bwa {reference} mem /ref/genome.fa")
     attempt = tmp_path / "runner-0/1-attempt"
@@ -279,7 +281,7 @@ def test_apptainer_is_given_its_own_command_line(
     arguments, variables = line_of("apptainer", stand_in("apptainer"), tmp_path)
     line = " ".join(arguments)
     assert line.startswith("exec --containall --cleanenv --no-home --writable-tmpfs ")
-    assert "--memory 7000000000 --cpus 2 --mount type=bind," in line
+    assert f"--memory 7000000000 --cpus {CPUS} --mount type=bind," in line
     reference = f"docker://registry.example/tools/bwa@sha256:{'0' * 64}"
     assert line.endswith(f"--pwd /work {reference} bwa mem /ref/genome.fa")
     assert variables["APPTAINERENV_SECURE_KEY"] == "hidden-key"

@@ -128,12 +128,12 @@ class Containers:
         reference = self._present(image, login, check)
         name = re.sub(r"[^\w.-]", "-", f"libica-{folder.parent.name}-{folder.name}")
         _write(folder / _NAME, json.dumps({"engine": self._engine, "name": name}))
-        machine = machine_of((execution.get("environment") or {}).get("resources"))
+        memory, cpus = _limits(execution)
         arguments = ["run", "--name", name, "--network", "host"]
         # Rootless podman maps the user of the service to root of the container.
         same = hasattr(os, "getuid") and not podman
         arguments += ["--user", f"{os.getuid()}:{os.getgid()}" if same else "0:0"]
-        arguments += ["--memory", f"{int(machine.memory_gb * 1e9)}b", "--cpus", f"{machine.cpu:g}"]
+        arguments += ["--memory", f"{memory}b", "--cpus", cpus]
         own, lines = _environment(variables)
         arguments += ["--env-file", str(_write(folder / "variables", lines))]
         for variable in own:
@@ -235,15 +235,9 @@ def _apptainer(
     mounts: Sequence[Mount],
 ) -> tuple[list[str], dict[str, str]]:
     command = execution.get("command")
-    machine = machine_of((execution.get("environment") or {}).get("resources"))
+    memory, cpus = _limits(execution)
     arguments = ["exec" if command else "run", "--containall", "--cleanenv", "--no-home"]
-    arguments += [
-        "--writable-tmpfs",
-        "--memory",
-        f"{int(machine.memory_gb * 1e9)}",
-        "--cpus",
-        f"{machine.cpu:g}",
-    ]
+    arguments += ["--writable-tmpfs", "--memory", memory, "--cpus", cpus]
     for mount in mounts:
         arguments += ["--mount", _fields("type=bind", *_ends(mount))]
     if execution.get("workingDirectory"):
@@ -327,6 +321,16 @@ def _working_directory(paths: ContainerPaths, folder: Path) -> Iterator[Mount]:
         empty = folder / "empty"
         empty.mkdir(exist_ok=True)
         yield Mount(empty, posixpath.join(paths.working_directory, ".libica"))
+
+
+def _limits(execution: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the bytes of memory and the processors of an execution's machine.
+
+    docker refuses more processors than there are.
+    """
+    machine = machine_of((execution.get("environment") or {}).get("resources"))
+    cpus = min(machine.cpu, os.cpu_count() or 1)
+    return str(int(machine.memory_gb * 1e9)), f"{cpus:g}"
 
 
 def _environment(variables: Mapping[str, str]) -> tuple[dict[str, str], str]:
