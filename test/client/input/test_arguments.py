@@ -85,6 +85,7 @@ def arguments(draw: Any) -> tuple[Operation, list[Any], dict[str, Any]]:
     operation = draw(st.sampled_from(OPERATIONS))
     values = anything | hostile_texts
     known = [*operation.ids, *operation.filters, "body", "sort", "page_size", "page_token"]
+    known += ["self", "api"]  # which are no arguments
     given = draw(st.dictionaries(st.sampled_from(known) | texts, values, max_size=4))
     given.update(draw(st.fixed_dictionaries({}, optional=OPTIONS)))
     proper: dict[str, Any] = dict(operation.ids)

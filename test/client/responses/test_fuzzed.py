@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libica.openapi.libtes import ApiClient, ApiException
+from libica.openapi.libtes import ApiClient, ApiException, ApiTypeError
 
 from ...conftest import TOKEN
 from ...helpers import json_values
@@ -80,7 +80,11 @@ def check(client: ApiClient, operation: Operation) -> Any:
     else:
         assert type(came) is operation.model
         assert again == came
-        client.sanitize_for_serialization(came)
+        try:
+            client.sanitize_for_serialization(came)
+        except ApiTypeError as error:
+            if not str(error).endswith("not None"):  # a null in a list is read, but not sent
+                raise
     return came
 
 

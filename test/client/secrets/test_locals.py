@@ -113,6 +113,9 @@ def interrupted(host: str, way: str) -> None:
         with client_of(configuration) as client:
             WAYS[way][0](client)
     except KeyboardInterrupt as error:
+        warnings.simplefilter(
+            "ignore"
+        )  # Python 3.15 warns of modules of six when it shows a traceback
         print(f"interrupted: {leaks(*told(error))}")
         print(*traceback.TracebackException.from_exception(error, capture_locals=True).format())
 

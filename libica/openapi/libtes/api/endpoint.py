@@ -124,10 +124,10 @@ class Endpoint:
     def methods(self) -> Iterator[Callable[..., Any]]:
         """Yield the method, its twin and, if it returns a page, the one that iterates over all."""
 
-        def plain(api: Api, *args: Any, **kwargs: Any) -> Any:
+        def plain(api: Api, /, *args: Any, **kwargs: Any) -> Any:
             return self.call(api.api_client, args, kwargs, data_only=True)
 
-        def twin(api: Api, *args: Any, **kwargs: Any) -> Any:
+        def twin(api: Api, /, *args: Any, **kwargs: Any) -> Any:
             data_only = bool(kwargs.get("_return_http_data_only"))
             return self.call(api.api_client, args, kwargs, data_only)
 
@@ -143,7 +143,7 @@ class Endpoint:
         options = {"_request_timeout": OPTIONS["_request_timeout"]}
         accepted = (*self.signature.parameters, *options)
 
-        def iterate(api: Api, *args: Any, **kwargs: Any) -> Any:
+        def iterate(api: Api, /, *args: Any, **kwargs: Any) -> Any:
             bind_arguments(name, accepted, len(self.ids), args, kwargs)
             size = kwargs.get("page_size")
             values = {**kwargs, "page_size": PAGE_SIZES[-1] if size is None else size}
