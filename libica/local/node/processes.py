@@ -150,10 +150,11 @@ def _signal_all(leader: Optional[Leader], within: Path, number: int) -> bool:
     """Send a signal to all processes of a command; return whether there were any."""
     if os.name != "posix":
         return False
-    if leader and _has_its_id(leader):
+    members = _members(leader, within)
+    # To kill twice does no harm, and no process can fork in between; to ask twice would.
+    if leader and _has_its_id(leader) and (number == _KILL or not members):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader.pid, number)
-    members = _members(leader, within)
     for pid in members:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
