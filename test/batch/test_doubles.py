@@ -159,7 +159,7 @@ def test_an_audit_takes_one_request_for_1000_runs(service: Service) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_report_has_each_additional_and_each_lost_run(seed: int) -> None:
-    with UnrulyService(seed, doubled=0.1, lag=0.01) as service:
+    with UnrulyService(seed, doubled=0.3, lag=0.01) as service:
         with doubled:
             report = service.launch(40)
         for each in report:
