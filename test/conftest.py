@@ -22,7 +22,8 @@ for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_meth
 
 # The quick session draws few examples.
 settings.register_profile("quick", max_examples=10)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+if "HYPOTHESIS_PROFILE" in os.environ:  # or else hypothesis has one of its own in CI
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 
 @pytest.hookimpl(optionalhook=True)
