@@ -91,19 +91,18 @@ class Containers:
             raise ValueError(f"the execution has no image, which {self._engine} needs")
         mounts = [*_mounts(execution, paths), *_working_directory(paths, folder)]
         if self._engine == "apptainer":
-            arguments, own = _apptainer(execution, image, variables, mounts)
-        else:
-            arguments, own = self._docker(execution, image, variables, folder, mounts, check)
-        line = [self._engine, *arguments]
-        command = Command(self._program, line, {**os.environ, **own}, folder)
-        if self._engine == "apptainer":
-            return Prepared(command)
+            return Prepared(self._command(*_apptainer(execution, image, variables, mounts), folder))
+        made = self._docker(execution, image, variables, folder, mounts, check)
         return Prepared(
-            command,
+            self._command(*made, folder),
             ask=lambda grace: self._ask(["stop", f"--time={math.ceil(grace)}", *_name_in(folder)]),
             explain=lambda status, error: self._explain(status, error, folder),
             clean=lambda: self.clean(folder),
         )
+
+    def _command(self, arguments: list[str], own: dict[str, str], folder: Path) -> Command:
+        line = [self._engine, *arguments]
+        return Command(self._program, line, {**os.environ, **own}, folder)
 
     def clean(self, folder: Path) -> None:
         """Remove an attempt's container, if there is one, with all that runs in it."""

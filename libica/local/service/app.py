@@ -89,7 +89,7 @@ def _endpoint(service: Service, operations: Mapping[str, Operation]) -> Endpoint
 def _token_endpoint(store: Store) -> Endpoint:
     """Make the endpoint that exchanges an API key for a short-lived token.
 
-    The access tokens in the store are the API keys; a short-lived token is none of them.
+    Only the access tokens in the store are API keys: a short-lived token cannot be exchanged.
     """
 
     async def respond(request: Request) -> Response:
