@@ -52,7 +52,7 @@ def shown(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store: Store) -> None:
-    needed: RunStore = store
+    needed: RunStore = store.runs
     ids = [add(store) for _ in range(20)]
     assert {shown(store, each)["status"] for each in ids} == {"Pending"}
     assert needed.pending() == ids
