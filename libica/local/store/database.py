@@ -11,9 +11,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, TypeVar
 
+from .schema import MIGRATIONS, VERSION
+
 T = TypeVar("T")
 
-VERSION = 1  # of the schema
 _BATCH = 256  # maximum changes in one transaction
 
 
@@ -134,7 +135,11 @@ def _connect(path: Optional[Path], schema: str) -> sqlite3.Connection:
 
 def _make(db: sqlite3.Connection, schema: str) -> None:
     (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found not in (0, VERSION):
+    if found > VERSION:
         raise ValueError(f"the data has version {found}, not {VERSION}: use another folder")
     if found == 0:
         db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
+        return
+    for version in range(found, VERSION):
+        script = MIGRATIONS[version]
+        db.executescript(f"BEGIN; {script} PRAGMA user_version = {version + 1}; COMMIT;")

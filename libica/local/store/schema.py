@@ -1,4 +1,15 @@
-"""The tables of the database."""
+"""The tables of the database, and how those of earlier versions become them."""
+
+VERSION = 2
+
+# The statements that turn each version into the next.
+MIGRATIONS = {
+    1: """
+ALTER TABLE runs ADD COLUMN handle TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN engine TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN startAfter REAL NOT NULL DEFAULT 0;
+"""
+}
 
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -28,7 +39,9 @@ CREATE TABLE runs (
     createdBy TEXT NOT NULL, acl TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
     timeCreated TEXT NOT NULL, timeModified TEXT NOT NULL, summary TEXT NOT NULL,
     versionId TEXT NOT NULL, version TEXT NOT NULL, execution TEXT NOT NULL,
-    logs TEXT NOT NULL, aborting INTEGER NOT NULL
+    logs TEXT NOT NULL, aborting INTEGER NOT NULL,
+    handle TEXT NOT NULL DEFAULT '', engine TEXT NOT NULL DEFAULT '',
+    startAfter REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX runs_name ON runs (name, id);
 CREATE INDEX runs_status ON runs (status, id);
