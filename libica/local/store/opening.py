@@ -52,7 +52,7 @@ def opened(path: Optional[Path], schema: Schema) -> sqlite3.Connection:
             undo.callback(db.close)
             if path is not None:
                 _check(db, path)
-            _upgrade(db, path, schema)
+            upgrade(db, path, schema)
         except DamagedError as error:
             raise ValueError(error.message) from error
         except sqlite3.Error as error:
@@ -70,7 +70,8 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         raise damaged(str(path), problem)
 
 
-def _upgrade(db: sqlite3.Connection, path: Optional[Path], schema: Schema) -> None:
+def upgrade(db: sqlite3.Connection, path: Optional[Path], schema: Schema) -> None:
+    """Make the tables of a schema, or turn those of an earlier version into them."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found > schema.version:
         raise ValueError(

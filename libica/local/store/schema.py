@@ -108,7 +108,7 @@ INSERT INTO tokens SELECT * FROM old_tokens;
 INSERT INTO audiences (createdBy, acl)
     SELECT createdBy, acl FROM old_tasks UNION SELECT createdBy, acl FROM old_versions
     UNION SELECT createdBy, acl FROM old_runs;
-INSERT OR IGNORE INTO grants SELECT value, id FROM audiences, json_each(acl);
+INSERT OR IGNORE INTO grants SELECT value, audiences.id FROM audiences, json_each(acl);
 INSERT INTO tasks
     (seq, id, scope, audience, name, timeCreated, timeModified, tenantId, summary)
     SELECT seq, old.id, scope, audiences.id, name, timeCreated, timeModified, tenantId, summary
