@@ -86,9 +86,10 @@ def _rows(
         if name not in ("acls", driver)
     ]
     downwards = cursor.descending != cursor.backwards
+    in_order = driver is None or cursor.sort in listing.indexed.get(driver, ())
     found = heapq.merge(
         *(
-            _arm(db, listing, cursor, downwards, [*arm, *rest])
+            _arm(db, listing, cursor, downwards, in_order, [*arm, *rest])
             for arm in _arms(listing, cursor, audiences, driver)
         ),
         key=lambda row: row[:-1],
@@ -104,7 +105,10 @@ def _rows(
 def _driver(
     db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: list[int]
 ) -> Optional[str]:
-    """Return the filter by which to find the objects; ``None`` to check them all in order."""
+    """Return the filter by which to find the objects; ``None`` to check them all in order.
+
+    Objects of a filter that are many are found in order, so that the page is soon full.
+    """
     names = [name for name in cursor.filters if name != "acls"]
     ordered = [name for name in names if cursor.sort in listing.indexed.get(name, ())]
     if len(names) <= 1 and ordered == names:
@@ -154,6 +158,7 @@ def _arm(
     listing: Listing,
     cursor: Cursor,
     downwards: bool,
+    in_order: bool,
     conditions: Sequence[Condition],
 ) -> Iterator[tuple[Any, ...]]:
     columns = [*listing.sorts[cursor.sort], "seq"]
@@ -164,7 +169,9 @@ def _arm(
         start = f"({', '.join(columns)}) {sign} ({marks})"
         where.append(Condition(start, tuple(cursor.start)))
     all_of = _all(*where)
-    order = ", ".join(f"{column} {'DESC' if downwards else 'ASC'}" for column in columns)
+    # A `+` keeps SQLite from an index in the order of the list, where the filter's serves better.
+    by, direction = "" if in_order else "+", "DESC" if downwards else "ASC"
+    order = ", ".join(f"{by}{column} {direction}" for column in columns)
     sql = (
         f"SELECT {', '.join(columns)}, summary FROM {listing.table} WHERE {all_of.sql} "  # noqa: S608
         f"ORDER BY {order}"
