@@ -64,11 +64,12 @@ class Database:
             late = self._changes.get()
             if late is not None:
                 late.future.cancel()
-        for _ in range(_READERS if self._path else 1):
-            reader = self._readers.get()
-            if reader is not None:
-                reader.close()
-        self._writer.close()
+        readers = [self._readers.get() for _ in range(_READERS if self._path else 1)]
+        for connection in (*readers, self._writer):
+            if connection is not None:
+                connection.close()
+        for _ in readers:  # so that later reads are errors, rather than wait
+            self._readers.put(self._writer)
 
     def read(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows of a query."""
