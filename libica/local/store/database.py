@@ -126,7 +126,7 @@ class Database:
                 self._begin()
                 outcomes = [_attempt(self._writer, change) for change in batch]
                 self._writer.execute("COMMIT")
-            except sqlite3.Error as error:  # such as a full disk: none of them was made
+            except Exception as error:  # such as a full disk: none of them was made
                 if self._writer.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._writer.execute("ROLLBACK")
@@ -143,7 +143,7 @@ class Database:
             self._writer = connect(self._path)
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _meaning(self, error: sqlite3.Error) -> Exception:
+    def _meaning(self, error: Exception) -> Exception:
         return translated(error, str(self._path)) or error
 
 
