@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from libica.local.engine.protocols import RunStore
 from libica.local.node.job import Job, Outcome
 from libica.local.store import database, objects
 from libica.local.store.database import Database
-from libica.local.store.errors import WrongStatusError
+from libica.local.store.errors import NotFoundError, UnavailableError, WrongStatusError
 from libica.local.store.identity import Identity
+from libica.local.store.lists import RUNS, Cursor
+from libica.local.store.schema import Schema
 from libica.local.store.store import Store
 
 ME = Identity.named("main")
@@ -123,6 +125,41 @@ def test_runs_that_a_killed_service_left_running_are_retried_or_fail(store: Stor
     assert store.runs.pending() == [again, waiting]
 
 
+def test_runs_that_ended_long_ago_are_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.store._PRUNED_AT_ONCE", 3)
+    with monkeypatch.context() as patch:
+        for module in ("objects", "runs"):
+            patch.setattr(f"libica.local.store.{module}.now", lambda: "2020-01-01T00:00:00.0Z")
+        old = [started(store) for _ in range(10)]
+        for job in old[:8]:
+            store.runs.ended(job, Outcome("Completed", "", LOG), again=False)
+        waiting = add(store)
+    recent = started(store)
+    store.runs.ended(recent, Outcome("Failed", "", LOG), again=False)
+    assert store.prune(36500).result() == 0
+    assert store.prune(30).result() == 8
+    assert store.prune(30).result() == 0
+    kept = {*(job.run_id for job in old[8:]), waiting, recent.run_id}
+    cursor = Cursor("runs", "", "name", descending=False, filters={}, size=10)
+    page = store.page(RUNS, cursor, ME, total=True)
+    assert {json.loads(item)["id"] for item in page.items} == kept
+    assert page.total == len(kept)
+    with pytest.raises(NotFoundError):
+        store.run(old[0].run_id, ME)
+    assert add(store) in store.runs.pending()
+
+
+def test_removing_old_runs_ends_when_the_store_is_closed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.store._PRUNED_AT_ONCE", 0)  # it never ends by itself
+    pruned = store.prune(0)
+    store.close()
+    assert isinstance(pruned.exception(60), CancelledError)
+
+
 def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: add(store), range(200)))
@@ -164,7 +201,7 @@ def test_data_of_another_version_and_files_of_another_kind_are_refused(tmp_path:
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "db", "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    db = Database(tmp_path / "db", Schema(1, "CREATE TABLE numbers (number INTEGER UNIQUE);"))
     yield db
     db.close()
 
@@ -208,14 +245,14 @@ def test_a_failed_transaction_fails_all_its_changes_and_no_later_ones(numbers: D
     changes: list[Future[Any]] = [numbers.write(each) for each in (insert(1), full, insert(2))]
     go.set()
     wait(changes)
-    assert all(isinstance(each.exception(), sqlite3.Error) for each in changes)
+    assert all(isinstance(each.exception(), UnavailableError) for each in changes)
     assert in_it(numbers) == []
     assert numbers.write(insert(3)).result() == 1
 
 
 def test_closing_makes_the_waiting_changes(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    db = Database(path, "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    db = Database(path, Schema(1, "CREATE TABLE numbers (number INTEGER UNIQUE);"))
     changes = [db.write(insert(number)) for number in range(4 * database._BATCH)]
     db.close()
     assert all(each.done() and each.result() == 1 for each in changes)
