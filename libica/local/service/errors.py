@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..store.errors import NameTakenError, NotFoundError, StoreError, WrongStatusError
+from ..store.errors import NameTakenError, NotFoundError, StoreError, UnavailableError, WrongStatusError
 
 CODES = {
     400: "BAD_REQUEST",
@@ -15,11 +15,13 @@ CODES = {
     413: "CONTENT_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: "INTERNAL_ERROR",
+    503: "SERVICE_UNAVAILABLE",
 }
 _STATUSES: dict[type[StoreError], int] = {
     NotFoundError: 404,
     NameTakenError: 409,
     WrongStatusError: 400,
+    UnavailableError: 503,
 }
 
 

@@ -27,3 +27,7 @@ class NameTakenError(StoreError):
 
 class WrongStatusError(StoreError):
     """The status of the run does not allow it."""
+
+
+class UnavailableError(StoreError):
+    """The store cannot be written or read now, such as on a full disk; the call may be repeated."""

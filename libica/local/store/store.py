@@ -19,7 +19,7 @@ from ..node.job import Job, Outcome, now
 from . import objects
 from .database import Database
 from .errors import NameTakenError, NotFoundError, WrongStatusError
-from .identity import Identity, digest
+from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
 
@@ -120,6 +120,19 @@ class Store:
         sql = "SELECT tenant, workgroup, user FROM tokens WHERE digest = ?"
         rows = self._database.read(sql, digest(token))
         return Identity(*rows[0]) if rows else None
+
+    def grant(self, token: str) -> Optional[Grant]:
+        """Return what an access token grants; ``None`` if the token is unknown."""
+        return self._grant("digest", digest(token))
+
+    def grant_of(self, label: str) -> Optional[Grant]:
+        """Return what the access token with a label grants; ``None`` if there is none."""
+        return self._grant("label", label)
+
+    def _grant(self, column: str, value: object) -> Optional[Grant]:
+        sql = f"SELECT label, digest, tenant, workgroup, user FROM tokens WHERE {column} = ?"  # noqa: S608
+        rows = self._database.read(sql, value)
+        return Grant(*rows[0][:2], Identity(*rows[0][2:])) if rows else None
 
     def task(self, task_id: str, by: Identity) -> str:
         """Return a ``TaskSummary``."""
