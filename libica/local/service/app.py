@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..store.errors import NameTakenError, StoreError
-from ..store.store import Store, dumps
+from ..store.rows import dumps
+from ..store.store import Store
 from . import access, bodies
 from .access import Caller
 from .errors import Refused, error_response, refusal

@@ -38,7 +38,8 @@ from ..node.machines import machine_of
 from ..store import lists, objects
 from ..store.identity import Identity
 from ..store.objects import Json
-from ..store.store import Store, dumps
+from ..store.rows import dumps
+from ..store.store import Store
 from . import paging
 from .access import Caller, short_lived
 from .errors import Refused
