@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
@@ -44,6 +44,10 @@ class Scheduler:
         cpu: Processors to allocate. Default: those of this machine.
         memory_gb: Memory to allocate, in gigabytes. Default: that of this machine.
         workers: Maximum number of concurrent runs. Default: as many as fit.
+
+    Attributes:
+        started: How many attempts started.
+        ended: How many attempts ended, by the status of their outcome.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Scheduler:
         memory_gb: Optional[float] = None,
         workers: Optional[int] = None,
     ) -> None:
+        self.started = 0
+        self.ended: Counter[str] = Counter()
         self._store = store
         self._runner = runner
         self._cpu = (os.cpu_count() or 1) if cpu is None else cpu
@@ -104,6 +110,10 @@ class Scheduler:
         for thread in threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
+
+    def is_alive(self) -> bool:
+        """Tell whether it starts runs."""
+        return self._dispatcher.is_alive()
 
     def _dispatch(self) -> None:
         while not self._stopping:
@@ -175,7 +185,11 @@ class Scheduler:
         again = False
         try:
             if not attempt.stop.is_set() and self._store.started(attempt.job):
+                with self._changed:
+                    self.started += 1
                 outcome = self._outcome(attempt)
+                with self._changed:
+                    self.ended[outcome.status] += 1
                 again = _may_retry(attempt, outcome)
                 self._store.ended(attempt.job, outcome, again)
         except Exception:

@@ -108,9 +108,7 @@ class Workers:
         self._changes.shutdown()
 
 
-def _endpoint(
-    service: Service, operations: Mapping[str, Operation], workers: Workers
-) -> Endpoint:
+def _endpoint(service: Service, operations: Mapping[str, Operation], workers: Workers) -> Endpoint:
     def answer(
         operation: Operation, caller: Caller, request: Request, data: bytes
     ) -> Union[bytes, Written]:
@@ -164,9 +162,7 @@ def _token_endpoint(store: Store, workers: Workers) -> Endpoint:
         if grant is None:
             raise Refused(401, "The X-API-Key header must be an API key of this service")
         token = access.short_lived(Caller(grant, int(time.time())), store.key)
-        return dumps(
-            {"access_token": token, "token_type": "Bearer", "expires_in": access.LIFETIME}
-        )
+        return dumps({"access_token": token, "token_type": "Bearer", "expires_in": access.LIFETIME})
 
     async def respond(request: Request) -> Response:
         request.scope["operation"] = "createToken"

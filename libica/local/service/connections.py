@@ -112,7 +112,7 @@ class Server(uvicorn.Server):
         self._arriving: dict[asyncio.Task[Any], float] = {}
         self._accepting: Optional[asyncio.Task[None]] = None
 
-    def number_of_connections(self) -> int:
+    def open(self) -> int:
         """Return how many connections there are, those of unfinished TLS handshakes included."""
         return len(self.server_state.connections) + len(self._arriving)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..store.errors import NameTakenError, NotFoundError, StoreError, UnavailableError, WrongStatusError
+from ..store.errors import (
+    NameTakenError,
+    NotFoundError,
+    StoreError,
+    UnavailableError,
+    WrongStatusError,
+)
 
 CODES = {
     400: "BAD_REQUEST",

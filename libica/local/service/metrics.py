@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +41,7 @@ class Metrics:
         sources: The other numbers.
     """
 
-    def __init__(self, sources: Sequence[Source] = ()) -> None:
+    def __init__(self, *sources: Source) -> None:
         self._sources = sources
         self._requests: Counter[tuple[str, str]] = Counter()
         self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_NAMES))
@@ -87,6 +87,6 @@ class Metrics:
             family = (CounterMetricFamily if counted else GaugeMetricFamily)(
                 name, meaning, labels=[label] if label else []
             )
-            for value, number in read().items():
-                family.add_metric([value] if label else [], number)
+            for value, amount in read().items():
+                family.add_metric([value] if label else [], amount)
             yield family

@@ -248,7 +248,8 @@ def abort_task_run(service: Service, call: Call) -> Written:
 def heartbeat_task_run(service: Service, call: Call) -> str:
     """Accept a heartbeat: respond with a fresh token and change nothing.
 
-    The token ends no later than a day after the access token was used that it came from. Runs of this service have no agents that could be lost, so nothing waits for heartbeats.
+    The token ends at the latest a day after the use of the access token that it came from. Runs
+    of this service have no agents that could be lost, so nothing waits for heartbeats.
     """
     service.store.run(call.ids["runId"], call.by)
     return dumps({"jwt": short_lived(call.caller, service.store.key)})
@@ -362,7 +363,13 @@ OPERATIONS = (
     Operation(get_task_version, "GET", _VERSION, 200, None, TaskVersion),
     # This operation, unlike its siblings, has no 409 in the contract.
     Operation(
-        update_task_version, "PATCH", _VERSION, 200, UpdateTaskVersionRequest, TaskVersion, taken=400
+        update_task_version,
+        "PATCH",
+        _VERSION,
+        200,
+        UpdateTaskVersionRequest,
+        TaskVersion,
+        taken=400,
     ),
     Operation(launch_task_run, "POST", f"{_VERSION}:launch", 201, LaunchTaskRequest, TaskRun),
 )

@@ -1,10 +1,10 @@
 """Paging of lists: query parameters, and the tokens that lead to other pages.
 
-A token is signed for this purpose alone, by itsdangerous, and holds everything about a page: sort, filters, size, where it starts, and
-the newest object that existed when paging began. A page starts after the values of the last
-object of the page before, so objects added meanwhile shift nothing. A list that is sorted or
-filtered by something that changes, such as the status, shows each object where it stands when its
-page is requested.
+A token is signed, for this purpose alone, and holds everything about a page: sort, filters, size,
+where it starts, and the newest object that existed when paging began. A page starts after the
+values of the last object of the page before, so objects added meanwhile shift nothing. A list that
+is sorted or filtered by something that changes, such as the status, shows each object where it
+stands when its page is requested.
 """
 
 from __future__ import annotations

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
 import secrets
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +23,11 @@ from ..node.folder_lock import FolderLock
 from ..node.runner import DAY, LocalRunner
 from ..store.identity import Identity
 from ..store.store import Store
-from .app import make_app
-from .connections import Connection, most_connections
+from . import tls
+from .app import Workers, make_app
+from .connections import Connection, Server
+from .metrics import Metrics, Source
+from .observing import Observed, access_log
 from .operations import Service
 
 if TYPE_CHECKING:
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
 
 LOCALHOST = "127.0.0.1"
 _BACKLOG = 2048  # connections waiting to be accepted
-_ACCEPTED_AT_ONCE = 16  # before one too many can be closed; asyncio has one number for both
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
 _GRACE = 5  # seconds for pending requests to end when the service does
 
@@ -51,19 +56,22 @@ class LocalTes:
         port: Port to listen on. Default: a free one.
         workers: Maximum number of concurrent runs. Default: as many as fit this machine.
         host: Address to listen on.
-        expose_to_network: Allow a ``host`` that other machines can reach.
+        expose_to_network: Allow a ``host`` that other machines can reach; it needs TLS.
+        tls_cert: File with the certificate for TLS, and those of its authorities, in PEM.
+        tls_key: File with the key of the certificate, in PEM, without a password.
+        no_tls: Allow a ``host`` that other machines can reach without TLS: they can read tokens.
         run_in: `host` to run commands of this machine, whatever the image; `docker`, `podman` or
             `apptainer` to run images.
         time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
             Default: a day.
+        keep_runs: Days after which runs that have ended are forgotten. Default: never.
+        access_log: File to append a line to for each request; `-` for standard error.
 
     Raises:
-        ValueError: The token, port, time limit or number of workers is invalid, other users can
-            write to the data folder, ``run_in`` is unknown or not on
-            the ``PATH``, or other machines can reach
-            the host and ``expose_to_network`` is not set.
+        ValueError: An option is invalid, ``run_in`` is not on the ``PATH``, other users can write
+            to the data folder, or other machines can reach the host and that is not allowed.
         RuntimeError: Another service uses the data folder.
-        OSError: The address or a folder cannot be used.
+        OSError: The address, a file or a folder cannot be used.
 
     Attributes:
         url: Base URL of the service.
@@ -81,20 +89,27 @@ class LocalTes:
         *,
         host: str = LOCALHOST,
         expose_to_network: bool = False,
+        tls_cert: Union[str, Path, None] = None,
+        tls_key: Union[str, Path, None] = None,
+        no_tls: bool = False,
         run_in: str = "host",
         time_limit: Optional[float] = DAY,
+        keep_runs: Optional[float] = None,
+        access_log: Union[str, Path, None] = None,
     ) -> None:
-        _check_host(host, expose_to_network)
         if not 0 <= port < 1 << 16:
             raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be 1 or more, not {workers}")
-        if time_limit is not None and not time_limit > 0:
-            raise ValueError(f"time_limit must be more than 0 seconds, not {time_limit}")
+        _check_more_than_0("time_limit", time_limit, "seconds")
+        _check_more_than_0("keep_runs", keep_runs, "days")
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
+        self._tls = tls.load(tls_cert, tls_key)
+        _check_host(host, expose_to_network, self._tls is not None or no_tls)
         with contextlib.ExitStack() as parts:
+            log = None if access_log is None else parts.enter_context(_access_log(str(access_log)))
             listening = parts.enter_context(_listen(host, port))
-            self.url: str = _url(listening)
+            self.url: str = _url(listening, host, "http" if self._tls is None else "https")
             self.home: Path = _home(parts, data)
             home = self.home
             store = Store(None if data is None else home / "tes.sqlite")
@@ -106,22 +121,25 @@ class LocalTes:
             runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
             scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
-            app = make_app(Service(store, scheduler, self.url))
+            threads = Workers()
+            parts.callback(threads.close)
+            metrics = Metrics(
+                *_sources(store, scheduler),
+                Source("tes_connections", "Open connections", "", lambda: {"": server.open()}),
+            )
+            app = make_app(Service(store, scheduler, self.url), metrics, threads)
             config = uvicorn.Config(
-                app,
+                Observed(app, metrics, log),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
-                http=type("Connection", (Connection,), {"most": most_connections()}),
-                backlog=_ACCEPTED_AT_ONCE,
+                http=Connection,
                 ws="none",
                 timeout_graceful_shutdown=_GRACE,
                 timeout_keep_alive=_KEEP_ALIVE,
             )
-            server = _Server(config)
-            thread = threading.Thread(
-                target=server.run, args=([listening],), name="libica-local", daemon=True
-            )
+            server = Server(config, listening, self._tls and self._tls.context)
+            thread = threading.Thread(target=server.run, name="libica-local", daemon=True)
             scheduler.start()
             thread.start()
             parts.callback(_end, server, thread)
@@ -133,15 +151,26 @@ class LocalTes:
         """The folder that ``gds://`` URLs refer to."""
         return self._gds
 
+    @property
+    def authority(self) -> Optional[Path]:
+        """The certificate file that clients must trust; ``None`` without TLS or if they do.
+
+        They do if the certificate is not self-signed: then its authority is one that they know.
+        """
+        return self._tls and self._tls.authority
+
     def configuration(self) -> Configuration:
         """Return a client configuration for this service."""
         from libica.openapi.libtes import Configuration
 
-        return Configuration(
+        configuration = Configuration(
             host=self.url,
             api_key={"Authorization": self.token},
             api_key_prefix={"Authorization": "Bearer"},
         )
+        if self.authority is not None:
+            configuration.ssl_ca_cert = str(self.authority)
+        return configuration
 
     def token_of(self, tenant: str, workgroup: str = "main") -> str:
         """Return a new access token for another tenant or workgroup, created by this call.
@@ -170,14 +199,22 @@ class LocalTes:
         self.close()
 
 
-class _Server(uvicorn.Server):
-    async def startup(self, sockets: Optional[list[socket.socket]] = None) -> None:
-        await super().startup(sockets=sockets)
-        for each in sockets or ():
-            each.listen(_BACKLOG)
+def _sources(store: Store, scheduler: Scheduler) -> Iterator[Source]:
+    yield Source("tes_runs", "Runs, by status", "status", store.runs_by_status)
+    started = "tes_attempts_started_total", "Attempts that started", ""
+    yield Source(*started, lambda: {"": scheduler.started})
+    ended = "tes_attempts_ended_total", "Attempts that ended, by status", "status"
+    yield Source(*ended, lambda: dict(scheduler.ended))
+    waiting = "tes_changes_waiting", "Changes that wait to be written to disk", ""
+    yield Source(*waiting, lambda: {"": store.changes_waiting()})
 
 
-def _check_host(host: str, exposed: bool) -> None:
+def _check_more_than_0(name: str, value: Optional[float], unit: str) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{name} must be more than 0 {unit}, not {value}")
+
+
+def _check_host(host: str, exposed: bool, safe: bool) -> None:
     try:
         local = ip_address(host).is_loopback
     except ValueError:
@@ -186,6 +223,11 @@ def _check_host(host: str, exposed: bool) -> None:
         raise ValueError(
             f"other machines can reach host {host}, and anyone with the token can run commands "
             "as you: set expose_to_network (--expose-to-network) to allow that"
+        )
+    if not local and not safe:
+        raise ValueError(
+            f"other machines can reach host {host}, and without TLS tokens travel readable: give "
+            "tls_cert and tls_key (--tls-cert, --tls-key), or set no_tls (--no-tls) to allow that"
         )
 
 
@@ -212,9 +254,22 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(listening: socket.socket, host: str, scheme: str) -> str:
+    address, port = listening.getsockname()[:2]
+    try:
+        # All addresses of this machine are none that a client can use.
+        name = socket.gethostname() if ip_address(host).is_unspecified else address
+    except ValueError:
+        name = host  # the certificate has it
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
+
+
+@contextlib.contextmanager
+def _access_log(file: str) -> Iterator[logging.Logger]:
+    log = access_log(file)
+    yield log
+    for handler in log.handlers:
+        handler.close()
 
 
 def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
@@ -234,6 +289,6 @@ def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
     return home
 
 
-def _end(server: uvicorn.Server, thread: threading.Thread) -> None:
+def _end(server: Server, thread: threading.Thread) -> None:
     server.should_exit = True
     thread.join()

@@ -66,6 +66,10 @@ class Database:
         self._changes.put(change)
         return change.future
 
+    def waiting(self) -> int:
+        """Return how many changes wait to be made."""
+        return self._changes.qsize()
+
     def _work(self) -> None:
         going = True
         while going:

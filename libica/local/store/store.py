@@ -78,7 +78,15 @@ class Store:
     def _grant(self, column: str, value: object) -> Optional[Grant]:
         sql = f"SELECT label, digest, tenant, workgroup, user FROM tokens WHERE {column} = ?"  # noqa: S608
         rows = self._database.read(sql, value)
-        return Grant(*rows[0][:2], Identity(*rows[0][2:])) if rows else None
+        return Grant(rows[0][0], rows[0][1], Identity(*rows[0][2:])) if rows else None
+
+    def runs_by_status(self) -> dict[str, int]:
+        """Return how many runs there are of each status."""
+        return dict(self._database.read("SELECT status, count(*) FROM runs GROUP BY status"))
+
+    def changes_waiting(self) -> int:
+        """Return how many changes wait to be made."""
+        return self._database.waiting()
 
     def task(self, task_id: str, by: Identity) -> str:
         """Return a ``TaskSummary``."""
