@@ -30,6 +30,7 @@ from .operations import OPERATIONS, Call, Operation, Service, Written
 MAX_BODY = 1 << 20  # bytes
 # Much of a body that is too long is still read: a client that is sending does not see a response.
 _MAX_READ = 64 << 20
+_SMALL_BODY = 1 << 16  # bytes
 _RETRY_AFTER = "5"  # seconds
 _READERS = 4
 _CHANGERS = 4
@@ -109,46 +110,37 @@ class Workers:
 
 
 def _endpoint(service: Service, operations: Mapping[str, Operation], workers: Workers) -> Endpoint:
-    def answer(
-        operation: Operation, caller: Caller, request: Request, data: bytes
-    ) -> Union[bytes, Written]:
+    def answer(operation: Operation, request: Request, data: bytes) -> Union[bytes, Written]:
+        caller = _caller(service.store, request)
         body: dict[str, Any] = {}
         if operation.body is not None:
+            _check_type(request)
             given = bodies.parse(data)
             body = bodies.canonical(operation.body, {} if given is None else given)
         query = _query(request) if operation.method == "GET" else {}
         reply = operation.handler(service, Call(caller, request.path_params, query, body))
         return reply if isinstance(reply, Written) else reply.encode()
 
-    def answer_at_once(operation: Operation, request: Request) -> Union[bytes, Written]:
-        return answer(operation, _caller(service.store, request), request, b"")
-
     async def respond(request: Request) -> Response:
         # Starlette adds HEAD to GET.
         operation = operations.get(request.method) or operations["GET"]
         request.scope["operation"] = operation.name
-        reply: Union[bytes, Written]
-        if operation.method == "GET":
-            reply = await workers.read(answer_at_once, operation, request)
-        elif operation.body is None:
-            reply = await workers.change(answer_at_once, operation, request)
-        else:
-            caller = await workers.read(_caller, service.store, request)
+        data = b""
+        if operation.body is not None:
+            if not _is_small(request):
+                await workers.read(_caller, service.store, request)  # before the body is read
             data = await _read(request)
-            reply = await workers.change(answer, operation, caller, request, data)
+        work = workers.read if operation.method == "GET" else workers.change
+        reply = await work(answer, operation, request, data)
+        if isinstance(reply, bytes):
+            return _response(operation.status, reply)
         try:
-            content = await _content(reply)
+            written = await wrap_future(reply.future)
         except NameTakenError as error:
             raise Refused(operation.taken, error.message, *error.details) from None
-        return _response(operation.status, content)
+        return _response(operation.status, reply.respond(written))
 
     return respond
-
-
-async def _content(reply: Union[bytes, Written]) -> bytes:
-    if isinstance(reply, Written):
-        return reply.respond(await wrap_future(reply.future))
-    return reply
 
 
 def _token_endpoint(store: Store, workers: Workers) -> Endpoint:
@@ -216,12 +208,21 @@ def _caller(store: Store, request: Request) -> Caller:
     return caller
 
 
-async def _read(request: Request) -> bytes:
-    """Return the body of a request."""
+def _is_small(request: Request) -> bool:
+    """Tell whether the body is so small that reading it is cheaper than looking up the caller."""
+    length = int(request.headers.get("content-length", 0))
+    return length <= _SMALL_BODY and "transfer-encoding" not in request.headers
+
+
+def _check_type(request: Request) -> None:
     content_type = request.headers.get("content-type", _JSON_TYPES[0]).partition(";")[0]
     content_type = content_type.strip().lower()
     if content_type not in _JSON_TYPES and not content_type.endswith("+json"):
         raise Refused(415, f"The Content-Type must be {_JSON_TYPES[0]}, not {content_type!r}")
+
+
+async def _read(request: Request) -> bytes:
+    """Return the body of a request."""
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)

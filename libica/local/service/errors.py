@@ -49,7 +49,7 @@ class Refused(Exception):  # noqa: N818 - the request is at fault, not the servi
 
 def refusal(error: StoreError) -> Refused:
     """Return the response to a request that the store refuses."""
-    return Refused(_STATUSES[type(error)], error.message, *error.details)
+    return Refused(_STATUSES.get(type(error), 500), error.message, *error.details)
 
 
 def error_response(status: int, message: str, details: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 LOCALHOST = "127.0.0.1"
 _BACKLOG = 2048  # connections waiting to be accepted
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
+_CENTURY = 36525  # days
 _GRACE = 5  # seconds for pending requests to end when the service does
 
 
@@ -101,8 +102,8 @@ class LocalTes:
             raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be 1 or more, not {workers}")
-        _check_more_than_0("time_limit", time_limit, "seconds")
-        _check_more_than_0("keep_runs", keep_runs, "days")
+        _check_more_than_0("time_limit", time_limit, "seconds", math.inf)
+        _check_more_than_0("keep_runs", keep_runs, "days", _CENTURY)
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
@@ -209,9 +210,10 @@ def _sources(store: Store, scheduler: Scheduler) -> Iterator[Source]:
     yield Source(*waiting, lambda: {"": store.changes_waiting()})
 
 
-def _check_more_than_0(name: str, value: Optional[float], unit: str) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{name} must be more than 0 {unit}, not {value}")
+def _check_more_than_0(name: str, value: Optional[float], unit: str, most: float) -> None:
+    if value is not None and not 0 < value <= most:
+        limit = f" and at most {most:g}" if most < math.inf else ""
+        raise ValueError(f"{name} must be more than 0 {unit}{limit}, not {value}")
 
 
 def _check_host(host: str, exposed: bool, safe: bool) -> None:
