@@ -14,13 +14,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
 
-from . import objects
+from . import objects, query
 from .database import Database
 from .errors import WrongStatusError
 from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
-from .rows import VALUES, VISIBLE, dumps, encoded, insert, only, reader, update, who
+from .rows import dumps, encoded, insert, only, update, versions_of
 from .runs import Runs
 from .schema import SCHEMA
 
@@ -40,7 +40,7 @@ class Store:
         runs: Its runs, as the engine sees them.
 
     Raises:
-        ValueError: The file is not a database, or has another version of the schema.
+        ValueError: The file is damaged, not a database, or of a later version.
     """
 
     def __init__(self, path: Optional[Path] = None) -> None:
@@ -82,7 +82,7 @@ class Store:
 
     def runs_by_status(self) -> dict[str, int]:
         """Return how many runs there are of each status."""
-        return dict(self._database.read("SELECT status, count(*) FROM runs GROUP BY status"))
+        return dict(self._database.read("SELECT status, sum(runs) FROM counts GROUP BY status"))
 
     def changes_waiting(self) -> int:
         """Return how many changes wait to be made."""
@@ -100,8 +100,7 @@ class Store:
 
     def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
         """Return the versions of a task, oldest first."""
-        sql = f"SELECT summary, execution FROM versions WHERE {VISIBLE} AND scope = ? ORDER BY seq"  # noqa: S608
-        return self._database.read(sql, *who(by), task_id)
+        return self._database.view(lambda db: versions_of(db, task_id, by))
 
     def run(self, run_id: str, by: Identity) -> tuple[str, str, str]:
         """Return a ``TaskRunSummary``, the execution and the logs."""
@@ -109,7 +108,7 @@ class Store:
         return summary, execution, logs
 
     def _get(self, table: str, object_id: str, by: Identity, scope: str = "") -> Any:
-        return only(self._database.read, table, object_id, by, scope)
+        return self._database.view(lambda db: only(db, table, object_id, by, scope))
 
     def add_task(
         self, task: Json, versions: Sequence[tuple[Json, Optional[Json]]] = ()
@@ -148,7 +147,7 @@ class Store:
         """Change a ``TaskSummary``; the future has the new one."""
 
         def apply(db: sqlite3.Connection) -> str:
-            (old,) = only(reader(db), "tasks", task_id, by)
+            (old,) = only(db, "tasks", task_id, by)
             return update(db, "tasks", change(json.loads(old)))
 
         return self._database.write(apply)
@@ -167,7 +166,7 @@ class Store:
         """
 
         def apply(db: sqlite3.Connection) -> tuple[str, Optional[str]]:
-            old, kept = only(reader(db), "versions", version_id, by, task_id)
+            old, kept = only(db, "versions", version_id, by, task_id)
             current = encoded(execution) or kept
             return update(db, "versions", change(json.loads(old)), execution=current), current
 
@@ -180,7 +179,7 @@ class Store:
         """
 
         def apply(db: sqlite3.Connection) -> str:
-            run = objects.changed(json.loads(only(reader(db), "runs", run_id, by)[0]), by)
+            run = objects.changed(json.loads(only(db, "runs", run_id, by)[0]), by)
             if run["status"] == "Pending":
                 run.update(status="Aborted", statusDetails="Aborted before it started")
             elif run["status"] == "Running":
@@ -194,30 +193,7 @@ class Store:
 
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
         """Return the page of a list at a cursor, with the total if requested."""
-        if cursor.newest is None:
-            sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
-            cursor = dataclasses.replace(cursor, newest=self._database.read(sql)[0][0])
-        where, values = _conditions(listing, cursor, by)
-        count, limit = None, cursor.size
-        at_the_end = cursor.backwards and cursor.start is None
-        if total or at_the_end:
-            sql = f"SELECT count(*) FROM {listing.table} WHERE {where}"  # noqa: S608
-            count = self._database.read(sql, *values)[0][0]
-        if at_the_end:  # the last page begins where paging forwards would begin it
-            limit = (count or 0) % cursor.size or cursor.size
-        rows = self._database.read(*_select(listing, cursor, where, values, limit + 1))
-        beyond, rows = len(rows) > limit, rows[:limit]
-        if cursor.backwards:
-            rows.reverse()
-        came_from = cursor.start is not None
-        return Page(
-            cursor,
-            [summary for _, _, summary in rows],
-            (rows[0][:2], rows[-1][:2]) if rows else None,
-            before=beyond if cursor.backwards else came_from,
-            after=came_from if cursor.backwards else beyond,
-            total=count if total else None,
-        )
+        return self._database.view(lambda db: query.page(db, listing, cursor, by, total))
 
 
 def _key(db: sqlite3.Connection) -> bytes:
@@ -225,31 +201,3 @@ def _key(db: sqlite3.Connection) -> bytes:
     db.execute("INSERT OR IGNORE INTO settings VALUES ('key', ?)", (os.urandom(32),))
     (key,) = db.execute("SELECT value FROM settings WHERE name = 'key'").fetchone()
     return bytes(key)
-
-
-def _conditions(listing: Listing, cursor: Cursor, by: Identity) -> tuple[str, list[Any]]:
-    """Return the SQL condition on the objects of a list, and its values."""
-    where = ["seq <= ?", "scope = ?", VISIBLE]
-    values: list[Any] = [cursor.newest, cursor.scope, *who(by)]
-    for name, accepted in cursor.filters.items():
-        condition = listing.filters[name]
-        where.append(condition.format(VALUES))
-        values += [dumps(accepted)] * condition.format("?").count("?")
-    return " AND ".join(where), values
-
-
-def _select(
-    listing: Listing, cursor: Cursor, where: str, values: list[Any], limit: int
-) -> tuple[Any, ...]:
-    """Return the SQL query for the objects of a page, and its values."""
-    column = listing.sorts[cursor.sort]
-    downwards = cursor.descending != cursor.backwards
-    if cursor.start is not None:
-        where += f" AND ({column}, id) {'<' if downwards else '>'} (?, ?)"
-        values = [*values, *cursor.start]
-    order = "DESC" if downwards else "ASC"
-    sql = (
-        f"SELECT {column}, id, summary FROM {listing.table} WHERE {where} "  # noqa: S608
-        f"ORDER BY {column} {order}, id {order} LIMIT ?"
-    )
-    return sql, *values, limit
