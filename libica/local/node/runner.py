@@ -22,8 +22,9 @@ from .container_paths import ContainerPaths, is_plain
 from .containers import Containers, ImageError, clean_left
 from .folder_lock import FolderLock
 from .job import Job, Outcome, now
+from .logs import log_files
 from .machines import machine_of
-from .places import Places, split_scheme
+from .places import Places
 from .processes import Leader, Prepared, boot_id, kill_all, run_command
 from .staging import Staging, StagingError
 
@@ -112,14 +113,13 @@ class LocalRunner:
         """Run the job; return the details of its success."""
         execution = job.execution
         with ExitStack() as stack:
-            output, errors = (
-                stack.enter_context(self._log_file(job, name, log)) for name in ("stdout", "stderr")
-            )
+            folder = stack.enter_context(self._attempt_folder(job))
+            logs = log_files(job, self._places, folder, check, log)
+            output, errors = stack.enter_context(logs)
             check()
             variables = _variables(execution)
             machine_of((execution.get("environment") or {}).get("resources"))
             search = variables.get("PATH", self._path)
-            folder = stack.enter_context(self._attempt_folder(job))
             container = ContainerPaths(folder / "root", execution, search)
             staging = Staging(execution, container, self._places, folder, check)
             staging.prepare_outputs()
@@ -147,22 +147,6 @@ class LocalRunner:
                 raise _EndedError("Failed", reason)
             skipped = staging.store_outputs()
         return f"The command ended with exit status 0.{skipped}"
-
-    @contextmanager
-    def _log_file(self, job: Job, name: str, log: dict[str, Any]) -> Iterator[BinaryIO]:
-        """Open a log file under the URL of the system files, and record its URL."""
-        wanted = (job.execution.get("systemFiles") or {}).get("url")
-        folder = wanted or str(self._places.gds / "logs")
-        url = f"{folder.rstrip('/')}/{job.run_id}/{name}-{job.attempt}.log"
-        try:
-            path = self._places.locate(url).path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w+b")
-        except (OSError, ValueError) as error:
-            raise StagingError(f"systemFiles ({wanted}): {error}") from error
-        with file:
-            log[name] = url if split_scheme(url)[0] else path.as_uri()
-            yield file
 
     @contextmanager
     def _attempt_folder(self, job: Job) -> Iterator[Path]:
