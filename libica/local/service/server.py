@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Optional, Union
 
 import uvicorn
 
+from ..engine.here import Here
 from ..engine.scheduler import Scheduler
+from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
-from ..node.runner import DAY, LocalRunner
+from ..node.job import DAY, Settings
 from ..store.identity import Identity
 from ..store.store import Store
 from .app import make_app
@@ -103,7 +105,9 @@ class LocalTes:
             store.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
+            check_engine(run_in)
+            settings = Settings(str(self._gds.absolute()), run_in, time_limit)
+            runner = Here(home / "attempts", settings)
             scheduler = Scheduler(store, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
