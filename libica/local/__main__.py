@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Optional
 
+from .node.containers import ENGINES
+from .node.job import DAY
+
 DEFAULT_PORT = 8765
 
 
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument(
         "--run-in",
         default="host",
-        choices=["host", "docker", "podman", "apptainer"],
+        choices=["host", *ENGINES],
         help="run the commands of this machine (%(default)s), or the images, by one of these",
     )
     runs.add_argument(
@@ -90,9 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument(
         "--time-limit",
         type=float,
-        default=24 * 60 * 60.0,
+        default=DAY,
         metavar="SECONDS",
         help="seconds after which an attempt ends as TimedOut; default: a day",
+    )
+    runs.add_argument(
+        "--keep-failed",
+        action="store_true",
+        help="keep the files of attempts that end as Failed or TimedOut; statusDetails says where",
     )
     access = serve.add_argument_group("access")
     tokens = access.add_mutually_exclusive_group()

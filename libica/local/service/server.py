@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Optional, Union
 
 import uvicorn
 
+from ..engine.here import Here
 from ..engine.scheduler import Scheduler
+from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
-from ..node.runner import DAY, LocalRunner
+from ..node.job import DAY, Settings
 from ..store.identity import Identity
 from ..store.store import Store
 from . import tls
@@ -65,6 +67,8 @@ class LocalTes:
             `apptainer` to run images.
         time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
             Default: a day.
+        keep_failed: Keep the files of attempts that end as `Failed` or `TimedOut`; the run's
+            `statusDetails` says where.
         keep_runs: Days after which runs that have ended are forgotten. Default: never.
         access_log: File to append a line to for each request; `-` for standard error.
 
@@ -95,6 +99,7 @@ class LocalTes:
         no_tls: bool = False,
         run_in: str = "host",
         time_limit: Optional[float] = DAY,
+        keep_failed: bool = False,
         keep_runs: Optional[float] = None,
         access_log: Union[str, Path, None] = None,
     ) -> None:
@@ -104,6 +109,7 @@ class LocalTes:
             raise ValueError(f"workers must be 1 or more, not {workers}")
         _check_more_than_0("time_limit", time_limit, "seconds", math.inf)
         _check_more_than_0("keep_runs", keep_runs, "days", _CENTURY)
+        check_engine(run_in)
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
@@ -119,7 +125,10 @@ class LocalTes:
             store.runs.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
+            settings = Settings(
+                str(self._gds.absolute()), run_in, time_limit, keep_failed=keep_failed
+            )
+            runner = Here(home / "attempts", settings)
             scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
             threads = Workers()
