@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from urllib3.exceptions import HTTPError
@@ -14,6 +16,7 @@ from libica.openapi import libtes
 
 from ..helpers import run_python
 from .caller import SLEEP, Caller
+from .tls import Authority
 
 
 def test_it_serves_until_it_is_closed_and_leaves_nothing_behind() -> None:
@@ -66,8 +69,15 @@ def test_a_host_that_other_machines_can_reach_or_a_token_that_cannot_be_sent_is_
         LocalTes(**{option: value})
 
 
-def test_a_host_that_other_machines_can_reach_may_be_allowed() -> None:
-    with LocalTes(host="0.0.0.0", expose_to_network=True) as tes:
+def test_a_host_that_other_machines_can_reach_needs_tls_unless_told_otherwise(
+    authority: Authority, tmp_path: Path
+) -> None:
+    exposed: dict[str, Any] = {"host": "0.0.0.0", "expose_to_network": True}
+    with pytest.raises(ValueError, match="without TLS tokens travel readable.*--no-tls"):
+        LocalTes(**exposed)
+    with LocalTes(**exposed, **authority.files("127.0.0.1", tmp_path)) as tes:
+        assert tes.url.startswith(f"https://{socket.gethostname()}:")
+    with LocalTes(**exposed, no_tls=True) as tes:
         url = f"http://127.0.0.1:{tes.url.rpartition(':')[2]}"
         with Caller(url, tes.token) as caller:
             assert caller("GET", "/v1/tasks").status == 200

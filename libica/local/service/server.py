@@ -153,7 +153,7 @@ class LocalTes:
             scheduler.start()
             thread.start()
             parts.callback(_end, server, thread)
-            self._store = store
+            self._store, self._scheduler = store, scheduler
             self._parts: contextlib.ExitStack = parts.pop_all()
 
     @property
@@ -280,7 +280,8 @@ def _access_log(file: str) -> Iterator[logging.Logger]:
     log = access_log(file)
     yield log
     for handler in log.handlers:
-        handler.close()
+        with contextlib.suppress(OSError):  # as of a full disk
+            handler.close()
 
 
 def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
