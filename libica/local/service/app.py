@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from asyncio import get_running_loop, wrap_future
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, Union
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ..store.errors import NameTakenError, StoreError
@@ -31,6 +31,7 @@ MAX_BODY = 1 << 20  # bytes
 # Much of a body that is too long is still read: a client that is sending does not see a response.
 _MAX_READ = 64 << 20
 _SMALL_BODY = 1 << 16  # bytes
+_PIECE = 1 << 18  # bytes
 _RETRY_AFTER = "5"  # seconds
 _READERS = 4
 _CHANGERS = 4
@@ -242,7 +243,17 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _response(status: int, content: Union[bytes, str]) -> Response:
-    return Response(content, status, media_type="application/json")
+    if len(content) <= _PIECE:
+        return Response(content, status, media_type=_JSON_TYPES[0])
+    # In pieces, as the event loop would do nothing else while it copied all of it.
+    data = content.encode() if isinstance(content, str) else content
+    headers = {"Content-Length": str(len(data))}
+    return StreamingResponse(_pieces(data), status, headers, _JSON_TYPES[0])
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _PIECE):
+        yield data[start : start + _PIECE]
 
 
 def _refuse(_: Request, refused: Any) -> Response:

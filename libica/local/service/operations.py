@@ -95,7 +95,7 @@ class Written:
     respond: Callable[[Any], bytes]
 
 
-MAX_FILLED = 16 << 20
+MAX_FILLED = 8 << 20
 """Bytes that arguments may add to an execution; a small request can ask for a huge one."""
 
 Handler = Callable[[Service, Call], Union[str, Written]]
