@@ -165,7 +165,7 @@ def _write(path: Path, content: Any) -> None:
     part = path.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+        file.write(json.dumps(content))
     os.replace(part, path)
 
 

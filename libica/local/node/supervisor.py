@@ -30,6 +30,8 @@ CLEAN_WAIT = 60.0
 ASK = b"a"
 _READY = 2
 """Supervisors that wait for a command, since forking one would make the command wait."""
+_PAUSE = 20
+"""Milliseconds in which a command gets a processor before the next supervisor is forked."""
 _PID = 4
 """Bytes of a process id."""
 _SET_CHILD_SUBREAPER = 36
@@ -45,11 +47,13 @@ def serve(control: socket.socket) -> None:
     supervisors: set[int] = set()
     poll = _poll(woken, taken)
     poll.register(control, 0)  # for its end alone
+    found: set[int] = set()
     while True:
-        with suppress(OSError):  # too many processes: commands wait until there are fewer
-            while len(ready) < _READY:
+        if len(ready) < _READY and not (ready and found):  # a start comes before the next fork
+            with suppress(OSError):  # too many processes: commands wait until there are fewer
                 ready.add(_fork(control, take))
-        found = {descriptor for descriptor, _ in poll.poll(None if len(ready) == _READY else 100)}
+        wait = None if len(ready) == _READY else _PAUSE
+        found = {descriptor for descriptor, _ in poll.poll(wait)}
         if control.fileno() in found:
             return
         if taken in found:
@@ -70,6 +74,8 @@ def _fork(control: socket.socket, take: int) -> int:
     if child == 0:
         with suppress(BaseException):
             woken = _become_reaper()
+            with suppress(OSError):  # a start that fails, so that the next one is fast
+                _start(b"/dev/null/none", [b"none"], {}, b"/", take, take)
             data, descriptors, _, _ = socket.recv_fds(control, 1, 4)
             control.close()
             if data:
@@ -89,16 +95,7 @@ def _supervise(link: socket.socket, descriptors: list[int], woken: int) -> None:
     if select.select([link], [], [], 0)[0]:
         return  # it is no longer wanted
     try:
-        process = subprocess.Popen(  # noqa: S603 - running what users declare is what this is for
-            arguments,
-            executable=program,
-            env=variables,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptors[0],
-            stderr=descriptors[1],
-            start_new_session=True,
-        )
+        process = _start(program, arguments, variables, folder, *descriptors[:2])
     except (OSError, ValueError) as error:
         _answer(link, _described(error))
         return
@@ -129,6 +126,26 @@ def _supervise(link: socket.socket, descriptors: list[int], woken: int) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     _answer(link, "done")  # a moment before this process has ended
+
+
+def _start(
+    program: bytes,
+    arguments: list[bytes],
+    variables: dict[bytes, bytes],
+    folder: bytes,
+    output: int,
+    errors: int,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - running what users declare is what this is for
+        arguments,
+        executable=program,
+        env=variables,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,
+    )
 
 
 def _ask(leader: int) -> None:
