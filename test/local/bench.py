@@ -19,6 +19,7 @@ class Bench:
         self.scratch = folder / "scratch"
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
+        (self.gds / ".s3").mkdir(parents=True)  # in place of S3 itself
         path = f"{self.bin}{os.pathsep}{os.defpath}"
         self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=grace, **options)
 
