@@ -21,6 +21,7 @@ class Bench:
         self.attempts = folder / "attempts"
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
+        (self.gds / ".s3").mkdir(parents=True)  # in place of S3 itself
         path = f"{self.bin}{os.pathsep}{os.defpath}"
         self.settings = Settings(str(self.gds), path=path, grace=grace, **options)
 
