@@ -68,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     places.add_argument(
         "--gds",
-        metavar="DIR",
-        help="folder that gds:// URLs refer to; default: gds in the data folder",
+        metavar="DIR_OR_URL",
+        help="folder that gds:// URLs refer to, or a URL that fsspec knows, such as of S3; "
+        "default: gds in the data folder",
     )
     places.add_argument(
         "--keep-runs",
@@ -153,7 +154,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _token(token: Optional[str], file: Optional[str]) -> Optional[str]:
     if file is not None:
-        return Path(file).read_text(encoding="utf-8").strip()
+        try:
+            return Path(file).read_text(encoding="ascii").strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"the token in {file} must be printable ASCII") from None
     return os.environ.get("LIBICA_LOCAL_TOKEN") if token is None else token
 
 

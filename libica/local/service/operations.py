@@ -35,6 +35,7 @@ from libica.openapi.libtes.placeholders import fill, find
 
 from ..engine.scheduler import Scheduler
 from ..node.machines import machine_of
+from ..node.staging import check_mounts
 from ..store import lists, objects
 from ..store.identity import Identity
 from ..store.objects import Json
@@ -53,11 +54,13 @@ class Service:
         store: Tasks, versions and runs.
         scheduler: Starts and stops runs.
         url: Base URL of the service, for the `href` of objects.
+        gds: The folder or URL that `gds://` URLs refer to.
     """
 
     store: Store
     scheduler: Scheduler
     url: str
+    gds: str
 
     def linked(self, summary: str) -> str:
         """Return summaries with absolute `href`s; the store keeps them without the host.
@@ -212,7 +215,7 @@ def launch_task_run(service: Service, call: Call) -> Written:
     version = json.loads(summary)
     inherited = {"name": version["version"], "description": version.get("description")}
     given = {**{name: value for name, value in inherited.items() if value}, **call.body}
-    filled = _filled(json.loads(execution), call.body.get("arguments", {}))
+    filled = _filled(service, json.loads(execution), call.body.get("arguments", {}))
     return _start(service, call.by, given, filled, version)
 
 
@@ -221,7 +224,7 @@ def create_task_run(service: Service, call: Call) -> Written:
     execution = call.body.get("execution")
     if execution is None:
         raise Refused(400, "$.execution must be given", "$.execution")
-    return _start(service, call.by, call.body, _filled(execution, {}))
+    return _start(service, call.by, call.body, _filled(service, execution, {}))
 
 
 def get_task_run(service: Service, call: Call) -> str:
@@ -266,18 +269,19 @@ class _Limited(dict[str, str]):
         if self.added > MAX_FILLED:
             raise Refused(
                 400,
-                f"$.arguments must not add more than {MAX_FILLED} bytes to the execution; those "
+                f"$.arguments must add at most {MAX_FILLED} bytes to the execution; those "
                 f"up to {name!r} add {self.added}",
                 "$.arguments",
             )
         return value
 
 
-def _filled(execution: Json, arguments: Mapping[str, str]) -> Json:
-    """Fill in the placeholders of an execution and check the machine that it asks for."""
+def _filled(service: Service, execution: Json, arguments: Mapping[str, str]) -> Json:
+    """Fill in the placeholders of an execution and check what can be known before it runs."""
     try:
         filled: Json = fill(execution, _Limited(arguments))
         machine_of(filled.get("environment", {}).get("resources"))
+        check_mounts(filled, service.gds)
     except ValueError as error:
         missing = sorted(set(find(execution)) - arguments.keys())
         raise Refused(400, f"The execution cannot run: {error}", *missing) from None

@@ -23,6 +23,7 @@ from ..engine.scheduler import Scheduler
 from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
 from ..node.job import DAY, Settings
+from ..node.places import Places, split_scheme
 from ..store.identity import Identity
 from ..store.store import Store
 from . import tls
@@ -51,8 +52,8 @@ class LocalTes:
             client = libtes.ApiClient(tes.configuration())
 
     Args:
-        gds: Folder that ``gds://`` URLs refer to; each volume is a folder in it. Default: ``gds``
-            in the data folder.
+        gds: Folder that ``gds://`` URLs refer to, each volume a folder in it; or a URL that fsspec
+            knows, such as of S3. Default: ``gds`` in the data folder.
         data: Folder to keep tasks, versions and runs in. Default: a temporary folder, removed by
             `close`.
         token: Access token that calls must carry. Default: random.
@@ -113,6 +114,7 @@ class LocalTes:
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
+        self._gds: Union[str, Path, None] = _check_gds(gds)
         with contextlib.ExitStack() as parts:
             log = None if access_log is None else parts.enter_context(_access_log(str(access_log)))
             listening = parts.enter_context(_listen(host, port))
@@ -123,11 +125,11 @@ class LocalTes:
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
             store.runs.recover()
-            self._gds: Path = home / "gds" if gds is None else Path(gds)
-            self._gds.mkdir(parents=True, exist_ok=True)
-            settings = Settings(
-                str(self._gds.absolute()), run_in, time_limit, keep_failed=keep_failed
-            )
+            if self._gds is None:
+                self._gds = home / "gds"
+            if isinstance(self._gds, Path):
+                self._gds.mkdir(parents=True, exist_ok=True)
+            settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
             runner = Here(home / "attempts", settings)
             scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
@@ -137,7 +139,8 @@ class LocalTes:
                 *_sources(store, scheduler),
                 Source("tes_connections", "Open connections", "", lambda: {"": server.open()}),
             )
-            app = make_app(Service(store, scheduler, self.url), metrics, threads)
+            service = Service(store, scheduler, self.url, settings.gds)
+            app = make_app(service, metrics, threads)
             config = uvicorn.Config(
                 Observed(app, metrics, log),
                 log_config=None,
@@ -158,7 +161,9 @@ class LocalTes:
 
     @property
     def gds(self) -> Path:
-        """The folder that ``gds://`` URLs refer to."""
+        """The folder that ``gds://`` URLs refer to; an error if they refer to another URL."""
+        if not isinstance(self._gds, Path):
+            raise ValueError(f"gds:// URLs refer to {self._gds}, not to a folder of this machine")
         return self._gds
 
     @property
@@ -248,6 +253,18 @@ def _check_token(token: str) -> str:
             "token must be printable ASCII, not empty, without leading or trailing blanks"
         )
     return token
+
+
+def _check_gds(gds: Union[str, Path, None]) -> Union[str, Path, None]:
+    if gds is None:
+        return None
+    if split_scheme(str(gds))[0]:
+        Places(gds)
+        return str(gds)
+    folder = Path(gds).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"gds must be a folder or a URL, and {folder} is neither")
+    return folder
 
 
 def _listen(host: str, port: int) -> socket.socket:
