@@ -57,9 +57,13 @@ class Database:
         self._thread.start()
 
     def close(self) -> None:
-        """Make the changes that are waiting, then close the file."""
+        """Make the changes that are waiting, then close the file; cancel those that come later."""
         self._changes.put(None)
         self._thread.join()
+        while not self._changes.empty():
+            late = self._changes.get()
+            if late is not None:
+                late.future.cancel()
         for _ in range(_READERS if self._path else 1):
             reader = self._readers.get()
             if reader is not None:

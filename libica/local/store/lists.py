@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -18,7 +18,7 @@ class Listing:
         filters: The columns of each filter: one of them must have an accepted value.
         indexed: For each filter, the fields whose order an index has for each accepted value.
         scoped: Whether each object belongs to a scope, which the list is of.
-        counted: Whether `counts` has the number of its objects by all filters but `names`.
+        counted: The tables that keep the number of its objects, each with the filters it knows.
     """
 
     table: str
@@ -26,7 +26,7 @@ class Listing:
     filters: Mapping[str, Sequence[str]]
     indexed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scoped: bool = False
-    counted: bool = False
+    counted: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 _TIMES = {"timeCreated": ("timeCreated",), "timeModified": ("timeModified",)}
@@ -61,7 +61,7 @@ RUNS = Listing(
         "status": ("status", "timeCreated", "timeModified"),
         "versions": ("timeCreated",),
     },
-    counted=True,
+    counted={"counts": {"acls", "status", "versions"}, "name_counts": {"acls", "names", "status"}},
 )
 
 

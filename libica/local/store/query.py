@@ -32,7 +32,11 @@ class Condition(NamedTuple):
     """A condition in SQL and its values."""
 
     sql: str
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] = ()
+    column: str = ""  # that has one value alone
+
+
+_ANYTHING = Condition("TRUE")
 
 
 def page(
@@ -140,15 +144,13 @@ def _arms(
     listing: Listing, cursor: Cursor, audiences: list[int], driver: Optional[str]
 ) -> Iterator[tuple[Condition, ...]]:
     """Yield the conditions of each arm."""
-    by_audience = [Condition("audience = ?", (audience,)) for audience in audiences]
-    choices = [by_audience]
+    choices = [[_equals("audience", audience) for audience in audiences]]
     if driver is not None:
         columns, accepted = listing.filters[driver], cursor.filters[driver]
-        by_value = [Condition(f"{c} = ?", (value,)) for c in columns for value in accepted]
-        if len(by_audience) * len(by_value) > _ARMS:
-            by_value = [_one_of([column], accepted) for column in columns]
-        choices.append(by_value)
-    if len(by_audience) > _ARMS:
+        choices.append([_equals(column, value) for column in columns for value in accepted])
+        if len(choices[0]) * len(choices[1]) > _ARMS:
+            choices[1] = [_one_of([column], accepted) for column in columns]
+    if len(choices[0]) > _ARMS:
         choices[0] = [_one_of(["audience"], audiences)]
     return itertools.product(*choices)
 
@@ -164,10 +166,10 @@ def _arm(
     columns = [*listing.sorts[cursor.sort], "seq"]
     where = [*_scope(listing, cursor), *conditions, Condition("+seq <= ?", (cursor.newest,))]
     if cursor.start is not None:
-        marks = ", ".join("?" * len(columns))
-        sign = "<" if downwards else ">"
-        start = f"({', '.join(columns)}) {sign} ({marks})"
-        where.append(Condition(start, tuple(cursor.start)))
+        beyond = _beyond(columns, cursor.start, downwards, conditions)
+        if beyond is None:
+            return iter(())
+        where.append(beyond)
     all_of = _all(*where)
     # A `+` keeps SQLite from an index in the order of the list, where the filter's serves better.
     by, direction = "" if in_order else "+", "DESC" if downwards else "ASC"
@@ -179,28 +181,54 @@ def _arm(
     return db.execute(sql, all_of.values)
 
 
+def _beyond(
+    columns: Sequence[str], start: Sequence[Any], downwards: bool, conditions: Sequence[Condition]
+) -> Optional[Condition]:
+    """Return the condition on the objects of an arm beyond the start; ``None`` if there are none.
+
+    A column that has one value in the whole arm is compared here, so that SQLite begins where the
+    others say.
+    """
+    fixed = {each.column: each.values[0] for each in conditions if each.column}
+    first = 0
+    while columns[first] in fixed:
+        value = fixed[columns[first]]
+        if value != start[first]:
+            return _ANYTHING if (value < start[first]) == downwards else None
+        first += 1
+    marks = ", ".join("?" * len(columns[first:]))
+    sign = "<" if downwards else ">"
+    return Condition(f"({', '.join(columns[first:])}) {sign} ({marks})", tuple(start[first:]))
+
+
 def _count(db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: list[int]) -> int:
     """Return the number of objects of a list that are not newer than its newest."""
     where = [_one_of(["audience"], audiences), *_scope(listing, cursor)]
-    where += [
-        _one_of(listing.filters[name], accepted)
-        for name, accepted in cursor.filters.items()
-        if name != "acls"
-    ]
-    if listing.counted and "names" not in cursor.filters:
-        all_of = _all(*where)
-        sql = f"SELECT coalesce(sum(runs), 0) FROM counts WHERE {all_of.sql}"  # noqa: S608
-        number: int = db.execute(sql, all_of.values).fetchone()[0]
-        newer = _all(Condition("seq > ?", (cursor.newest,)), *where)
-        sql = f"SELECT count(*) FROM {listing.table} NOT INDEXED WHERE {newer.sql}"  # noqa: S608
-        return number - int(db.execute(sql, newer.values).fetchone()[0])
-    all_of = _all(*where, Condition("+seq <= ?", (cursor.newest,)))
-    sql = f"SELECT count(*) FROM {listing.table} WHERE {all_of.sql}"  # noqa: S608
-    return int(db.execute(sql, all_of.values).fetchone()[0])
+    names = [name for name in cursor.filters if name != "acls"]
+    conditions = {name: _one_of(listing.filters[name], cursor.filters[name]) for name in names}
+    for table, known in listing.counted.items():
+        if cursor.filters.keys() <= set(known):
+            kept = _sum(db, "coalesce(sum(runs), 0)", table, *where, *conditions.values())
+            # Few objects are added while someone turns pages: they are looked at one by one.
+            where.append(Condition("seq > ?", (cursor.newest,)))
+            added = f"{listing.table} NOT INDEXED"
+            return kept - _sum(db, "count(*)", added, *where, *conditions.values())
+    where.append(Condition("+seq <= ?", (cursor.newest,)))
+    return _sum(db, "count(*)", listing.table, *where, *conditions.values())
+
+
+def _sum(db: sqlite3.Connection, what: str, table: str, *conditions: Condition) -> int:
+    where = _all(*conditions)
+    (number,) = db.execute(f"SELECT {what} FROM {table} WHERE {where.sql}", where.values).fetchone()  # noqa: S608
+    return int(number)
 
 
 def _scope(listing: Listing, cursor: Cursor) -> list[Condition]:
     return [Condition("scope = ?", (cursor.scope,))] if listing.scoped else []
+
+
+def _equals(column: str, value: Any) -> Condition:
+    return Condition(f"{column} = ?", (value,), column)
 
 
 def _one_of(columns: Sequence[str], accepted: Sequence[Any]) -> Condition:

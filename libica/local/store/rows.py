@@ -81,6 +81,24 @@ def update(db: sqlite3.Connection, table: str, summary: Json, **more: Any) -> st
     return str(row["summary"])
 
 
+def remove_ended(db: sqlite3.Connection, before: str, most: int) -> int:
+    """Remove runs that ended before a time, and audiences without objects; return how many runs."""
+    ended = db.execute(
+        "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE audience IN "
+        "(SELECT id FROM audiences) AND timeModified < ? "
+        "AND status NOT IN ('Pending', 'Running') LIMIT ?)",
+        (before, most),
+    )
+    if ended.rowcount < most:
+        unused = " AND ".join(
+            f"NOT EXISTS (SELECT 1 FROM {table} WHERE audience = audiences.id)"  # noqa: S608
+            for table in NOUNS
+        )
+        db.execute(f"DELETE FROM audiences WHERE {unused}")  # noqa: S608
+        db.execute("DELETE FROM grants WHERE audience NOT IN (SELECT id FROM audiences)")
+    return ended.rowcount
+
+
 def _row(db: sqlite3.Connection, table: str, summary: Json) -> Json:
     row = {name: summary.get(name, "") for name in COLUMNS[table]}
     return {**row, "audience": _audience(db, summary), "summary": dumps(summary)}

@@ -59,6 +59,10 @@ CREATE TABLE counts (
     audience INTEGER NOT NULL, status TEXT NOT NULL, version TEXT NOT NULL, versionId TEXT NOT NULL,
     runs INTEGER NOT NULL, PRIMARY KEY (audience, status, version, versionId)
 ) WITHOUT ROWID;
+CREATE TABLE name_counts (
+    audience INTEGER NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL,
+    runs INTEGER NOT NULL, PRIMARY KEY (audience, name, status)
+) WITHOUT ROWID;
 """
 
 # Each index ends with `seq`, as all of SQLite's do.
@@ -66,7 +70,7 @@ _INDEXES = """
 CREATE INDEX tasks_created ON tasks (audience, timeCreated);
 CREATE INDEX tasks_modified ON tasks (audience, timeModified);
 CREATE INDEX tasks_name ON tasks (audience, name, timeCreated);
-CREATE INDEX versions_created ON versions (scope, audience, timeCreated);
+CREATE INDEX versions_created ON versions (audience, scope, timeCreated);
 CREATE INDEX runs_created ON runs (audience, timeCreated);
 CREATE INDEX runs_modified ON runs (audience, timeModified);
 CREATE INDEX runs_name ON runs (audience, name, timeCreated);
@@ -76,24 +80,32 @@ CREATE INDEX runs_version ON runs (audience, version, timeCreated);
 CREATE INDEX runs_versionId ON runs (audience, versionId, timeCreated);
 CREATE INDEX runs_waiting ON runs (seq) WHERE status = 'Pending';
 CREATE INDEX runs_running ON runs (seq) WHERE status = 'Running';
-CREATE TRIGGER run_added AFTER INSERT ON runs BEGIN
+"""
+
+# Totals are kept, since counting takes time that depends on the number of runs.
+_ADD = """
     INSERT INTO counts VALUES (new.audience, new.status, new.version, new.versionId, 1)
-    ON CONFLICT DO UPDATE SET runs = runs + 1;
-END;
-CREATE TRIGGER run_removed AFTER DELETE ON runs BEGIN
+    ON CONFLICT (audience, status, version, versionId) DO UPDATE SET runs = runs + 1;
+    INSERT INTO name_counts VALUES (new.audience, new.name, new.status, 1)
+    ON CONFLICT (audience, name, status) DO UPDATE SET runs = runs + 1;
+"""
+_REMOVE = """
     UPDATE counts SET runs = runs - 1 WHERE (audience, status, version, versionId)
         = (old.audience, old.status, old.version, old.versionId);
     DELETE FROM counts WHERE (audience, status, version, versionId)
         = (old.audience, old.status, old.version, old.versionId) AND runs = 0;
-END;
-CREATE TRIGGER run_changed AFTER UPDATE ON runs
-WHEN (new.audience, new.status, new.version, new.versionId)
-    <> (old.audience, old.status, old.version, old.versionId) BEGIN
-    UPDATE counts SET runs = runs - 1 WHERE (audience, status, version, versionId)
-        = (old.audience, old.status, old.version, old.versionId);
-    INSERT INTO counts VALUES (new.audience, new.status, new.version, new.versionId, 1)
-    ON CONFLICT DO UPDATE SET runs = runs + 1;
-END;
+    UPDATE name_counts SET runs = runs - 1 WHERE (audience, name, status)
+        = (old.audience, old.name, old.status);
+    DELETE FROM name_counts WHERE (audience, name, status)
+        = (old.audience, old.name, old.status) AND runs = 0;
+"""
+_TRIGGERS = f"""
+CREATE TRIGGER run_added AFTER INSERT ON runs BEGIN {_ADD} END;
+CREATE TRIGGER run_removed AFTER DELETE ON runs BEGIN {_REMOVE} END;
+CREATE TRIGGER run_changed AFTER UPDATE ON runs WHEN
+    (new.audience, new.name, new.status, new.version, new.versionId)
+    <> (old.audience, old.name, old.status, old.version, old.versionId)
+BEGIN {_REMOVE} {_ADD} END;
 """
 
 _FROM_1 = f"""
@@ -125,11 +137,12 @@ INSERT INTO runs
     FROM old_runs AS old JOIN audiences USING (createdBy, acl);
 INSERT INTO counts
     SELECT audience, status, version, versionId, count(*) FROM runs GROUP BY 1, 2, 3, 4;
+INSERT INTO name_counts SELECT audience, name, status, count(*) FROM runs GROUP BY 1, 2, 3;
 DROP TABLE old_settings;
 DROP TABLE old_tokens;
 DROP TABLE old_tasks;
 DROP TABLE old_versions;
 DROP TABLE old_runs;
-{_INDEXES}"""  # noqa: S608
+{_INDEXES} {_TRIGGERS}"""  # noqa: S608
 
-SCHEMA = Schema(2, _TABLES + _INDEXES, {1: _FROM_1})
+SCHEMA = Schema(2, _TABLES + _INDEXES + _TRIGGERS, {1: _FROM_1})

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -20,9 +21,12 @@ from .errors import WrongStatusError
 from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
-from .rows import dumps, encoded, insert, only, update, versions_of
+from .rows import dumps, encoded, insert, only, remove_ended, update, versions_of
 from .runs import Runs
 from .schema import SCHEMA
+
+_DAY = 24 * 60 * 60.0  # seconds
+_PRUNED_AT_ONCE = 200  # runs: other changes wait for so many
 
 
 class Store:
@@ -194,6 +198,34 @@ class Store:
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
         """Return the page of a list at a cursor, with the total if requested."""
         return self._database.view(lambda db: query.page(db, listing, cursor, by, total))
+
+    def prune(self, older_than_days: float) -> Future[int]:
+        """Remove the runs that ended that long ago; the future has how many.
+
+        Changes that others make meanwhile go in between. The file does not shrink: what follows
+        takes the room.
+        """
+        then = time.gmtime(time.time() - older_than_days * _DAY)
+        before = time.strftime("%Y-%m-%dT%H:%M:%S", then)
+        pruned: Future[int] = Future()
+
+        def go_on(removed: int) -> None:
+            batch = self._database.write(lambda db: remove_ended(db, before, _PRUNED_AT_ONCE))
+            batch.add_done_callback(lambda batch: follow(batch, removed))
+
+        def follow(batch: Future[int], removed: int) -> None:
+            try:
+                found = batch.result()
+            except BaseException as error:  # also if the store is closed meanwhile
+                pruned.set_exception(error)
+                return
+            if found < _PRUNED_AT_ONCE:
+                pruned.set_result(removed + found)
+            else:
+                go_on(removed + found)
+
+        go_on(0)
+        return pruned
 
 
 def _key(db: sqlite3.Connection) -> bytes:
