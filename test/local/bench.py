@@ -20,7 +20,8 @@ class Bench:
         self.gds = folder / "gds"
         self.attempts = folder / "attempts"
         self.bin = folder / "bin"
-        self.bin.mkdir(parents=True)
+        self.gds.mkdir(parents=True)
+        self.bin.mkdir()
         path = f"{self.bin}{os.pathsep}{os.defpath}"
         self.settings = Settings(str(self.gds), path=path, grace=grace, **options)
 
