@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import psutil
 import pytest
@@ -338,6 +339,12 @@ def test_a_daemon_ends_when_what_runs_it_is_killed_and_the_attempt_is_not_run_ag
     assert bench.stdout() == "started\n"
 
 
+def supervisors(pid: Optional[int] = None) -> list[psutil.Process]:
+    """Return what supervises the commands of a process: the one that forks, and its forks."""
+    found = psutil.Process(pid).children(recursive=True)
+    return [each for each in found if "supervisor.py" in " ".join(each.cmdline())]
+
+
 @linux
 @pytest.mark.parametrize("recorded", [True, False])
 def test_what_is_left_after_supervisors_were_killed_too_is_ended(
@@ -348,19 +355,103 @@ def test_what_is_left_after_supervisors_were_killed_too_is_ended(
     folder = bench.create({"command": "sh", "args": ["-c", script]})
     with running_elsewhere(folder) as process:
         left = pid_in(pid)
-        wait_until((folder / "leader.json").exists)
-        family = psutil.Process(process.pid).children(recursive=True)
-        for each in [*family, psutil.Process(process.pid)]:
-            if "supervisor.py" in " ".join(each.cmdline()) or each.pid == process.pid:
-                each.suspend()  # none may act when another has gone
-        for each in [*family, psutil.Process(process.pid)]:
-            if "supervisor.py" in " ".join(each.cmdline()) or each.pid == process.pid:
-                each.kill()
+        wait_until(lambda: (folder / "leader.json").exists())
+        all_of_them = [psutil.Process(process.pid), *supervisors(process.pid)]
+        for each in all_of_them:
+            each.suspend()  # none may act while the others are killed
+        for each in reversed(all_of_them):
+            each.kill()
     assert is_alive(left)
     if not recorded:  # as if killed between the start of the command and this record
         (folder / "leader.json").unlink()
     attempt.end_left(folder)
     assert not is_alive(left)
+
+
+@linux
+def test_a_supervisor_that_is_killed_fails_its_run_alone_and_leaves_nothing(
+    bench: Bench, detached: tuple[str, Path]
+) -> None:
+    script, pid = detached
+
+    def kill() -> None:
+        daemon = pid_in(pid)
+        (supervisor,) = (each for each in psutil.Process(daemon).parents() if each in supervisors())
+        supervisor.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    outcome = bench.shell(f"{script}; sleep 60")
+    thread.join()
+    assert outcome.status == "Failed"
+    assert outcome.details == "the process that supervises the command was killed"
+    wait_until(lambda: not is_alive(pid_in(pid)))
+    for each in supervisors():
+        each.kill()  # the one that forks them as well
+    completed(bench.shell("true"))
+
+
+# Its processes have no parent for long, so that no list of processes has them.
+WORM = """
+import os, sys
+for _ in range(int(sys.argv[1])):
+    if os.fork():
+        os._exit(0)
+"""
+
+
+@pytest.mark.slow
+@linux
+def test_processes_that_fork_all_the_time_end_with_their_run(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "worm.py").write_text(WORM)
+    worm = f"'{sys.executable}' -I {tmp_path}/worm.py 3000 &"
+    bomb = "bomb() { sleep 60 & [ $1 -le 0 ] || { bomb $(($1-1)) & bomb $(($1-1)) & }; sleep 60; };"
+    outcome = aborted(
+        bench,
+        f"{bomb} bomb 6 & {worm} {worm} echo $$ >{tmp_path}/pid; wait; sleep 60",
+        lambda: (tmp_path / "pid").exists() and not time.sleep(0.2),
+    )
+    assert outcome.status == "Aborted"
+    mine = [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(each.info)]
+    assert not mine
+
+
+@pytest.mark.slow
+def test_200_mb_of_output_are_kept(bench: Bench) -> None:
+    outcome = bench.shell("head -c 200000000 /dev/zero; head -c 100000000 /dev/zero >&2; exit 1")
+    assert outcome.status == "Failed"
+    for name, size in (("stdout", 200), ("stderr", 100)):
+        assert (bench.gds / f"volume/logs/trn.1/{name}-1.log").stat().st_size == size * 10**6
+    assert len(outcome.log["errorDetails"]) == 2000
+
+
+LACKING = """
+import os, resource, sys, threading
+from pathlib import Path
+from libica.local.node import attempt
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(45)]
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    for descriptor in held[-SPARE:]:
+        os.close(descriptor)
+threading.Timer(1, os.closerange, (held[0], held[-SPARE])).start()
+print(attempt.run(Path(sys.argv[1]), threading.Event()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spare", [2, 3, 4, 5, 6, 8])
+def test_an_attempt_waits_for_descriptors(bench: Bench, spare: int) -> None:
+    folder = bench.create({"command": "sh", "args": ["-c", "echo out"]})
+    program = LACKING.replace("SPARE", str(spare))
+    ran = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True
+    )
+    assert "status='Completed'" in ran.stdout, ran
+    assert bench.stdout() == "out\n"
 
 
 def test_many_attempts_run_at_the_same_time(bench: Bench) -> None:

@@ -68,11 +68,16 @@ def run(folder: Path, stop: threading.Event) -> Outcome:
             begin = functools.partial(_write, folder / _LOG)
             descriptor = None if lock is None else lock.fileno()
             ended = carry_out(folder, job, settings, stop, begin, descriptor)
+        kept = [ROOT] if settings.keeps_files_of(ended.status) else []
         try:
             _write(folder / _OUTCOME, dataclasses.asdict(ended))
-        except OSError:
-            _logger.exception("cannot write the outcome of %s", folder)
-        _clear(folder, *([ROOT] if settings.keeps_files_of(ended.status) else []))
+            _clear(folder, *kept)
+        except OSError:  # a full disk, most likely
+            _clear(folder, *kept)
+            try:
+                _write(folder / _OUTCOME, dataclasses.asdict(ended))
+            except OSError:
+                _logger.exception("cannot write the outcome of %s", folder)
         return ended
     finally:
         if lock is not None:

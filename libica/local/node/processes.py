@@ -66,7 +66,7 @@ class Running(NamedTuple):
             ask: Asks it to end and gives it so many seconds. Default: SIGTERM to its processes.
 
         Raises:
-            OSError: Its supervisor was killed, and it with it.
+            ChildProcessError: Its supervisor was killed, and it with it.
         """
         while (status := self.ended(_CHECK_EVERY)) is None:
             try:
@@ -76,7 +76,8 @@ class Running(NamedTuple):
                     self.terminate()
                 else:
                     ask(grace)
-                self.ended(grace)
+                with suppress(ChildProcessError):
+                    self.ended(grace)
                 raise
         return status
 
@@ -86,6 +87,7 @@ def running(
     command: Command,
     output: BinaryIO,
     errors: BinaryIO,
+    check: Callable[[], None],
     *,
     clean: Sequence[str] = (),
     lock: Optional[int] = None,
@@ -99,6 +101,7 @@ def running(
         command: What to run. Its standard input is empty.
         output: Its standard output.
         errors: Its standard error.
+        check: Called often until it has started, to give up by raising an exception.
         clean: A program and its arguments, run before the remaining processes are killed.
         lock: A descriptor that is kept open until all have ended.
 
@@ -107,14 +110,17 @@ def running(
         ValueError: An argument has a null byte, or the name of a variable a `=`.
     """
     descriptors = [output.fileno(), errors.fileno(), *([] if lock is None else [lock])]
-    how = _alone if sys.platform == "win32" else _supervised
-    with how(command, clean, descriptors) as started:
+    if sys.platform == "win32":
+        how = _alone(command, descriptors)
+    else:
+        how = _supervised(command, clean, descriptors, check)
+    with how as started:
         yield started
 
 
 @contextmanager
 def _supervised(
-    command: Command, clean: Sequence[str], descriptors: Sequence[int]
+    command: Command, clean: Sequence[str], descriptors: Sequence[int], check: Callable[[], None]
 ) -> Iterator[Running]:
     request = marshal.dumps(
         (
@@ -127,16 +133,24 @@ def _supervised(
     )
     with _connected(descriptors) as connection:
         link = _Link(connection)
-        with suppress(OSError):  # why, it has answered
+        with suppress(OSError):  # it has answered why
             connection.sendall(request)
+        while not link.answers(_CHECK_EVERY):
+            check()
         kind, text = link.receive()
         if kind != "started":
             number, reason, *names = text.split("\0")
             raise OSError(int(number), reason, *names) if int(number) else ValueError(reason)
+
+        def terminate() -> None:
+            with suppress(OSError):  # it has ended
+                connection.sendall(supervisor.ASK)
+
         try:
-            yield Running(int(text), link.ended, lambda: connection.sendall(supervisor.ASK))
+            yield Running(int(text), link.ended, terminate)
         finally:
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
             link.close()
 
 
@@ -160,23 +174,25 @@ class _Link:
         kind, _, text = line.decode("utf-8", "surrogateescape").partition(" ")
         return kind, text
 
+    def answers(self, seconds: float) -> bool:
+        """Wait some seconds for something to receive; return whether there is."""
+        return bool(self._received or self._poll.poll(seconds * 1000))
+
     def ended(self, seconds: float) -> Optional[int]:
         """Wait some seconds for the end of the command; return its exit status if it has ended."""
-        if self._received or self._poll.poll(seconds * 1000):
-            return int(self.receive()[1])
-        return None
+        return int(self.receive()[1]) if self.answers(seconds) else None
 
     def close(self) -> None:
         """Wait until the supervisor has ended all processes."""
         until = time.monotonic() + _LAST_WAIT
         with suppress(OSError):  # it was killed
             while (left := until - time.monotonic()) > 0:
-                if (self._received or self._poll.poll(left * 1000)) and self.receive()[0] == "done":
+                if self.answers(left) and self.receive()[0] == "done":
                     return
 
 
 @contextmanager
-def _alone(command: Command, _: object, descriptors: Sequence[int]) -> Iterator[Running]:
+def _alone(command: Command, descriptors: Sequence[int]) -> Iterator[Running]:
     """Start a command without a supervisor, where processes cannot be forked."""
     import psutil
 
@@ -210,12 +226,12 @@ def _alone(command: Command, _: object, descriptors: Sequence[int]) -> Iterator[
 
 
 class _Server(NamedTuple):
-    owner: int
     control: socket.socket
     process: subprocess.Popen[bytes]
 
 
 _server: Optional[_Server] = None
+_connections: set[socket.socket] = set()
 _lock = threading.Lock()
 
 
@@ -226,25 +242,27 @@ def prepare() -> None:
             _control()
 
 
-def _connected(descriptors: Sequence[int]) -> socket.socket:
-    """Return a connection to a new supervisor, which gets the descriptors."""
+@contextmanager
+def _connected(descriptors: Sequence[int]) -> Iterator[socket.socket]:
+    """Yield a connection to a new supervisor, which gets the descriptors."""
     ours, theirs = socket.socketpair()
-    with theirs, _lock:
-        try:
+    _connections.add(ours)
+    try:
+        with theirs, _lock:
             try:
                 socket.send_fds(_control(), [b"+"], [theirs.fileno(), *descriptors])
-            except OSError:  # it was killed
+            except BrokenPipeError:  # it was killed
                 _stop()
                 socket.send_fds(_control(), [b"+"], [theirs.fileno(), *descriptors])
-        except BaseException:
-            ours.close()
-            raise
-    return ours
+        yield ours
+    finally:
+        _connections.discard(ours)
+        ours.close()
 
 
 def _control() -> socket.socket:
     global _server
-    if _server is None or _server.owner != os.getpid():
+    if _server is None:
         ours, theirs = socket.socketpair()
         with theirs:
             # Without site: it imports nothing but the standard library, and perhaps psutil.
@@ -257,20 +275,34 @@ def _control() -> socket.socket:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is for the process that has a terminal
             )
-        _server = _Server(os.getpid(), ours, process)
+        _server = _Server(ours, process)
     return _server.control
 
 
 def _stop() -> None:
     """End the process that forks supervisors; running commands keep theirs."""
     global _server
-    if _server is not None and _server.owner == os.getpid():
+    if _server is not None:
         _server.control.close()
         _server.process.wait()
         _server = None
 
 
+def _forget() -> None:
+    """Leave to the parent what is the parent's, which would not end with it otherwise."""
+    global _server, _lock
+    for connection in _connections:
+        connection.close()
+    _connections.clear()
+    if _server is not None:
+        _server.control.close()
+        _server.process.returncode = 0  # not a child of this process
+    _server, _lock = None, threading.Lock()
+
+
 atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 # -- What is left where supervisors were killed too ------------------------------------------------

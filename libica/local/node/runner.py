@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -21,7 +22,7 @@ from .containers import Containers, ImageError, clean_left
 from .job import Job, Outcome, Settings, now
 from .logs import log_files
 from .machines import machine_of
-from .places import Places
+from .places import Places, split_scheme
 from .processes import Leader, Prepared
 from .staging import Staging, StagingError
 
@@ -126,6 +127,10 @@ def _attempt(
 ) -> str:
     """Run the job; return the details of its success."""
     execution = job.execution
+    if not split_scheme(settings.gds)[0] and not os.path.isdir(settings.gds):
+        raise ValueError(
+            f"{socket.gethostname()} does not see {settings.gds}, which has gds:// files"
+        )
     places = Places(Path(settings.gds))
     with _plain(folder) as within, log_files(job, places, folder, check, log) as logs:
         begin(log)
@@ -144,8 +149,9 @@ def _attempt(
         else:
             engine = Containers(settings.run_in)
             prepared = engine.prepare(execution, container, variables, folder, check)
-        run = processes.running(prepared.command, output, errors, clean=prepared.clean, lock=lock)
-        with run as process:
+        with processes.running(
+            prepared.command, output, errors, check, clean=prepared.clean, lock=lock
+        ) as process:
             _note(folder, process.pid)
             status = process.wait(check, settings.grace, prepared.ask)
             if status:
