@@ -29,6 +29,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
+        if options.pop("repair"):
+            print(f"libica.local: {_repaired(options['data'])}", file=sys.stderr)
         options["token"] = _token(options["token"], options.pop("token_file"))
         tes = LocalTes(**options)
     except (ValueError, RuntimeError, OSError) as error:
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR_OR_URL",
         help="folder that gds:// URLs refer to, or a URL that fsspec knows, such as of S3; "
         "default: gds in the data folder",
+    )
+    places.add_argument(
+        "--repair",
+        action="store_true",
+        help="first salvage what can be read of a damaged database in --data into a new one",
     )
     places.add_argument(
         "--keep-runs",
@@ -150,6 +157,14 @@ def _parser() -> argparse.ArgumentParser:
         help="file to append a line to for each request; - for standard error; default: none",
     )
     return parser
+
+
+def _repaired(data: Optional[str]) -> str:
+    from .service.server import repair
+
+    if data is None:
+        raise ValueError("--repair needs the --data folder that is damaged")
+    return repair(data)
 
 
 def _token(token: Optional[str], file: Optional[str]) -> Optional[str]:

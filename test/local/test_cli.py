@@ -80,6 +80,7 @@ def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
         ("--time-limit nan", "time_limit must be more than 0 seconds"),
         ("--keep-runs=-1", "keep_runs must be more than 0 days"),
         ("--keep-runs inf", "keep_runs must be more than 0 days and at most 36525"),
+        ("--repair", "there is no home/tes.sqlite to repair"),
         ("--run-in moon", "--run-in"),
         ("--run-in apptainer", "apptainer is not on the PATH"),
         ("--tls-cert not-ascii", "given together"),
@@ -120,6 +121,17 @@ def options_of_serve() -> dict[str, argparse.Action]:
     assert commands.choices
     actions = commands.choices["serve"]._actions
     return {each.option_strings[-1]: each for each in actions if each.dest != "help"}
+
+
+def test_a_repair_comes_before_the_service(serve: Serve, tmp_path: Path) -> None:
+    with LocalTes(data=tmp_path) as tes, libtes.ApiClient(tes.configuration()) as client:
+        libtes.TasksApi(client).create_task(body={"name": "kept"})
+    serving = serve("--data", tmp_path, "--repair")
+    assert [each["name"] for each in serving.caller().ok("GET", "/v1/tasks")["items"]] == ["kept"]
+    status, errors = serving.end()
+    assert status == 0
+    assert errors.startswith("libica.local: ")
+    assert "1 task" in errors
 
 
 def test_the_options_are_those_of_the_class_and_each_is_described() -> None:

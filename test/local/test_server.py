@@ -15,7 +15,7 @@ from libica.local import LocalTes
 from libica.openapi import libtes
 
 from ..helpers import run_python
-from .caller import SLEEP, Caller
+from .caller import SLEEP, TRUE, Caller, wait_until
 from .tls import Authority
 
 
@@ -44,6 +44,16 @@ def test_a_data_folder_is_reopened_with_a_new_token(tmp_path: Path) -> None:
             assert another.url != tes.url
         caller.token = "one"
         caller.refused(401, "GET", "/v1/tasks")
+
+
+def test_runs_that_ended_are_forgotten_after_so_many_days(tmp_path: Path) -> None:
+    with LocalTes(data=tmp_path) as tes, Caller(tes.url, tes.token) as caller:
+        run = caller.start(TRUE, "Completed")
+    token: dict[str, Any] = {"data": tmp_path, "token": "t"}
+    with LocalTes(**token, keep_runs=1) as tes, Caller(tes.url, "t") as caller:
+        assert caller.run(run["id"])["status"] == "Completed"
+    with LocalTes(**token, keep_runs=1e-6) as tes, Caller(tes.url, "t") as caller:
+        wait_until(lambda: caller("GET", f"/v1/tasks/runs/{run['id']}").status == 404)
 
 
 def test_a_data_folder_or_port_in_use_is_an_error(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import json
 import os
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from libica.local.node.copying import copy_file, copy_folder, mode_at
 from libica.local.node.job import Job, Outcome
@@ -19,7 +22,6 @@ from libica.local.node.remote import Storage
 from libica.local.node.runner import LocalRunner
 
 from ..real_parts import lacking
-from ..server import Answer, Server
 from .bench import completed
 
 pytestmark = [
@@ -180,26 +182,33 @@ def test_an_interrupted_transfer_leaves_nothing(place: Remote, tmp_path: Path, a
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "of-the-mount", "AWS_SECRET_ACCESS_KEY": "hush-hush"}
+@pytest.fixture
+def strict_s3(s3: Any, s3_server: str) -> Iterator[dict[str, str]]:
+    """The credentials of the one user whom S3 admits."""
+    boto3 = pytest.importorskip("boto3")
+    iam = boto3.client("iam", endpoint_url=s3_server, region_name="eu-west-1")
+    rights = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": rights})
+    name = iam.create_user(UserName=uuid.uuid4().hex)["User"]["UserName"]
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    switch = partial(urllib3.PoolManager().request, "POST", f"{s3_server}/moto-api/reset-auth")
+    switch(body="0")
+    yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    switch(body="inf")
 
 
-@pytest.mark.parametrize(("credentials", "used"), [(CREDENTIALS, "mount"), (None, "service")])
 def test_the_credentials_of_a_mount_come_before_those_of_the_service(
-    s3: Any,
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    credentials: Any,
-    used: str,
+    strict_s3: dict[str, str], s3: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-    server.answer(Answer(403))
-    mount = {"url": "s3://private/x", "path": "/out/x.txt", "credentials": credentials}
-    outcome = run(tmp_path / "gds", tmp_path, args=["-c", "echo 1 >/out/x.txt"], outputs=[mount])
-    assert f"Credential=of-the-{used}/" in server.asked[0].headers["authorization"]
-    assert outcome.details.startswith("output /out/x.txt (s3://private/x): ")
-    assert "Forbidden" in outcome.details
-    assert "hush" not in str(outcome)
+    mount = {"url": f"s3://{BUCKET}/x", "path": "/out/x.txt", "credentials": strict_s3}
+    execution = {"args": ["-c", "echo 1 >/out/x.txt"], "outputs": [mount]}
+    completed(run(tmp_path / "gds", tmp_path, **execution))
+    mount["credentials"] = {**strict_s3, "AWS_SECRET_ACCESS_KEY": "hush-hush"}
+    for refused in (mount, {**mount, "credentials": {}}):
+        outcome = run(tmp_path / "gds", tmp_path, **{**execution, "outputs": [refused]})
+        assert outcome.details.startswith(f"output /out/x.txt (s3://{BUCKET}/x): "), outcome
+        assert "hush" not in str(outcome)
 
 
 @pytest.mark.parametrize("kind", ["inputs", "outputs", "systemFiles"])

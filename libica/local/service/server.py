@@ -10,7 +10,7 @@ import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,9 @@ from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
 from ..node.job import DAY, Settings
 from ..node.places import Places, split_scheme
+from ..store.errors import StoreError
 from ..store.identity import Identity
+from ..store.repair import repair as repair_database
 from ..store.store import Store
 from . import tls
 from .app import Workers, make_app
@@ -36,7 +38,10 @@ from .operations import Service
 if TYPE_CHECKING:
     from libica.openapi.libtes import Configuration
 
+_logger = logging.getLogger(__name__)
+
 LOCALHOST = "127.0.0.1"
+_DATABASE = "tes.sqlite"
 _BACKLOG = 2048  # connections waiting to be accepted
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
 _CENTURY = 36525  # days
@@ -121,7 +126,7 @@ class LocalTes:
             self.url: str = _url(listening, host, "http" if self._tls is None else "https")
             self.home: Path = _home(parts, data)
             home = self.home
-            store = Store(None if data is None else home / "tes.sqlite")
+            store = Store(None if data is None else home / _DATABASE)
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
             store.runs.recover()
@@ -139,6 +144,8 @@ class LocalTes:
                 *_sources(store, scheduler),
                 Source("tes_connections", "Open connections", "", lambda: {"": server.open()}),
             )
+            if keep_runs is not None:
+                parts.callback(_forgetting(store, keep_runs))
             service = Service(store, scheduler, self.url, settings.gds)
             app = make_app(service, metrics, threads)
             config = uvicorn.Config(
@@ -212,6 +219,48 @@ class LocalTes:
         traceback: Optional[TracebackType],
     ) -> None:
         self.close()
+
+
+def repair(data: Union[str, Path]) -> str:
+    """Salvage what can be read of the damaged database in a data folder into a new one.
+
+    Returns:
+        What was saved, and what was lost.
+
+    Raises:
+        RuntimeError: A service uses the data folder.
+        ValueError: There is no database, or nothing of it can be read.
+        OSError: A file cannot be read or written.
+    """
+    database = Path(data).expanduser() / _DATABASE
+    if not database.is_file():
+        raise ValueError(f"there is no {database} to repair")
+    with contextlib.ExitStack() as parts:
+        _home(parts, data)
+        return repair_database(database)
+
+
+def _forgetting(store: Store, days: float) -> Callable[[], object]:
+    """Forget old runs now and once a day; return a function that ends that."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while True:
+            try:
+                store.prune(days).result()
+            except (StoreError, OSError) as error:
+                _logger.warning("cannot forget old runs: %s; trying again tomorrow", error)
+            if stop.wait(DAY):
+                return
+
+    thread = threading.Thread(target=work, name="libica-forget", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join(_GRACE)
+
+    return end
 
 
 def _sources(store: Store, scheduler: Scheduler) -> Iterator[Source]:
