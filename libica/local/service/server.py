@@ -8,6 +8,7 @@ import secrets
 import socket
 import tempfile
 import threading
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Optional, Union
 
 import uvicorn
 
+from ..engine.loading import load
 from ..engine.scheduler import Scheduler
 from ..node.folder_lock import FolderLock
-from ..node.runner import DAY, LocalRunner
+from ..node.job import DAY, Settings
 from ..store.identity import Identity
 from ..store.store import Store
 from .app import make_app
@@ -56,12 +58,17 @@ class LocalTes:
             `apptainer` to run images.
         time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
             Default: a day.
+        engine: Where attempts run: `here`, or the name of an engine that is installed.
+        engine_options: Options of the engine.
+        retry_delay: Seconds before the second attempt of a run that failed; before each further
+            one, four times as many as before the last, up to five minutes. Default: 2 with
+            ``data``, else 0.
 
     Raises:
-        ValueError: The token, port, time limit or number of workers is invalid, other users can
-            write to the data folder, ``run_in`` is unknown or not on
-            the ``PATH``, or other machines can reach
-            the host and ``expose_to_network`` is not set.
+        ValueError: The token, port, time limit, number of workers or retry delay is invalid, other
+            users can write to the data folder, ``run_in`` is unknown or not on the ``PATH``, there
+            is no such engine or option, or other machines can reach the host and
+            ``expose_to_network`` is not set.
         RuntimeError: Another service uses the data folder.
         OSError: The address or a folder cannot be used.
 
@@ -83,8 +90,15 @@ class LocalTes:
         expose_to_network: bool = False,
         run_in: str = "host",
         time_limit: Optional[float] = DAY,
+        engine: str = "here",
+        engine_options: Optional[Mapping[str, object]] = None,
+        retry_delay: Optional[float] = None,
     ) -> None:
         _check_host(host, expose_to_network)
+        if retry_delay is None:
+            retry_delay = 0.0 if data is None else 2.0
+        if not retry_delay >= 0:
+            raise ValueError(f"retry_delay must be 0 seconds or more, not {retry_delay}")
         if not 0 <= port < 1 << 16:
             raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
@@ -100,11 +114,17 @@ class LocalTes:
             store = Store(None if data is None else home / "tes.sqlite")
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
-            store.runs.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
-            runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
-            scheduler = Scheduler(store.runs, runner, workers=workers)
+            settings = Settings(str(self._gds.absolute()), run_in, time_limit)
+            scheduler = Scheduler(
+                store.runs,
+                load(engine, engine_options or {}),
+                home / "attempts",
+                settings,
+                workers=workers,
+                retry_delay=retry_delay,
+            )
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
             config = uvicorn.Config(

@@ -21,7 +21,7 @@ from .identity import Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
 from .rows import VALUES, VISIBLE, dumps, encoded, insert, only, reader, update, who
-from .runs import Runs
+from .runs import Runs, is_under_way
 from .schema import SCHEMA
 
 
@@ -160,9 +160,10 @@ class Store:
 
         def apply(db: sqlite3.Connection) -> str:
             run = objects.changed(json.loads(only(reader(db), "runs", run_id, by)[0]), by)
-            if run["status"] == "Pending":
+            under_way = is_under_way(db, run_id)
+            if run["status"] == "Pending" and not under_way:
                 run.update(status="Aborted", statusDetails="Aborted before it started")
-            elif run["status"] == "Running":
+            elif under_way:
                 run.update(statusDetails="Being aborted")
             else:
                 must = "only Pending and Running runs can be aborted"
