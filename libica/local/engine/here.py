@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Optional, Union
 
 from ..node import attempt as node
+from ..node import processes
 from ..node.job import Outcome
 from .interface import Attempt, BusyError, Capacity, Engine, Report, State
 
@@ -46,6 +47,7 @@ class Here(Engine):
             _memory_gb() if memory_gb is None else _positive("memory_gb", memory_gb),
         )
         self._threads: dict[str, _Thread] = {}
+        processes.prepare()
 
     def submit(self, attempt: Attempt, announce: Callable[[], None]) -> str:
         """Start a thread for an attempt."""

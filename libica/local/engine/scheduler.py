@@ -200,8 +200,9 @@ class Scheduler:
         try:
             self.step()
             scheduling.worked()
-        except Exception as error:  # a bug, which must not stop all runs
+        except Exception as error:  # such as a folder that cannot be read
             scheduling.failed(self._clock(), error)
+            self._announce()  # again: the announcement may not have been heeded
 
     def step(self) -> None:
         """Do all that can be done now. The thread of the scheduler calls this again and again."""

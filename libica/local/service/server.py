@@ -18,6 +18,7 @@ import uvicorn
 
 from ..engine.loading import load
 from ..engine.scheduler import Scheduler
+from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
 from ..node.job import DAY, Settings
 from ..store.identity import Identity
@@ -116,6 +117,7 @@ class LocalTes:
             store.admit(self.token, Identity.named("main"), "main").result()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
+            check_engine(run_in)
             settings = Settings(str(self._gds.absolute()), run_in, time_limit)
             scheduler = Scheduler(
                 store.runs,
