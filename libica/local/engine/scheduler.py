@@ -184,25 +184,22 @@ class Scheduler:
 
     def _work(self) -> None:
         scheduling = Tries("schedule runs")
-        while not self._stopping:
-            self._try(scheduling)
+        while not self._stopping or (self._engine.embedded and self._attempts):
+            try:
+                self.step()
+                scheduling.worked()
+            except Exception as error:  # such as a folder that cannot be read at the moment
+                scheduling.failed(self._clock(), error)
             with self._changed:
-                self._changed.wait_for(self._has_news, self._pause(scheduling))
-        while self._engine.embedded and self._attempts:
-            self._try(scheduling)
-            with self._changed:
-                self._changed.wait_for(lambda: self._announced, self._pause(scheduling))
+                if scheduling.failing:
+                    self._announced = True  # it may not have been heeded
+                    self._changed.wait(max(0.0, scheduling.due - self._clock()))
+                else:
+                    self._changed.wait_for(self._has_news, self.pause())
 
     def _has_news(self) -> bool:
-        return self._news or self._announced or bool(self._aborts) or self._stopping
-
-    def _try(self, scheduling: Tries) -> None:
-        try:
-            self.step()
-            scheduling.worked()
-        except Exception as error:  # such as a folder that cannot be read
-            scheduling.failed(self._clock(), error)
-            self._announce()  # again: the announcement may not have been heeded
+        stops = self._stopping and not (self._engine.embedded and self._attempts)
+        return self._news or self._announced or bool(self._aborts) or stops
 
     def step(self) -> None:
         """Do all that can be done now. The thread of the scheduler calls this again and again."""
@@ -219,11 +216,12 @@ class Scheduler:
         self._record()
         self._submit()
 
-    def _pause(self, *tries: Tries) -> Optional[float]:
+    def pause(self) -> Optional[float]:
         """Return the seconds until there is something to do that nobody announces."""
-        tries = (*tries, self._taking_over, self._reading, self._storing, self._preparing)
-        tries = (*tries, self._submitting, self._cancelling)
-        times = [each.due for each in tries if each.failing]
+        tries = self._taking_over, self._reading, self._storing, self._preparing
+        times = [
+            each.due for each in (*tries, self._submitting, self._cancelling) if each.failing
+        ]
         if self._is_polled():
             times.append(self._asks.due)
         if self._without_log:
@@ -371,7 +369,7 @@ class Scheduler:
             self._submitted(each, handle)
         elif self._clock() < each.since + self._engine.patience:
             return  # the engine may find it later
-        elif node.log_so_far(each.attempt.folder):
+        elif node.outcome(each.attempt.folder) or node.log_so_far(each.attempt.folder):
             self._hear(each, Report(State.LOST))  # for it has begun
         else:
             self._move(each, Phase.RECORDED)
