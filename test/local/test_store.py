@@ -17,8 +17,9 @@ from libica.local.engine.protocols import RunStore
 from libica.local.node.job import Job, Outcome
 from libica.local.store import database, objects
 from libica.local.store.database import Database
-from libica.local.store.errors import WrongStatusError
+from libica.local.store.errors import UnavailableError, WrongStatusError
 from libica.local.store.identity import Identity
+from libica.local.store.schema import Schema
 from libica.local.store.store import Store
 
 ME = Identity.named("main")
@@ -52,7 +53,7 @@ def shown(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store: Store) -> None:
-    needed: RunStore = store
+    needed: RunStore = store.runs
     ids = [add(store) for _ in range(20)]
     assert {shown(store, each)["status"] for each in ids} == {"Pending"}
     assert needed.pending() == ids
@@ -164,7 +165,7 @@ def test_data_of_another_version_and_files_of_another_kind_are_refused(tmp_path:
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "db", "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    db = Database(tmp_path / "db", Schema(1, "CREATE TABLE numbers (number INTEGER UNIQUE);"))
     yield db
     db.close()
 
@@ -208,14 +209,14 @@ def test_a_failed_transaction_fails_all_its_changes_and_no_later_ones(numbers: D
     changes: list[Future[Any]] = [numbers.write(each) for each in (insert(1), full, insert(2))]
     go.set()
     wait(changes)
-    assert all(isinstance(each.exception(), sqlite3.Error) for each in changes)
+    assert all(isinstance(each.exception(), UnavailableError) for each in changes)
     assert in_it(numbers) == []
     assert numbers.write(insert(3)).result() == 1
 
 
 def test_closing_makes_the_waiting_changes(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    db = Database(path, "CREATE TABLE numbers (number INTEGER UNIQUE);")
+    db = Database(path, Schema(1, "CREATE TABLE numbers (number INTEGER UNIQUE);"))
     changes = [db.write(insert(number)) for number in range(4 * database._BATCH)]
     db.close()
     assert all(each.done() and each.result() == 1 for each in changes)

@@ -169,7 +169,7 @@ class Scheduler:
         of the service, or fails if this was its last attempt. Those of other engines go on.
         """
         with self._changed:
-            self._stopping = True
+            self._stopping = self._news = True
             self._changed.notify_all()
         if self._thread.ident is None:
             return True

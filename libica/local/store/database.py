@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, TypeVar
 
-from .schema import MIGRATIONS, VERSION
+from .errors import translated
+from .opening import connect, opened
+from .schema import Schema
 
 T = TypeVar("T")
 
 _BATCH = 256  # maximum changes in one transaction
+_READERS = 4  # connections that read at the same time
 
 
 class Change(NamedTuple):
@@ -31,41 +34,73 @@ class Database:
     All changes that are waiting go into one transaction, in the order of the calls. A change is
     done when the transaction is on disk; one that fails is undone alone.
 
+    Reads and changes raise `UnavailableError` while the file cannot be read or written, such as on
+    a full disk, and work again afterwards; `DamagedError` if the file is damaged.
+
     Args:
         path: Its file; ``None`` for a database in memory.
-        schema: The statements that create its tables.
+        schema: Its tables; the file is upgraded from an earlier version.
 
     Raises:
-        ValueError: The file is not a database, or has another version of the schema.
+        ValueError: The file is damaged, not a database, or has a later version of the schema.
     """
 
-    def __init__(self, path: Optional[Path], schema: str) -> None:
-        self._writer, self._writing = _connect(path, schema), threading.Lock()
-        self._reader, self._reading = self._writer, self._writing
-        if path is not None:
-            # A second connection, so that reads do not wait for writes.
-            self._reader, self._reading = _connect(path, schema), threading.Lock()
+    def __init__(self, path: Optional[Path], schema: Schema) -> None:
+        self._path = path
+        self._writer = opened(path, schema)
+        # What waits here is free; `None` stands for a connection yet to be made.
+        self._readers: queue.LifoQueue[Optional[sqlite3.Connection]] = queue.LifoQueue()
+        for _ in range(_READERS if path else 1):
+            self._readers.put(None if path else self._writer)
         self._changes: queue.SimpleQueue[Optional[Change]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="libica-database", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Make the changes that are waiting, then close the file."""
+        """Make the changes that are waiting, then close the file; cancel those that come later."""
         self._changes.put(None)
         self._thread.join()
-        self._reader.close()
+        while not self._changes.empty():
+            late = self._changes.get()
+            if late is not None:
+                late.future.cancel()
+        for _ in range(_READERS if self._path else 1):
+            reader = self._readers.get()
+            if reader is not None:
+                reader.close()
         self._writer.close()
 
     def read(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows of a query."""
-        with self._reading:
-            return self._reader.execute(sql, values).fetchall()
+        with self._reader() as db:
+            return db.execute(sql, values).fetchall()
+
+    def view(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the result of a function that reads; it sees one state throughout."""
+        with self._reader() as db:
+            db.execute("BEGIN")
+            return query(db)
 
     def write(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue a change; the future gets its result or exception once it is on disk."""
         change = Change(apply, Future())
         self._changes.put(change)
         return change.future
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        reader = self._readers.get()
+        try:
+            if reader is None:
+                reader = connect(self._path)
+            yield reader
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        finally:
+            if reader is not None and reader.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    reader.execute("ROLLBACK")
+            self._readers.put(reader)
 
     def _work(self) -> None:
         going = True
@@ -84,20 +119,31 @@ class Database:
         return batch
 
     def _commit(self, batch: list[Change]) -> None:
-        with self._writing:
+        # A database in memory has one connection for all.
+        with self._reader() if self._path is None else contextlib.nullcontext():
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
+                self._begin()
                 outcomes = [_attempt(self._writer, change) for change in batch]
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:  # such as a full disk: none of them was made
                 if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                outcomes = [(None, error)] * len(batch)
+                    with contextlib.suppress(sqlite3.Error):
+                        self._writer.execute("ROLLBACK")
+                outcomes = [(None, self._meaning(error))] * len(batch)
         for change, (result, failure) in zip(batch, outcomes):
             if failure is None:
                 change.future.set_result(result)
             else:
                 change.future.set_exception(failure)
+
+    def _begin(self) -> None:
+        if self._writer.in_transaction and self._path:  # it could not be rolled back
+            self._writer.close()
+            self._writer = connect(self._path)
+        self._writer.execute("BEGIN IMMEDIATE")
+
+    def _meaning(self, error: sqlite3.Error) -> Exception:
+        return translated(error, str(self._path)) or error
 
 
 def _attempt(db: sqlite3.Connection, change: Change) -> tuple[Any, Optional[Exception]]:
@@ -107,39 +153,9 @@ def _attempt(db: sqlite3.Connection, change: Change) -> tuple[Any, Optional[Exce
     try:
         result = change.apply(db)
     except Exception as error:
+        if translated(error, ""):  # the transaction cannot go on
+            raise
         failure = error
         db.execute("ROLLBACK TO change")
     db.execute("RELEASE change")
     return result, failure
-
-
-def _connect(path: Optional[Path], schema: str) -> sqlite3.Connection:
-    name = ":memory:" if path is None else str(path)
-    if path is not None:
-        # The keys that sign tokens are in it. SQLite gives its other files the same permissions.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-    db = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        _make(db, schema)
-    except sqlite3.Error as error:
-        db.close()
-        raise ValueError(f"{name} cannot be used: {error}") from error
-    except ValueError:
-        db.close()
-        raise
-    return db
-
-
-def _make(db: sqlite3.Connection, schema: str) -> None:
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
-        raise ValueError(f"the data has version {found}, not {VERSION}: use another folder")
-    if found == 0:
-        db.executescript(f"BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;")
-        return
-    for version in range(found, VERSION):
-        script = MIGRATIONS[version]
-        db.executescript(f"BEGIN; {script} PRAGMA user_version = {version + 1}; COMMIT;")

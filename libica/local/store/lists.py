@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Optional
-
-# `{}` is a set of values in SQL.
-_ACLS = "EXISTS (SELECT 1 FROM json_each(acl) WHERE value IN {})"
 
 
 @dataclass(frozen=True)
@@ -17,34 +14,54 @@ class Listing:
 
     Attributes:
         table: The table of its objects.
-        sorts: The column of each field to sort by.
-        filters: The SQL condition of each filter.
+        sorts: The columns that each field sorts by; the order of creation decides between equals.
+        filters: The columns of each filter: one of them must have an accepted value.
+        indexed: For each filter, the fields whose order an index has for each accepted value.
+        scoped: Whether each object belongs to a scope, which the list is of.
+        counted: The tables that keep the number of its objects, each with the filters it knows.
     """
 
     table: str
-    sorts: Mapping[str, str]
-    filters: Mapping[str, str]
+    sorts: Mapping[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str]]
+    indexed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    scoped: bool = False
+    counted: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
-_TIMES = {"timeCreated": "timeCreated", "timeModified": "timeModified"}
+_TIMES = {"timeCreated": ("timeCreated",), "timeModified": ("timeModified",)}
+_NAME = ("name", "timeCreated")
+_ACLS = ("audience",)
 
-TASKS = Listing("tasks", {"name": "name", **_TIMES}, {"names": "name IN {}", "acls": _ACLS})
+TASKS = Listing(
+    "tasks",
+    {"name": _NAME, **_TIMES},
+    {"names": ("name",), "acls": _ACLS},
+    {"names": ("name", "timeCreated")},
+)
 VERSIONS = Listing(
     "versions",
     # The name of a version is its `version`.
-    {"name": "version", "version": "version", **_TIMES},
-    {"versions": "version IN {}", "ids": "id IN {}", "acls": _ACLS},
+    {"name": ("version",), "version": ("version",), **_TIMES},
+    {"versions": ("version",), "ids": ("id",), "acls": _ACLS},
+    scoped=True,
 )
 RUNS = Listing(
     "runs",
-    {"name": "name", "status": "status", **_TIMES},
+    {"name": _NAME, "status": ("status", "timeCreated"), **_TIMES},
     {
-        "names": "name IN {}",
-        "status": "status IN {}",
+        "names": ("name",),
+        "status": ("status",),
         # By name or id: the contract does not say which.
-        "versions": "(version IN {0} OR versionId IN {0})",
+        "versions": ("version", "versionId"),
         "acls": _ACLS,
     },
+    {
+        "names": ("name", "timeCreated"),
+        "status": ("status", "timeCreated", "timeModified"),
+        "versions": ("timeCreated",),
+    },
+    counted={"counts": {"acls", "status", "versions"}, "name_counts": {"acls", "names", "status"}},
 )
 
 
@@ -61,8 +78,8 @@ class Cursor:
         size: Objects per page.
         newest: Number of the newest object to list; ``None`` until paging begins.
         backwards: Whether the page lies before ``start`` rather than after it.
-        start: Sort value and id that the page begins after (or ends before); ``None`` for the first
-            page (or the last).
+        start: Sort values and number of the object that the page begins after (or ends before);
+            ``None`` for the first page (or the last).
     """
 
     table: str
@@ -73,9 +90,9 @@ class Cursor:
     size: int
     newest: Optional[int] = None
     backwards: bool = False
-    start: Optional[Sequence[str]] = None
+    start: Optional[Sequence[object]] = None
 
-    def at(self, start: Optional[Sequence[str]], backwards: bool) -> Cursor:
+    def at(self, start: Optional[Sequence[object]], backwards: bool) -> Cursor:
         """Return the position of another page of the same list."""
         return dataclasses.replace(self, start=start, backwards=backwards)
 
@@ -87,7 +104,7 @@ class Page:
     Attributes:
         cursor: The position of the page.
         items: The JSON of each object.
-        ends: Sort value and id of the first and the last object; ``None`` for an empty page.
+        ends: Sort values and number of the first and the last object; ``None`` for an empty page.
         before: Whether earlier pages have objects.
         after: Whether later pages have objects.
         total: Number of objects on all pages, if requested.
@@ -95,7 +112,7 @@ class Page:
 
     cursor: Cursor
     items: list[str]
-    ends: Optional[tuple[Sequence[str], Sequence[str]]]
+    ends: Optional[tuple[Sequence[object], Sequence[object]]]
     before: bool
     after: bool
     total: Optional[int] = None

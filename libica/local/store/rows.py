@@ -11,11 +11,11 @@ from .errors import NameTakenError, NotFoundError
 from .identity import Identity
 from .objects import Json
 
-# The columns to find objects by, and those that make up one object.
+# The columns that are fields of the object, and those that make up one object.
 COLUMNS = {
-    "tasks": ("id", "createdBy", "acl", "name", "timeCreated", "timeModified", "tenantId"),
-    "versions": ("id", "createdBy", "acl", "version", "timeCreated", "timeModified"),
-    "runs": ("id", "createdBy", "acl", "name", "status", "timeCreated", "timeModified"),
+    "tasks": ("id", "name", "timeCreated", "timeModified", "tenantId"),
+    "versions": ("id", "version", "timeCreated", "timeModified"),
+    "runs": ("id", "name", "status", "timeCreated", "timeModified"),
 }
 PARTS = {
     "tasks": "summary",
@@ -25,37 +25,43 @@ PARTS = {
 NOUNS = {"tasks": "task", "versions": "version", "runs": "run"}
 
 VALUES = "(SELECT value FROM json_each(?))"
-VISIBLE = f"(createdBy = ? OR EXISTS (SELECT 1 FROM json_each(acl) WHERE value IN {VALUES}))"  # noqa: S608
+_VISIBLE = (
+    "(EXISTS (SELECT 1 FROM audiences WHERE audiences.id = audience AND createdBy = ?) OR "  # noqa: S608
+    f"EXISTS (SELECT 1 FROM grants WHERE grants.audience = {{0}}.audience AND entry IN {VALUES}))"
+)
 
 dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def reader(db: sqlite3.Connection) -> Callable[..., list[Any]]:
-    """Return a function that reads rows within a transaction."""
-    return lambda sql, *values: db.execute(sql, values).fetchall()
-
-
 def only(
-    read: Callable[..., list[Any]], table: str, object_id: str, by: Identity, scope: str = ""
-) -> Any:
+    db: sqlite3.Connection, table: str, object_id: str, by: Identity, scope: str = ""
+) -> tuple[Any, ...]:
     """Return the parts of an object that the caller may see."""
-    sql = f"SELECT {PARTS[table]} FROM {table} WHERE id = ? AND scope = ? AND {VISIBLE}"  # noqa: S608
-    rows = read(sql, object_id, scope, *who(by))
-    if not rows:
+    where = f"id = ? AND scope = ? AND {_VISIBLE.format(table)}"
+    sql = f"SELECT {PARTS[table]} FROM {table} WHERE {where}"  # noqa: S608
+    row: Optional[tuple[Any, ...]] = db.execute(sql, (object_id, scope, *who(by))).fetchone()
+    if row is None:
         raise NotFoundError(
             f"There is no {NOUNS[table]} {object_id!r}, or it is not shared with you"
         )
-    return rows[0]
+    return row
+
+
+def versions_of(db: sqlite3.Connection, task_id: str, by: Identity) -> list[Any]:
+    """Return the summary and execution of the versions of a task, oldest first."""
+    where = f"scope = ? AND {_VISIBLE.format('versions')}"
+    sql = f"SELECT {PARTS['versions']} FROM versions WHERE {where} ORDER BY seq"  # noqa: S608
+    return db.execute(sql, (task_id, *who(by))).fetchall()
 
 
 def who(by: Identity) -> tuple[str, str]:
-    """Return the values of ``VISIBLE``."""
+    """Return what the caller is found by: as a creator, and in access lists."""
     return by.user, dumps(by.acl)
 
 
 def insert(db: sqlite3.Connection, table: str, summary: Json, scope: str = "", **more: Any) -> None:
     """Add an object."""
-    row = {"scope": scope, **_row(table, summary), **more}
+    row = {"scope": scope, **_row(db, table, summary), **more}
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     try:
         db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
@@ -65,7 +71,7 @@ def insert(db: sqlite3.Connection, table: str, summary: Json, scope: str = "", *
 
 def update(db: sqlite3.Connection, table: str, summary: Json, **more: Any) -> str:
     """Change an object; return its new JSON."""
-    row = {**_row(table, summary), **more}
+    row = {**_row(db, table, summary), **more}
     changes = ", ".join(f"{name} = ?" for name in row)
     values = (*row.values(), summary["id"])
     try:
@@ -75,9 +81,40 @@ def update(db: sqlite3.Connection, table: str, summary: Json, **more: Any) -> st
     return str(row["summary"])
 
 
-def _row(table: str, summary: Json) -> Json:
+def remove_ended(db: sqlite3.Connection, before: str, most: int) -> int:
+    """Remove runs that ended before a time, and audiences without objects; return how many runs."""
+    ended = db.execute(
+        "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE audience IN "
+        "(SELECT id FROM audiences) AND timeModified < ? "
+        "AND status NOT IN ('Pending', 'Running') LIMIT ?)",
+        (before, most),
+    )
+    if ended.rowcount < most:
+        unused = " AND ".join(
+            f"NOT EXISTS (SELECT 1 FROM {table} WHERE audience = audiences.id)"  # noqa: S608
+            for table in NOUNS
+        )
+        db.execute(f"DELETE FROM audiences WHERE {unused}")  # noqa: S608
+        db.execute("DELETE FROM grants WHERE audience NOT IN (SELECT id FROM audiences)")
+    return ended.rowcount
+
+
+def _row(db: sqlite3.Connection, table: str, summary: Json) -> Json:
     row = {name: summary.get(name, "") for name in COLUMNS[table]}
-    return {**row, "acl": dumps(summary["acl"]), "summary": dumps(summary)}
+    return {**row, "audience": _audience(db, summary), "summary": dumps(summary)}
+
+
+def _audience(db: sqlite3.Connection, summary: Json) -> int:
+    """Return the id of who may see an object; add it if it is new."""
+    key = (summary["createdBy"], dumps(summary["acl"]))
+    sql = "SELECT id FROM audiences WHERE createdBy = ? AND acl = ?"
+    known = db.execute(sql, key).fetchone()
+    if known is None:
+        added = db.execute("INSERT INTO audiences (createdBy, acl) VALUES (?, ?)", key)
+        known = (added.lastrowid,)
+        grants = [(entry, added.lastrowid) for entry in summary["acl"]]
+        db.executemany("INSERT OR IGNORE INTO grants VALUES (?, ?)", grants)
+    return int(known[0])
 
 
 def taken(table: str, summary: Json) -> NameTakenError:

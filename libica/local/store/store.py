@@ -9,20 +9,24 @@ import dataclasses
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
 
-from . import objects
+from . import objects, query
 from .database import Database
 from .errors import WrongStatusError
 from .identity import Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
-from .rows import VALUES, VISIBLE, dumps, encoded, insert, only, reader, update, who
+from .rows import dumps, encoded, insert, only, remove_ended, update, versions_of
 from .runs import Runs, is_under_way
 from .schema import SCHEMA
+
+_DAY = 24 * 60 * 60.0  # seconds
+_PRUNED_AT_ONCE = 200  # runs: other changes wait for so many
 
 
 class Store:
@@ -40,7 +44,7 @@ class Store:
         runs: Its runs, as the engine sees them.
 
     Raises:
-        ValueError: The file is not a database, or has another version of the schema.
+        ValueError: The file is damaged, not a database, or of a later version.
     """
 
     def __init__(self, path: Optional[Path] = None) -> None:
@@ -79,8 +83,7 @@ class Store:
 
     def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
         """Return the versions of a task, oldest first."""
-        sql = f"SELECT summary, execution FROM versions WHERE {VISIBLE} AND scope = ? ORDER BY seq"  # noqa: S608
-        return self._database.read(sql, *who(by), task_id)
+        return self._database.view(lambda db: versions_of(db, task_id, by))
 
     def run(self, run_id: str, by: Identity) -> tuple[str, str, str]:
         """Return a ``TaskRunSummary``, the execution and the logs."""
@@ -88,7 +91,7 @@ class Store:
         return summary, execution, logs
 
     def _get(self, table: str, object_id: str, by: Identity, scope: str = "") -> Any:
-        return only(self._database.read, table, object_id, by, scope)
+        return self._database.view(lambda db: only(db, table, object_id, by, scope))
 
     def add_task(
         self, task: Json, versions: Sequence[tuple[Json, Optional[Json]]] = ()
@@ -127,7 +130,7 @@ class Store:
         """Change a ``TaskSummary``; the future has the new one."""
 
         def apply(db: sqlite3.Connection) -> str:
-            (old,) = only(reader(db), "tasks", task_id, by)
+            (old,) = only(db, "tasks", task_id, by)
             return update(db, "tasks", change(json.loads(old)))
 
         return self._database.write(apply)
@@ -146,7 +149,7 @@ class Store:
         """
 
         def apply(db: sqlite3.Connection) -> tuple[str, Optional[str]]:
-            old, kept = only(reader(db), "versions", version_id, by, task_id)
+            old, kept = only(db, "versions", version_id, by, task_id)
             current = encoded(execution) or kept
             return update(db, "versions", change(json.loads(old)), execution=current), current
 
@@ -159,7 +162,7 @@ class Store:
         """
 
         def apply(db: sqlite3.Connection) -> str:
-            run = objects.changed(json.loads(only(reader(db), "runs", run_id, by)[0]), by)
+            run = objects.changed(json.loads(only(db, "runs", run_id, by)[0]), by)
             under_way = is_under_way(db, run_id)
             if run["status"] == "Pending" and not under_way:
                 run.update(status="Aborted", statusDetails="Aborted before it started")
@@ -174,30 +177,35 @@ class Store:
 
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
         """Return the page of a list at a cursor, with the total if requested."""
-        if cursor.newest is None:
-            sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
-            cursor = dataclasses.replace(cursor, newest=self._database.read(sql)[0][0])
-        where, values = _conditions(listing, cursor, by)
-        count, limit = None, cursor.size
-        at_the_end = cursor.backwards and cursor.start is None
-        if total or at_the_end:
-            sql = f"SELECT count(*) FROM {listing.table} WHERE {where}"  # noqa: S608
-            count = self._database.read(sql, *values)[0][0]
-        if at_the_end:  # the last page begins where paging forwards would begin it
-            limit = (count or 0) % cursor.size or cursor.size
-        rows = self._database.read(*_select(listing, cursor, where, values, limit + 1))
-        beyond, rows = len(rows) > limit, rows[:limit]
-        if cursor.backwards:
-            rows.reverse()
-        came_from = cursor.start is not None
-        return Page(
-            cursor,
-            [summary for _, _, summary in rows],
-            (rows[0][:2], rows[-1][:2]) if rows else None,
-            before=beyond if cursor.backwards else came_from,
-            after=came_from if cursor.backwards else beyond,
-            total=count if total else None,
-        )
+        return self._database.view(lambda db: query.page(db, listing, cursor, by, total))
+
+    def prune(self, older_than_days: float) -> Future[int]:
+        """Remove the runs that ended that long ago; the future has how many.
+
+        Changes that others make meanwhile go in between. The file does not shrink: what follows
+        takes the room.
+        """
+        then = time.gmtime(time.time() - older_than_days * _DAY)
+        before = time.strftime("%Y-%m-%dT%H:%M:%S", then)
+        pruned: Future[int] = Future()
+
+        def go_on(removed: int) -> None:
+            batch = self._database.write(lambda db: remove_ended(db, before, _PRUNED_AT_ONCE))
+            batch.add_done_callback(lambda batch: follow(batch, removed))
+
+        def follow(batch: Future[int], removed: int) -> None:
+            try:
+                found = batch.result()
+            except BaseException as error:  # also if the store is closed meanwhile
+                pruned.set_exception(error)
+                return
+            if found < _PRUNED_AT_ONCE:
+                pruned.set_result(removed + found)
+            else:
+                go_on(removed + found)
+
+        go_on(0)
+        return pruned
 
 
 def _key(db: sqlite3.Connection) -> bytes:
@@ -205,31 +213,3 @@ def _key(db: sqlite3.Connection) -> bytes:
     db.execute("INSERT OR IGNORE INTO settings VALUES ('key', ?)", (os.urandom(32),))
     (key,) = db.execute("SELECT value FROM settings WHERE name = 'key'").fetchone()
     return bytes(key)
-
-
-def _conditions(listing: Listing, cursor: Cursor, by: Identity) -> tuple[str, list[Any]]:
-    """Return the SQL condition on the objects of a list, and its values."""
-    where = ["seq <= ?", "scope = ?", VISIBLE]
-    values: list[Any] = [cursor.newest, cursor.scope, *who(by)]
-    for name, accepted in cursor.filters.items():
-        condition = listing.filters[name]
-        where.append(condition.format(VALUES))
-        values += [dumps(accepted)] * condition.format("?").count("?")
-    return " AND ".join(where), values
-
-
-def _select(
-    listing: Listing, cursor: Cursor, where: str, values: list[Any], limit: int
-) -> tuple[Any, ...]:
-    """Return the SQL query for the objects of a page, and its values."""
-    column = listing.sorts[cursor.sort]
-    downwards = cursor.descending != cursor.backwards
-    if cursor.start is not None:
-        where += f" AND ({column}, id) {'<' if downwards else '>'} (?, ?)"
-        values = [*values, *cursor.start]
-    order = "DESC" if downwards else "ASC"
-    sql = (
-        f"SELECT {column}, id, summary FROM {listing.table} WHERE {where} "  # noqa: S608
-        f"ORDER BY {column} {order}, id {order} LIMIT ?"
-    )
-    return sql, *values, limit
