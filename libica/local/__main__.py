@@ -29,9 +29,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
+        options["engine_options"] = dict(map(_pair, options["engine_options"]))
+        options["token"] = _token(options["token"], options.pop("token_file"))
         if options.pop("repair"):
             print(f"libica.local: {_repaired(options['data'])}", file=sys.stderr)
-        options["token"] = _token(options["token"], options.pop("token_file"))
         tes = LocalTes(**options)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"libica.local: {error}", file=sys.stderr)
@@ -110,6 +111,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep the files of attempts that end as Failed or TimedOut; statusDetails says where",
     )
+    runs.add_argument(
+        "--retry-delay",
+        type=float,
+        metavar="SECONDS",
+        help="seconds before the second attempt of a run that failed; four times as many before "
+        "each further one, up to five minutes; default: 2 with --data, else 0",
+    )
+    runs.add_argument(
+        "--engine",
+        default="here",
+        metavar="NAME",
+        help="where attempts run: %(default)s, or the name of an engine that is installed",
+    )
+    runs.add_argument(
+        "--engine-option",
+        dest="engine_options",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the engine; may be repeated",
+    )
     access = serve.add_argument_group("access")
     tokens = access.add_mutually_exclusive_group()
     tokens.add_argument(
@@ -165,6 +187,13 @@ def _repaired(data: Optional[str]) -> str:
     if data is None:
         raise ValueError("--repair needs the --data folder that is damaged")
     return repair(data)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--engine-option must be KEY=VALUE, not {option!r}")
+    return name, value
 
 
 def _token(token: Optional[str], file: Optional[str]) -> Optional[str]:

@@ -80,6 +80,10 @@ def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
         ("--time-limit nan", "time_limit must be more than 0 seconds"),
         ("--keep-runs=-1", "keep_runs must be more than 0 days"),
         ("--keep-runs inf", "keep_runs must be more than 0 days and at most 36525"),
+        ("--retry-delay=-1", "retry_delay must be 0 seconds or more"),
+        ("--engine moon", "there is no engine 'moon'"),
+        ("--engine-option x=1", "engine here"),
+        ("--engine-option x", "--engine-option must be KEY=VALUE"),
         ("--repair", "there is no home/tes.sqlite to repair"),
         ("--run-in moon", "--run-in"),
         ("--run-in apptainer", "apptainer is not on the PATH"),
@@ -152,6 +156,6 @@ def test_the_table_of_options_in_the_docs_is_that_of_the_parser() -> None:
     }
     assert documented == expected
     for name, each in options_of_serve().items():
-        if each.default not in (None, False) and name != "--time-limit":
+        if each.default not in (None, False, []) and name != "--time-limit":
             (default,) = (row[3] for row in rows if row[0] == name)
             assert str(each.default) in default

@@ -10,7 +10,7 @@ import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Optional, Union
 
 import uvicorn
 
-from ..engine.here import Here
+from ..engine.loading import load
 from ..engine.scheduler import Scheduler
 from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
@@ -77,6 +77,11 @@ class LocalTes:
             `statusDetails` says where.
         keep_runs: Days after which runs that have ended are forgotten. Default: never.
         access_log: File to append a line to for each request; `-` for standard error.
+        engine: Where attempts run: `here`, or the name of an engine that is installed.
+        engine_options: Options of the engine.
+        retry_delay: Seconds before the second attempt of a run that failed; before each further
+            one, four times as many as before the last, up to five minutes. Default: 2 with
+            ``data``, else 0.
 
     Raises:
         ValueError: An option is invalid, ``run_in`` is not on the ``PATH``, other users can write
@@ -108,7 +113,14 @@ class LocalTes:
         keep_failed: bool = False,
         keep_runs: Optional[float] = None,
         access_log: Union[str, Path, None] = None,
+        engine: str = "here",
+        engine_options: Optional[Mapping[str, object]] = None,
+        retry_delay: Optional[float] = None,
     ) -> None:
+        if retry_delay is None:
+            retry_delay = 0.0 if data is None else 2.0
+        if not 0 <= retry_delay < math.inf:
+            raise ValueError(f"retry_delay must be 0 seconds or more, not {retry_delay}")
         if not 0 <= port < 1 << 16:
             raise ValueError(f"port must be 0 to 65535, not {port}")
         if workers is not None and workers < 1:
@@ -116,6 +128,7 @@ class LocalTes:
         _check_more_than_0("time_limit", time_limit, "seconds", math.inf)
         _check_more_than_0("keep_runs", keep_runs, "days", _CENTURY)
         check_engine(run_in)
+        loaded = load(engine, engine_options or {})
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
@@ -129,14 +142,19 @@ class LocalTes:
             store = Store(None if data is None else home / _DATABASE)
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
-            store.runs.recover()
             if self._gds is None:
                 self._gds = home / "gds"
             if isinstance(self._gds, Path):
                 self._gds.mkdir(parents=True, exist_ok=True)
             settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
-            runner = Here(home / "attempts", settings)
-            scheduler = Scheduler(store.runs, runner, workers=workers)
+            scheduler = Scheduler(
+                store.runs,
+                loaded,
+                home / "attempts",
+                settings,
+                workers=workers,
+                retry_delay=retry_delay,
+            )
             parts.callback(scheduler.stop)
             threads = Workers()
             parts.callback(threads.close)

@@ -22,7 +22,7 @@ from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
 from .rows import dumps, encoded, insert, only, remove_ended, update, versions_of
-from .runs import Runs
+from .runs import Runs, is_under_way
 from .schema import SCHEMA
 
 _DAY = 24 * 60 * 60.0  # seconds
@@ -184,9 +184,10 @@ class Store:
 
         def apply(db: sqlite3.Connection) -> str:
             run = objects.changed(json.loads(only(db, "runs", run_id, by)[0]), by)
-            if run["status"] == "Pending":
+            under_way = is_under_way(db, run_id)
+            if run["status"] == "Pending" and not under_way:
                 run.update(status="Aborted", statusDetails="Aborted before it started")
-            elif run["status"] == "Running":
+            elif under_way:
                 run.update(statusDetails="Being aborted")
             else:
                 must = "only Pending and Running runs can be aborted"
