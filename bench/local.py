@@ -19,7 +19,7 @@ from typing import Any
 import urllib3
 
 ROOT = str(Path(__file__).resolve().parents[1])
-CLIENTS = (1, 8)
+CLIENTS = (1, 8, 64)
 RUNS = 1000  # at least this many exist when gets and lists are measured
 SLEEP = {"image": {"name": "any"}, "command": "sleep", "args": ["600"], "retryLimit": 0}
 TRUE = {"image": {"name": "any"}, "command": "true", "retryLimit": 0}
@@ -61,11 +61,13 @@ def main() -> None:
     )
     seconds = parser.parse_args().seconds
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
-    print(
-        "| calls per second "
-        "| in memory, 1 client | 8 clients | with `--data`, 1 client | 8 clients |"
-    )
-    print("|---|--:|--:|--:|--:|")
+    titles = [
+        f"{prefix}{clients} client{'s' * (clients > 1)}"
+        for prefix in ("in memory, ", "with `--data`, ")
+        for clients in CLIENTS
+    ]
+    print(f"| calls per second | {' | '.join(titles)} |")
+    print("|---" + "|--:" * len(titles) + "|")
     columns = [_measured(kept, clients, seconds) for kept in (False, True) for clients in CLIENTS]
     for name in CALLS:
         print(f"| {name} | " + " | ".join(f"{each[name]:.0f}" for each in columns) + " |")

@@ -24,7 +24,7 @@ def __getattr__(name: str) -> object:
         try:
             from .service.server import LocalTes
         except ModuleNotFoundError as error:
-            if error.name in ("starlette", "uvicorn"):
+            if error.name in ("itsdangerous", "starlette", "uvicorn"):
                 error.msg += "; it comes with: pip install 'libica-libtes[local]'"
             raise
         return LocalTes

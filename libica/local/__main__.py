@@ -5,51 +5,57 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import NoReturn, Optional
+
+from .node.containers import ENGINES
+from .node.job import DAY
 
 DEFAULT_PORT = 8765
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    options = vars(_parser().parse_args(arguments))
+    _log_to_stderr()
     from . import LocalTes
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        tes = LocalTes(
-            gds=options.gds,
-            data=options.data,
-            token=_token(options),
-            port=options.port,
-            workers=options.workers,
-            host=options.host,
-            expose_to_network=options.expose_to_network,
-            run_in=options.run_in,
-            time_limit=options.time_limit,
-        )
+        options["engine_options"] = dict(map(_pair, options["engine_options"]))
+        options["token"] = _token(options["token"], options.pop("token_file"))
+        if options.pop("repair"):
+            print(f"libica.local: {_repaired(options['data'])}", file=sys.stderr)
+        tes = LocalTes(**options)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"libica.local: {error}", file=sys.stderr)
         return 1
     with tes:
+        if tes.authority is not None:
+            print(f"libica.local: clients must trust {tes.authority}", file=sys.stderr)
         print(f"export ICA_BASE_URL={tes.url}")
-        print(f"export ICA_ACCESS_TOKEN={tes.token}", flush=True)
+        print(f"export ICA_ACCESS_TOKEN={shlex.quote(tes.token)}", flush=True)
         # With a timeout, since Windows handles signals only between waits.
         while not stop.wait(1):
             pass
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"libica.local: {message}\n")  # without the usage, which hides it
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m libica.local")
+    """Make the parser; the options of `serve` are named as the arguments of ``LocalTes``."""
+    parser = _Parser(prog="python -m libica.local")
     commands = parser.add_subparsers(title="commands", required=True)
     serve = commands.add_parser(
         "serve",
@@ -57,55 +63,156 @@ def _parser() -> argparse.ArgumentParser:
         description="Start a TES v1 service on this machine. It runs commands as you, on behalf of "
         "anyone who has its token. It prints two lines to paste into the shell that will call it.",
     )
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument(
-        "--port",
+    places = serve.add_argument_group("data")
+    places.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder to keep all data in; default: none, all data is lost on exit",
+    )
+    places.add_argument(
+        "--gds",
+        metavar="DIR_OR_URL",
+        help="folder that gds:// URLs refer to, or a URL that fsspec knows, such as of S3; "
+        "default: gds in the data folder",
+    )
+    places.add_argument(
+        "--repair",
+        action="store_true",
+        help="first salvage what can be read of a damaged database in --data into a new one",
+    )
+    places.add_argument(
+        "--keep-runs",
+        type=float,
+        metavar="DAYS",
+        help="forget runs so many days after they ended; default: keep them for ever",
+    )
+    runs = serve.add_argument_group("runs")
+    runs.add_argument(
+        "--run-in",
+        default="host",
+        choices=["host", *ENGINES],
+        help="run the commands of this machine (%(default)s), or the images, by one of these",
+    )
+    runs.add_argument(
+        "--workers",
         type=int,
-        default=DEFAULT_PORT,
-        help="port to listen on (%(default)s); 0 picks a free one",
+        metavar="N",
+        help="maximum number of concurrent runs; default: as many as fit this machine",
     )
-    serve.add_argument(
-        "--data", help="folder to keep all data in; default: none, all data is lost on exit"
+    runs.add_argument(
+        "--time-limit",
+        type=float,
+        default=DAY,
+        metavar="SECONDS",
+        help="seconds after which an attempt ends as TimedOut; default: a day",
     )
-    serve.add_argument(
-        "--gds", help="folder that gds:// URLs refer to; default: gds in the data folder"
+    runs.add_argument(
+        "--keep-failed",
+        action="store_true",
+        help="keep the files of attempts that end as Failed or TimedOut; statusDetails says where",
     )
-    tokens = serve.add_mutually_exclusive_group()
+    runs.add_argument(
+        "--retry-delay",
+        type=float,
+        metavar="SECONDS",
+        help="seconds before the second attempt of a run that failed; four times as many before "
+        "each further one, up to five minutes; default: 2 with --data, else 0",
+    )
+    runs.add_argument(
+        "--engine",
+        default="here",
+        metavar="NAME",
+        help="where attempts run: %(default)s, or the name of an engine that is installed",
+    )
+    runs.add_argument(
+        "--engine-option",
+        dest="engine_options",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the engine; may be repeated",
+    )
+    access = serve.add_argument_group("access")
+    tokens = access.add_mutually_exclusive_group()
     tokens.add_argument(
         "--token",
+        metavar="TOKEN",
         help="access token that calls must carry; other users of this machine can see it here. "
         "Default: the environment variable LIBICA_LOCAL_TOKEN, or a random one",
     )
-    tokens.add_argument("--token-file", help="file that holds the access token")
-    serve.add_argument(
-        "--workers", type=int, help="maximum number of concurrent runs; default: as many as fit"
+    tokens.add_argument("--token-file", metavar="FILE", help="file that holds the access token")
+    access.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="address or name to listen on (%(default)s)",
     )
-    serve.add_argument(
+    access.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        metavar="PORT",
+        help="port to listen on (%(default)s); 0 picks a free one",
+    )
+    access.add_argument(
         "--expose-to-network",
         action="store_true",
-        help="allow a --host that other machines can reach",
+        help="allow a --host that other machines can reach; it needs TLS",
     )
-    serve.add_argument(
-        "--run-in",
-        default="host",
-        choices=["host", "docker", "podman", "apptainer"],
-        help="run the commands of this machine (%(default)s), or the images, by one of these",
+    access.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        help="certificate for TLS, followed by those of its authorities, in PEM",
     )
-    serve.add_argument(
-        "--time-limit",
-        type=float,
-        default=24 * 60 * 60.0,
-        metavar="SECONDS",
-        help="seconds after which an attempt ends as TimedOut; default: a day",
+    access.add_argument(
+        "--tls-key", metavar="FILE", help="key of the certificate, in PEM, without a password"
+    )
+    access.add_argument(
+        "--no-tls",
+        action="store_true",
+        help="allow a --host that other machines can reach without TLS: tokens and data travel "
+        "readable, so whoever sees the traffic can run commands as you",
+    )
+    access.add_argument(
+        "--access-log",
+        metavar="FILE",
+        help="file to append a line to for each request; - for standard error; default: none",
     )
     return parser
 
 
-def _token(options: argparse.Namespace) -> Optional[str]:
-    if options.token_file is not None:
-        return Path(options.token_file).read_text(encoding="utf-8").strip()
-    token: Optional[str] = options.token
+def _repaired(data: Optional[str]) -> str:
+    from .service.server import repair
+
+    if data is None:
+        raise ValueError("--repair needs the --data folder that is damaged")
+    return repair(data)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--engine-option must be KEY=VALUE, not {option!r}")
+    return name, value
+
+
+def _token(token: Optional[str], file: Optional[str]) -> Optional[str]:
+    if file is not None:
+        try:
+            return Path(file).read_text(encoding="ascii").strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"the token in {file} must be printable ASCII") from None
     return os.environ.get("LIBICA_LOCAL_TOKEN") if token is None else token
+
+
+def _log_to_stderr() -> None:
+    from .service.repeats import Repeats
+
+    handler = logging.StreamHandler()
+    handler.addFilter(Repeats())
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
+    )
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import pytest
 
 from libica.batch import abort_all, duration, launch_all, wait_all
 from libica.local import LocalTes
+from libica.local.engine.here import Here
 from libica.local.node.job import Outcome
-from libica.local.node.runner import LocalRunner
 from libica.openapi import libtes
 
 from ..helpers import ROOT
@@ -45,7 +45,7 @@ for launch in report:
 
 @pytest.fixture
 def tes(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalTes]:
-    monkeypatch.setattr(LocalRunner, "run", lambda *_: Outcome("Completed", "", {}))
+    monkeypatch.setattr(Here, "run", lambda *_: Outcome("Completed", "", {}))
     with LocalTes() as tes:
         yield tes
 

@@ -7,20 +7,23 @@ import threading
 from pathlib import Path
 from typing import Any, Optional
 
-from libica.local.node.job import Job, Outcome
-from libica.local.node.runner import LocalRunner
+from libica.local.node import attempt
+from libica.local.node.job import Job, Outcome, Settings
+
+KEPT = {"job.json", "log.json", "outcome.json", "lock"}
 
 
 class Bench:
-    """A runner with folders of its own and a `PATH` on which stand-ins come first."""
+    """Settings with folders of their own and a `PATH` on which stand-ins come first."""
 
     def __init__(self, folder: Path, *, grace: float = 0.2, **options: Any) -> None:
         self.gds = folder / "gds"
-        self.scratch = folder / "scratch"
+        self.attempts = folder / "attempts"
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
+        (self.gds / ".s3").mkdir(parents=True)  # in place of S3 itself
         path = f"{self.bin}{os.pathsep}{os.defpath}"
-        self.runner = LocalRunner(self.gds, self.scratch, path=path, grace=grace, **options)
+        self.settings = Settings(str(self.gds), path=path, grace=grace, **options)
 
     def command(self, name: str, script: str) -> Path:
         """Put a stand-in shell script on the PATH."""
@@ -41,13 +44,20 @@ class Bench:
         return (self.gds / path).read_text()
 
     def run(
-        self, execution: dict[str, Any], stop: Optional[threading.Event] = None, attempt: int = 1
+        self, execution: dict[str, Any], stop: Optional[threading.Event] = None, number: int = 1
     ) -> Outcome:
-        """Run one attempt of the run `trn.1`; it leaves nothing in the scratch folder."""
-        execution = {"systemFiles": {"url": "gds://volume/logs"}, **execution}
-        outcome = self.runner.run(Job("trn.1", execution, attempt), stop or threading.Event())
-        assert [path.name for path in self.scratch.glob("runner-*/*")] == ["lock"]
+        """Run one attempt of the run `trn.1`; nothing but what is known of it stays."""
+        folder = self.create(execution, number)
+        outcome = attempt.run(folder, stop or threading.Event())
+        if not self.settings.keeps_files_of(outcome.status):
+            assert {path.name for path in folder.iterdir()} <= KEPT
+        attempt.remove(folder)
         return outcome
+
+    def create(self, execution: dict[str, Any], number: int = 1, run_id: str = "trn.1") -> Path:
+        """Create the folder of an attempt."""
+        execution = {"systemFiles": {"url": "gds://volume/logs"}, **execution}
+        return attempt.create(self.attempts, Job(run_id, execution, number), self.settings)
 
     def shell(self, script: str, **more: Any) -> Outcome:
         """Run a shell script."""

@@ -14,12 +14,18 @@ from libica.openapi import libtes
 from .bench import Bench
 from .caller import Caller
 from .serving import Serving
+from .tls import Authority
 
 
 @pytest.fixture(scope="session")
 def shared_tes() -> Iterator[LocalTes]:
     with LocalTes() as tes:
         yield tes
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
 
 
 @pytest.fixture

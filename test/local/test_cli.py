@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import inspect
 import os
 import re
 import signal
@@ -11,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from libica.local.__main__ import main
+from libica.local import LocalTes
+from libica.local.__main__ import _parser, main
 from libica.openapi import libtes
 
+from ..helpers import ROOT
 from .caller import TRUE
 from .serving import Serving
 
@@ -57,32 +62,100 @@ def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--host", "0.0.0.0"], "expose"),
-        (["--token", ""], "token"),
-        (["--token", "a b\n"], "token"),
-        (["--data", "/dev/null/x"], "/dev/null"),
-        (["--port", "70000"], "port"),
-        (["--workers", "0"], "workers"),
+        ("--host 0.0.0.0", "--expose-to-network"),
+        ("--host 0.0.0.0 --expose-to-network", "--no-tls"),
+        ("--token=", "token must be printable"),
+        ("--token=a\tb", "token must be printable"),
+        ("--token-file nowhere/token", "nowhere/token"),
+        ("--token-file not-ascii", "not-ascii"),
+        ("--token a --token-file b", "not allowed with"),
+        ("--data /dev/null/x", "/dev/null"),
+        ("--gds not-ascii", "gds must be a folder or a URL"),
+        ("--gds nothing://x", "nothing://"),
+        ("--port 70000", "port must be 0 to 65535"),
+        ("--port=-1", "port must be 0 to 65535"),
+        ("--port x", "--port"),
+        ("--workers 0", "workers must be 1 or more"),
+        ("--time-limit 0", "time_limit must be more than 0 seconds"),
+        ("--time-limit nan", "time_limit must be more than 0 seconds"),
+        ("--keep-runs=-1", "keep_runs must be more than 0 days"),
+        ("--keep-runs inf", "keep_runs must be more than 0 days and at most 36525"),
+        ("--retry-delay=-1", "retry_delay must be 0 seconds or more"),
+        ("--engine moon", "there is no engine 'moon'"),
+        ("--engine-option x=1", "engine here"),
+        ("--engine-option x", "--engine-option must be KEY=VALUE"),
+        ("--repair", "there is no home/tes.sqlite to repair"),
+        ("--run-in moon", "--run-in"),
+        ("--run-in apptainer", "apptainer is not on the PATH"),
+        ("--tls-cert not-ascii", "given together"),
+        ("--tls-cert not-ascii --tls-key nowhere", "nowhere"),
+        ("--tls-cert not-ascii --tls-key not-ascii", "must be a certificate and its key"),
+        ("--access-log nowhere/log", "nowhere/log"),
+        ("--no-such-option", "--no-such-option"),
     ],
 )
-def test_an_invalid_option_is_one_line_of_error(
-    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_option_is_one_line_of_error_before_anything_is_made(
+    options: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "not-ascii").write_bytes(b"\xe9")
+    given = ["--data", "home", *options.split(" ")]
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        assert main(["serve", *options]) == 1
+        with contextlib.suppress(SystemExit):
+            assert main(["serve", *given]) == 1
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
+    assert line.startswith("libica.local: ")
     assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["not-ascii"]
 
 
-def test_help_describes_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["serve", "--help"])
-    printed = capsys.readouterr().out
-    for option in ("host", "port", "data", "gds", "token", "workers", "expose-to-network"):
-        assert f"--{option}" in printed
+def options_of_serve() -> dict[str, argparse.Action]:
+    (commands,) = (each for each in _parser()._actions if isinstance(each.choices, dict))
+    assert commands.choices
+    actions = commands.choices["serve"]._actions
+    return {each.option_strings[-1]: each for each in actions if each.dest != "help"}
+
+
+def test_a_repair_comes_before_the_service(serve: Serve, tmp_path: Path) -> None:
+    with LocalTes(data=tmp_path) as tes, libtes.ApiClient(tes.configuration()) as client:
+        libtes.TasksApi(client).create_task(body={"name": "kept"})
+    serving = serve("--data", tmp_path, "--repair")
+    assert [each["name"] for each in serving.caller().ok("GET", "/v1/tasks")["items"]] == ["kept"]
+    status, errors = serving.end()
+    assert status == 0
+    assert errors.startswith("libica.local: ")
+    assert "1 task" in errors
+
+
+def test_the_options_are_those_of_the_class_and_each_is_described() -> None:
+    options = options_of_serve()
+    assert all(each.help for each in options.values())
+    names = {each.dest for each in options.values()} - {"token_file", "repair"}
+    assert names == set(inspect.signature(LocalTes).parameters)
+    assert _parser().parse_args(["serve"]).time_limit == 86400
+
+
+def test_the_table_of_options_in_the_docs_is_that_of_the_parser() -> None:
+    text = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(--[a-z-]+)( [^`]+)?` \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    documented = {name: metavar.strip() for name, metavar, _, _ in rows}
+    expected = {
+        name: "" if each.nargs == 0 else str(each.metavar or "|".join(each.choices or ()))
+        for name, each in options_of_serve().items()
+    }
+    assert documented == expected
+    for name, each in options_of_serve().items():
+        if each.default not in (None, False, []) and name != "--time-limit":
+            (default,) = (row[3] for row in rows if row[0] == name)
+            assert str(each.default) in default

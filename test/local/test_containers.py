@@ -82,13 +82,12 @@ def stdout(run: libtes.TaskRun, tes: LocalTes) -> str:
     return Path(run.logs[0].stdout[len("file://") :]).read_text()
 
 
-def containers(podman: str, home: Path) -> list[str]:
-    """Return the containers of the service that has this folder."""
+def containers(podman: str, run_id: Optional[str]) -> list[str]:
+    """Return the containers of a run."""
     listed = subprocess.run(
         [podman, "ps", "--all", "--format={{.Names}}"], check=True, capture_output=True, text=True
     )
-    (runner,) = (home / "scratch").glob("runner-*")
-    return [name for name in listed.stdout.split() if runner.name in name]
+    return [name for name in listed.stdout.split() if name.startswith(f"libica-{run_id}-")]
 
 
 def test_inputs_and_outputs_are_at_their_own_paths(
@@ -158,7 +157,7 @@ def test_a_run_that_fails_says_why_and_leaves_no_container(
     ended = run(**fields)
     assert ended.status == "Failed"
     assert re.search(details, str(ended.status_details)), ended.status_details
-    assert not containers(podman, tes.home)
+    assert not containers(podman, ended.id)
 
 
 def test_an_aborted_run_leaves_no_container(tes: LocalTes, podman: str) -> None:
@@ -168,13 +167,13 @@ def test_an_aborted_run_leaves_no_container(tes: LocalTes, podman: str) -> None:
         body["execution"]["args"] = ["600"]
         started = runs.create_task_run(body=body)
         wait_until(lambda: runs.get_task_run(started.id).status == "Running")
-        wait_until(lambda: containers(podman, tes.home))
+        wait_until(lambda: containers(podman, started.id))
         runs.abort_task_run(started.id)
         wait_until(lambda: runs.get_task_run(started.id).status == "Aborted")
-        assert not containers(podman, tes.home)
+        assert not containers(podman, started.id)
 
 
-def test_a_service_that_is_killed_leaves_a_container_that_the_next_one_removes(
+def test_a_container_is_removed_when_its_service_is_killed(
     podman: str, serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
     options = ("--data", tmp_path / "data", "--run-in", "podman")
@@ -182,12 +181,10 @@ def test_a_service_that_is_killed_leaves_a_container_that_the_next_one_removes(
     with serving.caller() as caller:
         execution = {"image": {"name": IMAGE, "tag": "1"}, "command": "sleep", "args": ["600"]}
         run = caller.ok("POST", "/v1/tasks/runs", {"execution": {**execution, "retryLimit": 0}})
-        wait_until(lambda: containers(podman, tmp_path / "data"))
-        (name,) = containers(podman, tmp_path / "data")
+        wait_until(lambda: containers(podman, run["id"]))
         serving.end(9)
+    wait_until(lambda: not containers(podman, run["id"]))
     with serve(*options).caller() as caller:
-        listed = subprocess.run([podman, "ps", "--all"], check=True, capture_output=True, text=True)
-        assert name not in listed.stdout
         assert caller.ok("GET", f"/v1/tasks/runs/{run['id']}")["status"] == "Failed"
 
 
@@ -241,7 +238,7 @@ def line_of(
 ) -> tuple[list[str], dict[str, str]]:
     """Return the arguments and variables with which an engine would run an execution."""
     execution = execution or EXECUTION
-    attempt = tmp_path / "runner-0/1-attempt"
+    attempt = tmp_path / "trn.1-1"
     attempt.mkdir(parents=True)
     paths = ContainerPaths(attempt / "root", execution, "/bin")
     variables = execution["environment"]["variables"]
@@ -261,14 +258,14 @@ def test_docker_is_given_its_own_command_line(
     stand_in: Callable[[str], Path], tmp_path: Path
 ) -> None:
     arguments, _ = line_of("docker", stand_in("docker"), tmp_path)
-    source = f"source={tmp_path}/runner-0/1-attempt/root/ref/genome.fa"
+    source = f"source={tmp_path}/trn.1-1/root/ref/genome.fa"
     assert f"type=bind,{source},target=/ref/genome.fa" in arguments
     line = " ".join(arguments)
-    assert line.startswith("run --name libica-runner-0-1-attempt --network host --user ")
+    assert re.match("run --name libica-trn.1-1-[0-9a-f]{8} --network host --user ", line)
     assert f"--memory 7000000000b --cpus {CPUS} --env-file" in line
     reference = f"registry.example/tools/bwa@sha256:{'0' * 64}"
     assert line.endswith(f"--workdir /work --entrypoint bwa {reference} mem /ref/genome.fa")
-    attempt = tmp_path / "runner-0/1-attempt"
+    attempt = tmp_path / "trn.1-1"
     assert (attempt / "variables").read_text() == "SECURE_KEY=hidden-key\n"
     assert (attempt / "variables").stat().st_mode & 0o077 == 0
     login = json.loads((attempt / "login/config.json").read_text())["auths"]

@@ -21,12 +21,12 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"node"},
     "node": set(),
     "__init__": {"service"},
-    "__main__": {"__init__"},
+    "__main__": {"__init__", "node.containers", "node.job", "service"},
     "pytest_plugin": {"__init__", "service"},
 }
 DISTRIBUTIONS: dict[str, set[str]] = {
-    "service": {"starlette", "uvicorn"},
-    "node": {"certifi", "urllib3"},
+    "service": {"itsdangerous", "jwt", "prometheus_client", "starlette", "uvicorn"},
+    "node": {"certifi", "fsspec", "psutil", "urllib3"},
     "pytest_plugin": {"pytest"},
 }
 CLIENT = "libica.openapi.libtes"

@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
+from libica.local import LocalTes
+from libica.local.service import operations
 from libica.local.service.operations import OPERATIONS
 from libica.openapi import libtes
 from libica.openapi.libtes.models.base import ModelType
+from libica.openapi.libtes.placeholders import fill
 
-from .caller import ECHO, SLEEP, TRUE, Caller, Json, message
+from .caller import ECHO, PATIENCE, SLEEP, TRUE, Caller, Json, message
 
 
 def test_the_operations_are_those_of_the_client() -> None:
@@ -197,11 +204,74 @@ def test_what_cannot_be_launched_is_400(caller: Caller) -> None:
     task = caller.task("of no machine", environment={"resources": {"type": "quantum"}})
     assert "quantum" in message(caller.launch(task, arguments={"word": "w"}))
     task = caller.task("too large", args=["{{word}}" * 50_000])
-    assert "$.arguments" in message(caller.launch(task, arguments={"word": "w" * 500_000}))
+    response = caller.launch(task, arguments={"word": "w" * 500_000})
+    assert (response.status, response.json["details"]) == (400, ["$.arguments"])
+    assert re.search(r"at most 8388608 bytes.*'word' add 8\d{6}", message(response))
     task = caller.ok("POST", "/v1/tasks", {"name": "empty", "taskVersions": [{"version": "1"}]})
     assert "no execution" in message(caller.launch(task))
     assert "$.execution" in caller.refused(400, "POST", "/v1/tasks/runs")
     assert "word" in caller.refused(400, "POST", "/v1/tasks/runs", {"execution": ECHO})
+
+
+@pytest.mark.parametrize(
+    ("execution", "told"),
+    [
+        ({"inputs": [{"path": "/a", "url": "gopher://x"}]}, "inputs[0].url"),
+        ({"inputs": [{"path": "/a", "url": "gds://v/../../x"}]}, "inputs[0].url"),
+        ({"inputs": [{"path": "/a", "url": "gds://v/x", "type": "Pipe"}]}, "inputs[0].type"),
+        ({"outputs": [{"path": "/a", "url": "relative"}]}, "outputs[0].url"),
+        ({"outputs": [{"path": "/a", "url": "https://x/y"}]}, "outputs[0].url"),
+        ({"systemFiles": {"url": "gopher://x"}}, "systemFiles.url"),
+        ({"environment": {"resources": {"size": "huge"}}}, "huge"),
+    ],
+)
+def test_what_cannot_run_is_400_and_named_before_anything_runs(
+    execution: Json, told: str, caller: Caller
+) -> None:
+    text = caller.refused(400, "POST", "/v1/tasks/runs", {"execution": {**TRUE, **execution}})
+    assert told in text
+    version = {"version": "1", "execution": {**TRUE, **execution}}
+    task = caller.ok("POST", "/v1/tasks", {"name": "t", "taskVersions": [version]})
+    assert told in message(caller.launch(task))
+    assert caller.ok("GET", "/v1/tasks/runs")["items"] == []
+
+
+def test_the_largest_run_is_launched_and_shown_whole(caller: Caller) -> None:
+    word = "w" * 800_000
+    task = caller.task("large", command="true", args=["{{word}}"] * 10)
+    run = caller.launch(task, arguments={"word": word}).json
+    assert run["execution"]["args"] == [word] * 10
+    assert json.loads(caller.run(run["id"])["executionRawJson"]) == run["execution"]
+
+
+def test_changes_that_take_long_hold_up_no_other_calls(
+    shared_tes: LocalTes, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, run = caller.task(args=[]), caller.start(SLEEP)
+    filling, go_on = threading.Semaphore(0), threading.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        filling.release()
+        assert go_on.wait(PATIENCE)
+        return fill(*arguments)
+
+    def launch() -> int:
+        with Caller(caller.url, caller.token) as other:
+            return other.launch(task).status
+
+    with ThreadPoolExecutor(4) as launching:
+        with monkeypatch.context() as patched:
+            patched.setattr(operations, "fill", slowly)
+            launched = [launching.submit(launch) for _ in range(4)]
+            try:
+                for _ in launched:
+                    assert filling.acquire(timeout=PATIENCE)
+                for _ in range(100):
+                    assert caller.run(run["id"])["id"] == run["id"]
+                assert len(caller.ok("GET", "/v1/tasks/runs")["items"]) == 1
+            finally:
+                go_on.set()
+        assert [each.result(PATIENCE) for each in launched] == [201] * 4
 
 
 def test_only_a_run_that_has_not_ended_can_be_aborted(caller: Caller) -> None:

@@ -6,21 +6,23 @@ import errno
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
+import psutil
 import pytest
 
-from libica.local.node.job import Job, Outcome
-from libica.local.node.runner import LocalRunner
+from libica.local.node import attempt
+from libica.local.node.attempt import AttemptError
+from libica.local.node.job import Outcome
 
 from .bench import Bench, completed, is_alive
 from .caller import wait_until
@@ -110,7 +112,7 @@ def test_logs_of_each_attempt_have_urls_in_the_scheme_of_the_system_files(
 ) -> None:
     url = url and url.format(tmp=tmp_path)
     execution = {"command": "sh", "args": ["-c", "echo here"], "systemFiles": {"url": url}}
-    log = bench.run(execution, attempt=2).log["stdout"]
+    log = bench.run(execution, number=2).log["stdout"]
     folder = tmp_path / "a b" if url else bench.gds / "logs"
     shown = folder.as_uri()
     if url == "s3://bucket/logs":
@@ -195,8 +197,8 @@ def test_an_abort_ends_the_command_and_all_that_it_started(bench: Bench, tmp_pat
     outcome = aborted(
         bench, script, lambda: pids.exists() and pids.read_text().count("\n") == 2 + on_linux
     )
-    assert (outcome.status, outcome.details) == ("Aborted", "The run was aborted.")
-    assert outcome.log["error"] == "The run was aborted."
+    assert (outcome.status, outcome.details) == ("Aborted", "The attempt was stopped.")
+    assert outcome.log["error"] == "The attempt was stopped."
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
 
 
@@ -266,36 +268,190 @@ def test_scratch_folders_that_are_not_writable_are_removed(bench: Bench) -> None
     completed(bench.shell("mkdir -p a/b && touch a/b/c && chmod 500 a/b && chmod 0 a"))
 
 
-@pytest.mark.slow
+# What is left when what runs an attempt is killed.
+
+
+@contextmanager
+def running_elsewhere(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an attempt in another process, which is killed in the end."""
+    process = subprocess.Popen([sys.executable, "-m", "libica.local.node", folder])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+# It leaves its session, working directory, parents and variables.
+DETACHED = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        os.closerange(0, 256)
+        with open(sys.argv[1], "w") as file:
+            print(os.getpid(), file=file)
+        os.execve("/bin/sleep", ["sleep", "600"], {})
+    os._exit(0)
+"""
+
+
+@pytest.fixture
+def detached(bench: Bench, tmp_path: Path) -> tuple[str, Path]:
+    """A script that starts a daemon, and the file with its process id."""
+    (tmp_path / "daemon.py").write_text(DETACHED)
+    pid = tmp_path / "daemon.pid"
+    start = f"'{sys.executable}' -I {tmp_path}/daemon.py {pid}"
+    return f"{start}; while [ ! -s {pid} ]; do sleep 0.01; done", pid
+
+
+@linux
+@pytest.mark.parametrize("end", ["by itself", "aborted"])
+def test_a_daemon_ends_with_its_run(bench: Bench, detached: tuple[str, Path], end: str) -> None:
+    script, pid = detached
+    if end == "aborted":
+        aborted(bench, f"{script}; sleep 60", lambda: pid.exists() and pid.read_text())
+    else:
+        completed(bench.shell(script))
+    assert not is_alive(pid_in(pid))
+
+
+@linux
+def test_a_daemon_ends_when_what_runs_it_is_killed_and_the_attempt_is_not_run_again(
+    bench: Bench, detached: tuple[str, Path]
+) -> None:
+    script, pid = detached
+    folder = bench.create({"command": "sh", "args": ["-c", f"echo started; {script}; sleep 60"]})
+    with running_elsewhere(folder) as process:
+        daemon = pid_in(pid)
+        with pytest.raises(AttemptError, match=f"runs in process {process.pid}$"):
+            attempt.run(folder, threading.Event())
+    attempt.end_left(folder)
+    assert not is_alive(daemon)
+    assert attempt.outcome(folder) is None
+    log = attempt.log_so_far(folder)
+    assert log["stdout"] == "gds://volume/logs/trn.1/stdout-1.log"
+    outcome = attempt.run(folder, threading.Event())
+    assert outcome.status == "Failed"
+    assert outcome.details == "What ran the attempt was killed, or its machine failed."
+    assert outcome.log.items() > log.items()
+    assert bench.stdout() == "started\n"
+
+
+def supervisors(pid: Optional[int] = None) -> list[psutil.Process]:
+    """Return what supervises the commands of a process: the one that forks, and its forks."""
+    found = psutil.Process(pid).children(recursive=True)
+    return [each for each in found if "supervisor.py" in " ".join(each.cmdline())]
+
+
 @linux
 @pytest.mark.parametrize("recorded", [True, False])
-def test_what_a_killed_service_left_is_ended_and_removed(tmp_path: Path, recorded: bool) -> None:
-    gds, scratch, pid = tmp_path / "gds", tmp_path / "scratch", tmp_path / "pid"
-    command = f"{'cd /; ' * recorded}echo $$ >{pid}; sleep 60"
-    script = f"""
-        import threading
-        from pathlib import Path
-        from libica.local.node.job import Job, Outcome
-        from libica.local.node.runner import LocalRunner
-        runner = LocalRunner(Path({str(gds)!r}), Path({str(scratch)!r}))
-        job = Job("trn.1", {{"command": "sh", "args": ["-c", {command!r}]}}, 1)
-        runner.run(job, threading.Event())
-    """
-    service = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
-    running = pid_in(pid)
-    wait_until(lambda: any(note.read_text() for note in scratch.glob("runner-*/*/leader.json")))
-    other = LocalRunner(gds, scratch)  # the service lives: nothing is removed
-    assert is_alive(running)
-    service.send_signal(signal.SIGKILL)
-    service.wait()
-    assert is_alive(running)
-    if not recorded:  # as if it had been killed between starting the command and recording it
-        next(scratch.glob("runner-*/*/leader.json")).unlink()
-    third = LocalRunner(gds, scratch)
-    wait_until(lambda: not is_alive(running))
-    assert len(list(scratch.iterdir())) == 2
-    del other, third
-    assert not list(scratch.iterdir())
+def test_what_is_left_after_supervisors_were_killed_too_is_ended(
+    bench: Bench, tmp_path: Path, recorded: bool
+) -> None:
+    pid = tmp_path / "pid"
+    script = f"{'cd /; ' * recorded}sleep 60 & echo $! >{pid}; wait"
+    folder = bench.create({"command": "sh", "args": ["-c", script]})
+    with running_elsewhere(folder) as process:
+        left = pid_in(pid)
+        wait_until(lambda: (folder / "leader.json").exists())
+        all_of_them = [psutil.Process(process.pid), *supervisors(process.pid)]
+        for each in all_of_them:
+            each.suspend()  # none may act while the others are killed
+        for each in reversed(all_of_them):
+            each.kill()
+    assert is_alive(left)
+    if not recorded:  # as if killed between the start of the command and this record
+        (folder / "leader.json").unlink()
+    attempt.end_left(folder)
+    assert not is_alive(left)
+
+
+@linux
+def test_a_supervisor_that_is_killed_fails_its_run_alone_and_leaves_nothing(
+    bench: Bench, detached: tuple[str, Path]
+) -> None:
+    script, pid = detached
+
+    def kill() -> None:
+        daemon = pid_in(pid)
+        (supervisor,) = (each for each in psutil.Process(daemon).parents() if each in supervisors())
+        supervisor.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    outcome = bench.shell(f"{script}; sleep 60")
+    thread.join()
+    assert outcome.status == "Failed"
+    assert outcome.details == "the process that supervises the command was killed"
+    wait_until(lambda: not is_alive(pid_in(pid)))
+    for each in supervisors():
+        each.kill()  # the one that forks them as well
+    completed(bench.shell("true"))
+
+
+# Its processes have no parent for long, so that no list of processes has them.
+WORM = """
+import os, sys
+for _ in range(int(sys.argv[1])):
+    if os.fork():
+        os._exit(0)
+"""
+
+
+@pytest.mark.slow
+@linux
+def test_processes_that_fork_all_the_time_end_with_their_run(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "worm.py").write_text(WORM)
+    worm = f"'{sys.executable}' -I {tmp_path}/worm.py 3000 &"
+    bomb = "bomb() { sleep 60 & [ $1 -le 0 ] || { bomb $(($1-1)) & bomb $(($1-1)) & }; sleep 60; };"
+    outcome = aborted(
+        bench,
+        f"{bomb} bomb 6 & {worm} {worm} echo $$ >{tmp_path}/pid; wait; sleep 60",
+        lambda: (tmp_path / "pid").exists() and not time.sleep(0.2),
+    )
+    assert outcome.status == "Aborted"
+    mine = [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(each.info)]
+    assert not mine
+
+
+@pytest.mark.slow
+def test_200_mb_of_output_are_kept(bench: Bench) -> None:
+    outcome = bench.shell("head -c 200000000 /dev/zero; head -c 100000000 /dev/zero >&2; exit 1")
+    assert outcome.status == "Failed"
+    for name, size in (("stdout", 200), ("stderr", 100)):
+        assert (bench.gds / f"volume/logs/trn.1/{name}-1.log").stat().st_size == size * 10**6
+    assert len(outcome.log["errorDetails"]) == 2000
+
+
+LACKING = """
+import os, resource, sys, threading
+from pathlib import Path
+from libica.local.node import attempt
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(45)]
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    for descriptor in held[-SPARE:]:
+        os.close(descriptor)
+threading.Timer(1, os.closerange, (held[0], held[-SPARE])).start()
+print(attempt.run(Path(sys.argv[1]), threading.Event()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spare", [2, 3, 4, 5, 6, 8])
+def test_an_attempt_waits_for_descriptors(bench: Bench, spare: int) -> None:
+    folder = bench.create({"command": "sh", "args": ["-c", "echo out"]})
+    program = LACKING.replace("SPARE", str(spare))
+    ran = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True
+    )
+    assert "status='Completed'" in ran.stdout, ran
+    assert bench.stdout() == "out\n"
 
 
 def test_many_attempts_run_at_the_same_time(bench: Bench) -> None:
@@ -306,7 +462,8 @@ def test_many_attempts_run_at_the_same_time(bench: Bench) -> None:
             "inputs": [{"url": "gds://volume/x", "path": "/in/x"}],
             "outputs": [{"url": f"gds://volume/{number}", "path": "/out/"}],
         }
-        return bench.runner.run(Job(f"trn.{number}", execution, 1), threading.Event()).status
+        folder = bench.create(execution, run_id=f"trn.{number}")
+        return attempt.run(folder, threading.Event()).status
 
     bench.put("volume/x", "x")
     with ThreadPoolExecutor(20) as threads:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from urllib3.exceptions import HTTPError
@@ -13,7 +16,8 @@ from libica.local import LocalTes
 from libica.openapi import libtes
 
 from ..helpers import run_python
-from .caller import SLEEP, Caller
+from .caller import SLEEP, TRUE, Caller, wait_until
+from .tls import Authority
 
 
 def test_it_serves_until_it_is_closed_and_leaves_nothing_behind() -> None:
@@ -43,6 +47,18 @@ def test_a_data_folder_is_reopened_with_a_new_token(tmp_path: Path) -> None:
         caller.refused(401, "GET", "/v1/tasks")
 
 
+@pytest.mark.slow
+def test_runs_that_ended_are_forgotten_after_so_many_days(tmp_path: Path) -> None:
+    with LocalTes(data=tmp_path) as tes, Caller(tes.url, tes.token) as caller:
+        run = caller.start(TRUE, "Completed")
+    time.sleep(1.1)  # times are compared by the second
+    token: dict[str, Any] = {"data": tmp_path, "token": "t"}
+    with LocalTes(**token, keep_runs=1) as tes, Caller(tes.url, "t") as caller:
+        assert caller.run(run["id"])["status"] == "Completed"
+    with LocalTes(**token, keep_runs=1e-6) as tes, Caller(tes.url, "t") as caller:
+        wait_until(lambda: caller("GET", f"/v1/tasks/runs/{run['id']}").status == 404)
+
+
 def test_a_data_folder_or_port_in_use_is_an_error(tmp_path: Path) -> None:
     with LocalTes(data=tmp_path) as tes:
         with pytest.raises(RuntimeError, match="in use by another service"):
@@ -66,8 +82,15 @@ def test_a_host_that_other_machines_can_reach_or_a_token_that_cannot_be_sent_is_
         LocalTes(**{option: value})
 
 
-def test_a_host_that_other_machines_can_reach_may_be_allowed() -> None:
-    with LocalTes(host="0.0.0.0", expose_to_network=True) as tes:
+def test_a_host_that_other_machines_can_reach_needs_tls_unless_told_otherwise(
+    authority: Authority, tmp_path: Path
+) -> None:
+    exposed: dict[str, Any] = {"host": "0.0.0.0", "expose_to_network": True}
+    with pytest.raises(ValueError, match="without TLS tokens travel readable"):
+        LocalTes(**exposed)
+    with LocalTes(**exposed, **authority.files("127.0.0.1", tmp_path)) as tes:
+        assert tes.url.startswith(f"https://{socket.gethostname()}:")
+    with LocalTes(**exposed, no_tls=True) as tes:
         url = f"http://127.0.0.1:{tes.url.rpartition(':')[2]}"
         with Caller(url, tes.token) as caller:
             assert caller("GET", "/v1/tasks").status == 200

@@ -10,6 +10,7 @@ import math
 import os
 import posixpath
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from .container_paths import SYSTEM, ContainerPaths
+from .job import image_reference
 from .machines import machine_of
 from .processes import Command, Prepared
 
@@ -30,6 +32,16 @@ _PULL_POLL = 0.05
 _TAIL = 2000
 # docker's own rule for short names, which podman leaves to its configuration.
 _HAS_REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
+
+
+def check_engine(run_in: str) -> None:
+    """Check what commands run in: `host`, or a container engine that is on the `PATH`.
+
+    Raises:
+        ValueError: It is something else, or is not on the `PATH`.
+    """
+    if run_in != "host":
+        Containers(run_in)
 
 
 class ImageError(Exception):
@@ -92,29 +104,31 @@ class Containers:
         mounts = [*_mounts(execution, paths), *_working_directory(paths, folder)]
         if self._engine == "apptainer":
             return Prepared(self._command(*_apptainer(execution, image, variables, mounts), folder))
-        made = self._docker(execution, image, variables, folder, mounts, check)
+        name = f"libica-{re.sub('[^A-Za-z0-9_.-]', '-', folder.name)}-{secrets.token_hex(4)}"
+        made = self._docker(name, execution, image, variables, folder, mounts, check)
         return Prepared(
             self._command(*made, folder),
-            ask=lambda grace: self._ask(["stop", f"--time={math.ceil(grace)}", *_name_in(folder)]),
-            explain=lambda status, error: self._explain(status, error, folder),
-            clean=lambda: self.clean(folder),
+            ask=lambda grace: self._ask(["stop", f"--time={math.ceil(grace)}", name]),
+            explain=lambda status, error: self._explain(status, error, name),
+            clean=[self._program, *self._removal(), name],
         )
 
     def _command(self, arguments: list[str], own: dict[str, str], folder: Path) -> Command:
         line = [self._engine, *arguments]
         return Command(self._program, line, {**os.environ, **own}, folder)
 
-    def clean(self, folder: Path) -> None:
-        """Remove an attempt's container, if there is one, with all that runs in it."""
-        now = ["--time=0"] if self._engine == "podman" else []
-        for name in _name_in(folder):
-            self._ask(["rm", "--force", *now, name])
-            (folder / _NAME).unlink()
+    def remove(self, name: str) -> None:
+        """Remove a container, if there is one, with all that runs in it."""
+        self._ask([*self._removal(), name])
+
+    def _removal(self) -> list[str]:
+        return ["rm", "--force", *(["--time=0"] if self._engine == "podman" else [])]
 
     # -- docker and podman -------------------------------------------------------------------------
 
     def _docker(
         self,
+        name: str,
         execution: Mapping[str, Any],
         image: Mapping[str, Any],
         variables: Mapping[str, str],
@@ -125,7 +139,6 @@ class Containers:
         podman = self._engine == "podman"
         login = _login(image, folder)
         reference = self._present(image, login, check)
-        name = re.sub(r"[^\w.-]", "-", f"libica-{folder.parent.name}-{folder.name}")
         _write(folder / _NAME, json.dumps({"engine": self._engine, "name": name}))
         memory, cpus = _limits(execution)
         arguments = ["run", "--name", name, "--network", "host"]
@@ -187,9 +200,9 @@ class Containers:
                 said = _last_line(errors.read()[-_TAIL:].decode("utf-8", "replace"))
                 raise ImageError(f"the image {reference} cannot be pulled: {said}")
 
-    def _explain(self, status: int, error: str, folder: Path) -> str:
+    def _explain(self, status: int, error: str, name: str) -> str:
         """Say why a command failed; an empty text leaves that to its exit status."""
-        state = self._state(folder)
+        state = self._state(name)
         if status in (125, 126, 127) and not state.get("started", True):
             return f"{self._engine} could not start the container: {_last_line(error)}"
         if status == 137 and "memory" in state:
@@ -200,10 +213,10 @@ class Containers:
             )
         return ""
 
-    def _state(self, folder: Path) -> dict[str, Any]:
+    def _state(self, name: str) -> dict[str, Any]:
         """Return what the engine knows of an attempt's container."""
         asked = "[{{json .State.OOMKilled}},{{json .State.StartedAt}},{{json .HostConfig.Memory}}]"
-        answered = self._ask(["inspect", "--format", asked, *_name_in(folder)])
+        answered = self._ask(["inspect", "--format", asked, name])
         if answered is None:  # it was not even made
             return {"started": False}
         try:
@@ -253,28 +266,18 @@ def _apptainer(
 def clean_left(folder: Path) -> None:
     """Remove the container of an attempt that a killed service left behind."""
     try:
-        engine = json.loads((folder / _NAME).read_text(encoding="utf-8"))["engine"]
-        containers = Containers(engine)
+        known = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        Containers(known["engine"]).remove(known["name"])
     except (OSError, ValueError, KeyError, TypeError):
-        return
-    containers.clean(folder)
-
-
-def _name_in(folder: Path) -> list[str]:
-    """Return the name of an attempt's container; none before it has one."""
-    try:
-        return [json.loads((folder / _NAME).read_text(encoding="utf-8"))["name"]]
-    except OSError:
-        return []
+        pass  # it had none yet, or its engine is not here
 
 
 def _reference(image: Mapping[str, Any]) -> str:
-    """Return an image's reference: by its digest if it has one, else by its tag."""
-    name, tag, digest = (image.get(key) or "" for key in ("name", "tag", "digest"))
-    reference = f"{name}@{digest}" if digest else f"{name}:{tag}" if tag else name
+    """Return an image's reference, checked: it stands on a command line."""
+    reference = image_reference(image)
     if not re.fullmatch(r"[\w][\w.:/@+-]*", reference, re.ASCII):
         raise ValueError(f"{reference!r} is not the name of an image")
-    return str(reference)
+    return reference
 
 
 def _login(image: Mapping[str, Any], folder: Path) -> Optional[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .container_paths import ContainerPaths
+from .job import image_reference
 from .processes import Command
 
 
@@ -31,8 +32,7 @@ def prepare(
 def remark(execution: Mapping[str, Any]) -> str:
     """Return a sentence that says that the image of an execution was not used, if it has one."""
     image = execution.get("image") or {}
-    name = image.get("name")
-    if not name:
+    if not image.get("name"):
         return ""
-    version = f"@{image['digest']}" if image.get("digest") else f":{image.get('tag') or 'latest'}"
-    return f" The image {name}{version} was not used: the command is one of this machine."
+    reference = image_reference(image)
+    return f" The image {reference} was not used: the command is one of this machine."

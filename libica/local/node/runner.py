@@ -1,176 +1,105 @@
-"""Runs jobs as commands of this machine, each in its own scratch folder."""
+"""Carries out one attempt in its folder: stages in, runs the command, stages out."""
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
-import shutil
 import signal
-import stat
+import socket
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
-from . import host
+from . import host, processes
 from .container_paths import ContainerPaths, is_plain
 from .containers import Containers, ImageError, clean_left
-from .folder_lock import FolderLock
-from .job import Job, Outcome, now
+from .job import Job, Outcome, Settings, now
+from .logs import log_files
 from .machines import machine_of
 from .places import Places, split_scheme
-from .processes import Leader, Prepared, boot_id, kill_all, run_command
+from .processes import Leader, Prepared
 from .staging import Staging, StagingError
 
 _logger = logging.getLogger(__name__)
 
-DAY = 24 * 60 * 60.0
+ROOT = "root"
+"""The folder in an attempt's that takes the place of the root of a container."""
+_LEADER, _LINK = "leader.json", "link"
 _DETAILS_LIMIT = 4096
 _TAIL = 2000
-_LEADER = "leader.json"
+_LACKS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_PAUSE = 0.5
+"""Seconds to wait for free descriptors, processes or memory."""
 
 
-class LocalRunner:
-    """Runs the command of each job on this machine: its own, or that of the job's image.
+def carry_out(
+    folder: Path,
+    job: Job,
+    settings: Settings,
+    stop: threading.Event,
+    begin: Callable[[dict[str, Any]], object],
+    lock: Optional[int] = None,
+) -> Outcome:
+    """Run a job in a folder and return its outcome; errors of any kind are outcomes too.
 
     Args:
-        gds: The folder in which `gds://volume/path` is `volume/path`, and `s3://bucket/key` is
-            `.s3/bucket/key`.
-        scratch: Parent of the folders of attempts. Processes and folders that a killed service
-            left there are removed. If shell scripts would have to quote its path, attempts use it
-            through a link in the system's temporary folder.
-        time_limit: Seconds after which an attempt ends as `TimedOut`; `None` for no limit.
-        path: The `PATH` to find commands on, and the value of `PATH` for commands whose execution
-            declares none; no other variable is set that is not declared. Default: that of this
-            process.
-        grace: Seconds between SIGTERM and SIGKILL when a command has to end.
-        run_in: `host` for commands of this machine, run as the user of this process; `docker`,
-            `podman` or `apptainer` for commands of the job's image.
-
-    Raises:
-        ValueError: ``run_in`` is something else, or is not on the `PATH`.
+        folder: A folder for this attempt.
+        job: What to run.
+        settings: How.
+        stop: Ends the attempt as `Aborted` when it is set.
+        begin: Called with what is known of the attempt's `TaskRunLogs` once it has log files.
+        lock: A descriptor to keep open until all processes have ended.
     """
-
-    def __init__(
-        self,
-        gds: Path,
-        scratch: Path,
-        time_limit: Optional[float] = DAY,
-        *,
-        path: Optional[str] = None,
-        grace: float = 2.0,
-        run_in: str = "host",
-    ) -> None:
-        self._places = Places(gds)
-        self._path = os.environ.get("PATH", os.defpath) if path is None else path
-        self._containers = None if run_in == "host" else Containers(run_in)
-        self._time_limit = time_limit
-        self._grace = grace
-        scratch.mkdir(parents=True, exist_ok=True)
-        _sweep(scratch)
-        self._scratch, release = _own_folder(scratch)
-        self._release = weakref.finalize(self, release)
-
-    def run(self, job: Job, stop: threading.Event) -> Outcome:
-        """Run the job and return its outcome; errors of any kind are outcomes too."""
-        log: dict[str, Any] = {"startTime": now()}
-        try:
-            status, details = "Completed", self._attempt(job, log, self._check(stop))
-        except _EndedError as ended:
-            status, details = ended.status, str(ended)
-        except (StagingError, ImageError, OSError, ValueError) as error:
-            status, details = "Failed", str(error)
-        except Exception as error:
-            _logger.exception("unexpected error in an attempt of %s", job.run_id)
-            status, details = "Failed", f"Unexpected error: {error!r}"
-        if self._containers is None:
-            details += host.remark(job.execution)
-        if status != "Completed":
-            log["error"] = details[:_DETAILS_LIMIT]
-        log["endTime"] = now()
-        return Outcome(status, details[:_DETAILS_LIMIT], log)
-
-    def _check(self, stop: threading.Event) -> Callable[[], None]:
-        until = None if self._time_limit is None else time.monotonic() + self._time_limit
-
-        def check() -> None:
-            if stop.is_set():
-                raise _EndedError("Aborted", "The run was aborted.")
-            if until is not None and time.monotonic() > until:
-                raise _EndedError(
-                    "TimedOut", f"The attempt exceeded the time limit of {self._time_limit:g} s."
-                )
-
-        return check
-
-    def _attempt(self, job: Job, log: dict[str, Any], check: Callable[[], None]) -> str:
-        """Run the job; return the details of its success."""
-        execution = job.execution
-        with ExitStack() as stack:
-            output, errors = (
-                stack.enter_context(self._log_file(job, name, log)) for name in ("stdout", "stderr")
-            )
+    check = _check(settings.time_limit, stop)
+    log: dict[str, Any] = {"startTime": now()}
+    try:
+        while True:
+            try:
+                details = _attempt(folder, job, settings, log, check, begin, lock)
+                status = "Completed"
+                break
+            except (OSError, StagingError) as error:
+                if not _lacks(error) or (folder / _LEADER).exists():
+                    raise
+                # That is not the fault of the run, and passes.
+                _logger.warning("an attempt of %s has to wait: %s", job.run_id, error)
             check()
-            variables = _variables(execution)
-            machine_of((execution.get("environment") or {}).get("resources"))
-            search = variables.get("PATH", self._path)
-            folder = stack.enter_context(self._attempt_folder(job))
-            container = ContainerPaths(folder / "root", execution, search)
-            staging = Staging(execution, container, self._places, folder, check)
-            staging.prepare_outputs()
-            staging.bring_inputs()
-            if self._containers is None:
-                prepared = Prepared(
-                    host.prepare(execution, container, {"PATH": search, **variables})
-                )
-            else:
-                prepared = self._containers.prepare(execution, container, variables, folder, check)
-            stack.callback(prepared.clean)
-            status = run_command(
-                prepared.command,
-                output,
-                errors,
-                check,
-                grace=self._grace,
-                within=folder,
-                note=lambda leader: _note(folder, leader),
-                ask=prepared.ask,
+            stop.wait(_PAUSE)
+    except _EndedError as ended:
+        status, details = ended.status, str(ended)
+    except (StagingError, ImageError, OSError, ValueError) as error:
+        status, details = "Failed", str(error)
+    except Exception as error:
+        _logger.exception("unexpected error in an attempt of %s", job.run_id)
+        status, details = "Failed", f"Unexpected error: {error!r}"
+    remark = host.remark(job.execution) if settings.run_in == "host" else ""
+    if settings.keeps_files_of(status):
+        remark = f" Its files are in {folder / ROOT}.{remark}"
+    details = details[: _DETAILS_LIMIT - len(remark)] + remark
+    if status != "Completed":
+        log["error"] = details
+    log["endTime"] = now()
+    return Outcome(status, details, log)
+
+
+def _check(time_limit: Optional[float], stop: threading.Event) -> Callable[[], None]:
+    until = None if time_limit is None else time.monotonic() + time_limit
+
+    def check() -> None:
+        if stop.is_set():
+            raise _EndedError("Aborted", "The attempt was stopped.")
+        if until is not None and time.monotonic() > until:
+            raise _EndedError(
+                "TimedOut", f"The attempt exceeded the time limit of {time_limit:g} s."
             )
-            if status:
-                log["errorDetails"] = tail = _tail(errors, variables)
-                reason = prepared.explain(status, tail) or _ended(execution, status)
-                raise _EndedError("Failed", reason)
-            skipped = staging.store_outputs()
-        return f"The command ended with exit status 0.{skipped}"
 
-    @contextmanager
-    def _log_file(self, job: Job, name: str, log: dict[str, Any]) -> Iterator[BinaryIO]:
-        """Open a log file under the URL of the system files, and record its URL."""
-        wanted = (job.execution.get("systemFiles") or {}).get("url")
-        folder = wanted or str(self._places.gds / "logs")
-        url = f"{folder.rstrip('/')}/{job.run_id}/{name}-{job.attempt}.log"
-        try:
-            path = self._places.locate(url).path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w+b")
-        except (OSError, ValueError) as error:
-            raise StagingError(f"systemFiles ({wanted}): {error}") from error
-        with file:
-            log[name] = url if split_scheme(url)[0] else path.as_uri()
-            yield file
-
-    @contextmanager
-    def _attempt_folder(self, job: Job) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix=f"{job.attempt}-", dir=self._scratch))
-        try:
-            yield folder
-        finally:
-            _remove(folder)
+    return check
 
 
 class _EndedError(Exception):
@@ -181,14 +110,101 @@ class _EndedError(Exception):
         self.status = status
 
 
+def _lacks(error: BaseException) -> bool:
+    """Return whether this machine lacks descriptors, processes or memory at the moment."""
+    cause = error.__cause__ or error
+    return isinstance(cause, OSError) and cause.errno in _LACKS
+
+
+def _attempt(
+    folder: Path,
+    job: Job,
+    settings: Settings,
+    log: dict[str, Any],
+    check: Callable[[], None],
+    begin: Callable[[dict[str, Any]], object],
+    lock: Optional[int],
+) -> str:
+    """Run the job; return the details of its success."""
+    execution = job.execution
+    if not split_scheme(settings.gds)[0] and not os.path.isdir(settings.gds):
+        raise ValueError(
+            f"{socket.gethostname()} does not see {settings.gds}, which has gds:// files"
+        )
+    places = Places(Path(settings.gds))
+    with _plain(folder) as within, log_files(job, places, folder, check, log) as logs:
+        begin(log)
+        check()
+        output, errors = logs
+        variables = _variables(execution)
+        machine_of((execution.get("environment") or {}).get("resources"))
+        path = os.environ.get("PATH", os.defpath) if settings.path is None else settings.path
+        search = variables.get("PATH", path)
+        container = ContainerPaths(within / ROOT, execution, search)
+        staging = Staging(execution, container, places, folder, check)
+        staging.prepare_outputs()
+        staging.bring_inputs()
+        if settings.run_in == "host":
+            prepared = Prepared(host.prepare(execution, container, {"PATH": search, **variables}))
+        else:
+            engine = Containers(settings.run_in)
+            prepared = engine.prepare(execution, container, variables, folder, check)
+        with processes.running(
+            prepared.command, output, errors, check, clean=prepared.clean, lock=lock
+        ) as process:
+            _note(folder, process.pid)
+            status = process.wait(check, settings.grace, prepared.ask)
+            if status:
+                log["errorDetails"] = tail = _tail(errors, variables)
+                reason = prepared.explain(status, tail) or _ended(execution, status)
+                raise _EndedError("Failed", reason)
+        skipped = staging.store_outputs()
+    return f"The command ended with exit status 0.{skipped}"
+
+
+@contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """Yield a path of an attempt that shell scripts need not quote: its own, or a link to it."""
+    if is_plain(folder):
+        yield folder
+        return
+    link = Path(tempfile.mkdtemp(prefix="libica-"), "attempt")
+    (folder / _LINK).symlink_to(link.parent)  # in case this process is killed
+    link.symlink_to(folder.absolute(), target_is_directory=True)
+    try:
+        yield link
+    finally:
+        unlink(folder)
+
+
+def unlink(folder: Path) -> None:
+    """Remove the link by which an attempt was run, if there is one."""
+    with suppress(OSError):
+        parent = Path(os.readlink(folder / _LINK))
+        (folder / _LINK).unlink()
+        (parent / "attempt").unlink()
+        parent.rmdir()
+
+
+def end_processes(folder: Path) -> None:
+    """End the container and the processes of an attempt that lost its supervisor, if any."""
+    clean_left(folder)  # first: without their helpers containers are slow to end
+    try:
+        leader = Leader(*json.loads((folder / _LEADER).read_bytes()))
+    except (OSError, ValueError, TypeError):  # killed between the start of the command and this
+        leader = None
+    if leader is None or leader.machine == processes.machine():
+        processes.kill_left(leader, folder)
+
+
+def _note(folder: Path, pid: int) -> None:
+    """Record the process of the command, in case its supervisor is killed."""
+    (folder / _LEADER).write_text(json.dumps(processes.leader(pid)))
+
+
 def _variables(execution: Mapping[str, Any]) -> dict[str, str]:
     declared = (execution.get("environment") or {}).get("variables") or {}
     return {name: str(value) for name, value in declared.items() if value is not None}
-
-
-def _note(attempt: Path, leader: Leader) -> None:
-    """Record the process of the command, in case this process is killed."""
-    (attempt / _LEADER).write_text(json.dumps([*leader, boot_id()]))
 
 
 def _ended(execution: Mapping[str, Any], status: int) -> str:
@@ -206,70 +222,15 @@ def _ended(execution: Mapping[str, Any], status: int) -> str:
 
 def _tail(errors: BinaryIO, variables: Mapping[str, str]) -> str:
     """Return the end of the standard error of a command, with its secrets masked."""
-    length = errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, length - _TAIL))
-    text = errors.read(_TAIL).decode("utf-8", "replace")
+    start = max(0, os.fstat(errors.fileno()).st_size - _TAIL)
+    if hasattr(os, "pread"):  # what the command left may write, at the position of the file
+        tail = os.pread(errors.fileno(), _TAIL, start)
+    else:
+        errors.seek(start)
+        tail = errors.read(_TAIL)
+    text = tail.decode("utf-8", "replace")
     for name, value in variables.items():
         # Masking shorter values would hide parts of ordinary words.
         if name.upper().startswith("SECURE_") and len(value) > 3:
             text = text.replace(value, "***")
     return text
-
-
-def _own_folder(scratch: Path) -> tuple[Path, Callable[[], None]]:
-    """Create a folder that this process locks; return it and a function that releases it."""
-    new = Path(tempfile.mkdtemp(prefix="new-", dir=scratch)).resolve()
-    lock = FolderLock(new)
-    # Renamed after it is locked: other services sweep folders of the new name only.
-    folder = new.rename(new.with_name(new.name.replace("new-", "runner-")))
-    link = None if is_plain(folder) else Path(tempfile.mkdtemp(prefix="libica-"), "scratch")
-    if link is not None:
-        link.symlink_to(folder, target_is_directory=True)
-
-    def release() -> None:
-        lock.close()
-        # The folder of an attempt that is still running stays, for the next service to find.
-        with suppress(OSError):
-            (folder / "lock").unlink()
-            folder.rmdir()
-        if link is not None:
-            link.unlink()
-            link.parent.rmdir()
-
-    return link or folder, release
-
-
-def _sweep(scratch: Path) -> None:
-    """End the processes and remove the folders that killed services left in a scratch folder."""
-    for folder in scratch.glob("runner-*"):
-        try:
-            lock = FolderLock(folder)
-        except (OSError, RuntimeError):  # another service uses it
-            continue
-        for attempt in folder.iterdir():
-            if attempt.is_dir():
-                _kill_left(attempt)
-        _remove(folder)
-        lock.close()
-
-
-def _kill_left(attempt: Path) -> None:
-    """End the remaining processes of an attempt of a killed service."""
-    clean_left(attempt)  # first: without their helpers containers are slow to end
-    try:
-        pid, started, boot = json.loads((attempt / _LEADER).read_text())
-    except (OSError, ValueError):  # killed between the start of the command and this record
-        kill_all(None, attempt)
-        return
-    if boot and boot == boot_id():
-        kill_all(Leader(pid, started), attempt)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder and its content, including folders that are not writable."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for path, _, _ in os.walk(folder):
-            with suppress(OSError):
-                os.chmod(path, stat.S_IRWXU)
-        shutil.rmtree(folder, ignore_errors=True)

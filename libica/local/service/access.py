@@ -1,80 +1,90 @@
-"""Signed data and short-lived tokens."""
+"""Tokens: who the caller is, and short-lived tokens in place of an access token.
+
+A short-lived token is a JSON Web Token that is signed with the key of the service and the digest
+of the access token that it came from. It ends with that access token.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import time
 import uuid
-from typing import Any, Optional
+from dataclasses import dataclass
+from typing import Optional
 
-from ..store.identity import Identity
+from ..store.identity import Grant, Identity
+from ..store.store import Store
 
-LIFETIME = 3600  # seconds for which a token from an API key or a heartbeat is valid
+LIFETIME = 60 * 60
+"""Seconds for which a short-lived token is valid."""
+LONGEST = 24 * 60 * 60
+"""Seconds after the use of an access token for which heartbeats may renew tokens from it."""
 
-
-def signed(data: bytes, key: bytes) -> str:
-    """Return data and its signature as URL-safe text."""
-    return f"{encode(data)}.{encode(_signature(data, key))}"
-
-
-def unsigned(text: str, key: bytes) -> Optional[bytes]:
-    """Return the signed data; ``None`` unless the text was signed with the key."""
-    head, _, tail = text.rpartition(".")
-    data, signature = decode(head), decode(tail)
-    if data is None or signature is None:
-        return None
-    return data if hmac.compare_digest(signature, _signature(data, key)) else None
+_PURPOSE = "libica-local:calls"
+_ALGORITHM = "HS256"
+_REQUIRED = ["aud", "auth_time", "exp"]
 
 
-_HEADER = {"alg": "HS256", "typ": "JWT"}
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and by which access token.
+
+    Attributes:
+        grant: The access token, or the one that the caller's short-lived token came from.
+        since: When the access token itself was used, in seconds since 1970.
+    """
+
+    grant: Grant
+    since: int
+
+    @property
+    def identity(self) -> Identity:
+        """The user in whose name the caller acts."""
+        return self.grant.identity
 
 
-def jwt(identity: Identity, key: bytes, lifetime: float = LIFETIME) -> str:
-    """Return a JSON Web Token (RFC 7519) for an identity, valid for ``lifetime`` seconds."""
+def caller_of(token: str, store: Store) -> Optional[Caller]:
+    """Return the caller that a token identifies; ``None`` if it is unknown or has expired."""
+    grant = store.grant(token)
+    if grant is not None:
+        return Caller(grant, int(time.time()))
+    return _caller_of_short_lived(token, store) if token.count(".") == 2 else None
+
+
+def short_lived(caller: Caller, key: bytes, lifetime: float = LIFETIME) -> str:
+    """Return a token for a caller, valid for ``lifetime`` seconds or what is left of `LONGEST`."""
+    import jwt  # here, as it may load a large library that starting the service does not need
+
+    now, identity = int(time.time()), caller.identity
     claims = {
+        "aud": _PURPOSE,
+        "iat": now,
+        "auth_time": caller.since,
+        "exp": min(int(now + lifetime), caller.since + LONGEST),
+        "jti": uuid.uuid4().hex,
+        "sub": identity.user,
         "tid": identity.tenant,
         "wid": identity.workgroup,
-        "sub": identity.user,
-        "exp": int(time.time() + lifetime),
-        "jti": uuid.uuid4().hex,
     }
-    text = f"{_segment(_HEADER)}.{_segment(claims)}"
-    return f"{text}.{encode(_signature(text.encode(), key))}"
+    # The header names the access token; its digest must not be readable.
+    headers = {"kid": caller.grant.label}
+    return jwt.encode(claims, key + caller.grant.digest, _ALGORITHM, headers)
 
 
-def identity_of_jwt(token: str, key: bytes) -> Optional[Identity]:
-    """Return the identity of a token; ``None`` if it has expired or has another signature."""
-    text, _, tail = token.rpartition(".")
-    signature = decode(tail)
-    if signature is None or not hmac.compare_digest(signature, _signature(text.encode(), key)):
-        return None
-    claims = json.loads(decode(text.partition(".")[2]) or b"{}")
-    if claims["exp"] <= time.time():
-        return None
-    return Identity(claims["tid"], claims["wid"], claims["sub"])
+def _caller_of_short_lived(token: str, store: Store) -> Optional[Caller]:
+    import jwt
 
-
-def encode(data: bytes) -> str:
-    """Return data as unpadded URL-safe base64."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def decode(text: str) -> Optional[bytes]:
-    """Return the data of unpadded URL-safe base64; ``None`` if the text is not exactly that."""
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
+        grant = store.grant_of(jwt.get_unverified_header(token).get("kid", ""))
+        if grant is None:
+            return None
+        claims = jwt.decode(
+            token,
+            store.key + grant.digest,
+            algorithms=[_ALGORITHM],
+            audience=_PURPOSE,
+            # A clock that was set back makes no token invalid.
+            options={"require": _REQUIRED, "verify_iat": False},
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the header was not signed by anyone yet
         return None
-    # Python skips characters outside base64, but a token must have one spelling only.
-    return data if encode(data) == text else None
-
-
-def _segment(content: dict[str, Any]) -> str:
-    return encode(json.dumps(content, separators=(",", ":")).encode())
-
-
-def _signature(data: bytes, key: bytes) -> bytes:
-    return hmac.new(key, data, hashlib.sha256).digest()
+    return Caller(grant, claims["auth_time"])

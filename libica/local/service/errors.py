@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..store.errors import NameTakenError, NotFoundError, StoreError, WrongStatusError
+from ..store.errors import (
+    NameTakenError,
+    NotFoundError,
+    StoreError,
+    UnavailableError,
+    WrongStatusError,
+)
 
 CODES = {
     400: "BAD_REQUEST",
@@ -15,11 +21,13 @@ CODES = {
     413: "CONTENT_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     500: "INTERNAL_ERROR",
+    503: "SERVICE_UNAVAILABLE",
 }
 _STATUSES: dict[type[StoreError], int] = {
     NotFoundError: 404,
     NameTakenError: 409,
     WrongStatusError: 400,
+    UnavailableError: 503,
 }
 
 
@@ -41,7 +49,7 @@ class Refused(Exception):  # noqa: N818 - the request is at fault, not the servi
 
 def refusal(error: StoreError) -> Refused:
     """Return the response to a request that the store refuses."""
-    return Refused(_STATUSES[type(error)], error.message, *error.details)
+    return Refused(_STATUSES.get(type(error), 500), error.message, *error.details)
 
 
 def error_response(status: int, message: str, details: tuple[str, ...] = ()) -> dict[str, Any]:

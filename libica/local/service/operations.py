@@ -1,12 +1,16 @@
-"""The operations of TES v1: the method, path and models of each, and what it does."""
+"""The operations of TES v1: the method, path and models of each, and what it does.
+
+Operations read the store and make large texts, so they run in threads beside the event loop. One
+that changes the store returns without waiting for the disk, which the loop then does.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from libica.openapi.libtes.models import (
     CreateTaskRequest,
@@ -31,14 +35,14 @@ from libica.openapi.libtes.placeholders import fill, find
 
 from ..engine.scheduler import Scheduler
 from ..node.machines import machine_of
+from ..node.staging import check_mounts
 from ..store import lists, objects
-from ..store.errors import NameTakenError
 from ..store.identity import Identity
 from ..store.objects import Json
 from ..store.rows import dumps
 from ..store.store import Store
 from . import paging
-from .access import jwt
+from .access import Caller, short_lived
 from .errors import Refused
 
 
@@ -50,11 +54,13 @@ class Service:
         store: Tasks, versions and runs.
         scheduler: Starts and stops runs.
         url: Base URL of the service, for the `href` of objects.
+        gds: The folder or URL that `gds://` URLs refer to.
     """
 
     store: Store
     scheduler: Scheduler
     url: str
+    gds: str
 
     def linked(self, summary: str) -> str:
         """Return summaries with absolute `href`s; the store keeps them without the host.
@@ -68,15 +74,34 @@ class Service:
 class Call:
     """One checked request: caller, ids in the path, query (with lower-case names) and body."""
 
-    by: Identity
+    caller: Caller
     ids: Mapping[str, str]
     query: Mapping[str, str]
     body: Json
 
+    @property
+    def by(self) -> Identity:
+        """The user in whose name the caller acts."""
+        return self.caller.identity
 
-_MAX_FILLED = 64 << 20  # characters; a small request can ask for a huge execution
 
-Handler = Callable[[Service, Call], Coroutine[Any, Any, str]]
+@dataclass(frozen=True)
+class Written:
+    """A response that is sent when a change is on disk.
+
+    Attributes:
+        future: Is done then.
+        respond: Makes the response from the future's result, without taking long.
+    """
+
+    future: Future[Any]
+    respond: Callable[[Any], bytes]
+
+
+MAX_FILLED = 8 << 20
+"""Bytes that arguments may add to an execution; a small request can ask for a huge one."""
+
+Handler = Callable[[Service, Call], Union[str, Written]]
 
 
 @dataclass(frozen=True)
@@ -84,12 +109,13 @@ class Operation:
     """One operation of the contract.
 
     Attributes:
-        handler: Carries it out and returns the response as JSON.
+        handler: Carries it out and returns the response as JSON, or what it waits for.
         method: Its HTTP method.
         path: Its path, with ids as `{name}`.
         status: The HTTP status of success.
         body: The model of the request body; ``None`` for none.
         returns: The model of the response.
+        taken: The HTTP status if a name is taken.
     """
 
     handler: Handler
@@ -98,6 +124,7 @@ class Operation:
     status: int
     body: Optional[type[Model]]
     returns: type[Model]
+    taken: int = 409
 
     @property
     def name(self) -> str:
@@ -105,28 +132,29 @@ class Operation:
         return camel_case(self.handler.__name__)
 
 
-async def create_task(service: Service, call: Call) -> str:
+def create_task(service: Service, call: Call) -> Written:
     """Create a task, with versions if given."""
     task = objects.task(call.body, call.by)
     versions = [
         (objects.version(each, task["id"], call.by), each.get("execution"))
         for each in call.body.get("taskVersions", ())
     ]
-    await asyncio.wrap_future(service.store.add_task(task, versions))
-    return _task(service, dumps(task), [(dumps(v), e and dumps(e)) for v, e in versions])
+    future = service.store.add_task(task, versions)
+    shown = _task(service, dumps(task), [(dumps(v), e and dumps(e)) for v, e in versions])
+    return _written(future, shown)
 
 
-async def get_task(service: Service, call: Call) -> str:
+def get_task(service: Service, call: Call) -> str:
     """Return a task without its versions."""
     return service.linked(service.store.task(call.ids["taskId"], call.by))
 
 
-async def list_tasks(service: Service, call: Call) -> str:
+def list_tasks(service: Service, call: Call) -> str:
     """List tasks."""
     return _page(service, call, lists.TASKS)
 
 
-async def update_task(service: Service, call: Call) -> str:
+def update_task(service: Service, call: Call) -> Written:
     """Change the given fields of a task."""
     task_id, by = call.ids["taskId"], call.by
 
@@ -134,32 +162,33 @@ async def update_task(service: Service, call: Call) -> str:
         task.update(call.body)
         return objects.named(objects.changed(task, by), "task", task["name"])
 
-    summary = await asyncio.wrap_future(service.store.change_task(task_id, by, change))
-    return _task(service, summary, service.store.versions(task_id, by))
+    versions = service.store.versions(task_id, by)
+    future = service.store.change_task(task_id, by, change)
+    return Written(future, lambda summary: _task(service, summary, versions).encode())
 
 
-async def create_task_version(service: Service, call: Call) -> str:
+def create_task_version(service: Service, call: Call) -> Written:
     """Add a version to a task."""
     task_id, execution = call.ids["taskId"], call.body.get("execution")
     service.store.task(task_id, call.by)
     version = objects.version(call.body, task_id, call.by)
-    await asyncio.wrap_future(service.store.add_version(task_id, version, execution))
-    return _version(service, dumps(version), execution and dumps(execution))
+    future = service.store.add_version(task_id, version, execution)
+    return _written(future, _version(service, dumps(version), execution and dumps(execution)))
 
 
-async def get_task_version(service: Service, call: Call) -> str:
+def get_task_version(service: Service, call: Call) -> str:
     """Return a version."""
     ids = call.ids["taskId"], call.ids["versionId"]
     return _version(service, *service.store.version(*ids, call.by))
 
 
-async def list_task_versions(service: Service, call: Call) -> str:
+def list_task_versions(service: Service, call: Call) -> str:
     """List the versions of a task."""
     service.store.task(call.ids["taskId"], call.by)
     return _page(service, call, lists.VERSIONS, call.ids["taskId"])
 
 
-async def update_task_version(service: Service, call: Call) -> str:
+def update_task_version(service: Service, call: Call) -> Written:
     """Change the given fields of a version."""
     ids, by = (call.ids["taskId"], call.ids["versionId"]), call.by
     execution = call.body.get("execution")
@@ -169,16 +198,11 @@ async def update_task_version(service: Service, call: Call) -> str:
         version.update(given)
         return objects.named(objects.changed(version, by), "taskversion", version["version"])
 
-    store = service.store
-    try:
-        changed = await asyncio.wrap_future(store.change_version(*ids, by, change, execution))
-    except NameTakenError as error:
-        # This operation, unlike its siblings, has no 409 in the contract.
-        raise Refused(400, error.message, *error.details) from None
-    return _version(service, *changed)
+    future = service.store.change_version(*ids, by, change, execution)
+    return Written(future, lambda changed: _version(service, *changed).encode())
 
 
-async def launch_task_run(service: Service, call: Call) -> str:
+def launch_task_run(service: Service, call: Call) -> Written:
     """Launch a version with arguments for its placeholders.
 
     Each placeholder needs an argument. Arguments without a placeholder are ignored: the contract
@@ -191,69 +215,99 @@ async def launch_task_run(service: Service, call: Call) -> str:
     version = json.loads(summary)
     inherited = {"name": version["version"], "description": version.get("description")}
     given = {**{name: value for name, value in inherited.items() if value}, **call.body}
-    filled = _filled(json.loads(execution), call.body.get("arguments", {}))
-    return await _start(service, call.by, given, filled, version)
+    filled = _filled(service, json.loads(execution), call.body.get("arguments", {}))
+    return _start(service, call.by, given, filled, version)
 
 
-async def create_task_run(service: Service, call: Call) -> str:
+def create_task_run(service: Service, call: Call) -> Written:
     """Run an execution without a task."""
     execution = call.body.get("execution")
     if execution is None:
         raise Refused(400, "$.execution must be given", "$.execution")
-    return await _start(service, call.by, call.body, _filled(execution, {}))
+    return _start(service, call.by, call.body, _filled(service, execution, {}))
 
 
-async def get_task_run(service: Service, call: Call) -> str:
+def get_task_run(service: Service, call: Call) -> str:
     """Return a run with its execution and logs."""
     return _run(service, *service.store.run(call.ids["runId"], call.by))
 
 
-async def list_task_runs(service: Service, call: Call) -> str:
+def list_task_runs(service: Service, call: Call) -> str:
     """List runs."""
     return _page(service, call, lists.RUNS)
 
 
-async def abort_task_run(service: Service, call: Call) -> str:
+def abort_task_run(service: Service, call: Call) -> Written:
     """Abort a run; one that is running becomes `Aborted` when its command has ended."""
     run_id = call.ids["runId"]
-    summary = await asyncio.wrap_future(service.store.abort(run_id, call.by))
-    service.scheduler.abort(run_id)
-    return service.linked(summary)
+
+    def respond(summary: str) -> bytes:
+        service.scheduler.abort(run_id)
+        return service.linked(summary).encode()
+
+    return Written(service.store.abort(run_id, call.by), respond)
 
 
-async def heartbeat_task_run(service: Service, call: Call) -> str:
+def heartbeat_task_run(service: Service, call: Call) -> str:
     """Accept a heartbeat: respond with a fresh token and change nothing.
 
-    Runs of this service have no agents that could be lost, so nothing waits for heartbeats.
+    The token ends at the latest a day after the use of the access token that it came from. Runs
+    of this service have no agents that could be lost, so nothing waits for heartbeats.
     """
     service.store.run(call.ids["runId"], call.by)
-    return dumps({"jwt": jwt(call.by, service.store.key)})
+    return dumps({"jwt": short_lived(call.caller, service.store.key)})
 
 
-def _filled(execution: Json, arguments: Mapping[str, str]) -> Json:
-    """Fill in the placeholders of an execution and check the machine that it asks for."""
-    longest = max(map(len, arguments.values()), default=0)
-    if dumps(execution).count("{{") * longest > _MAX_FILLED:
-        raise Refused(400, f"$.arguments must not expand to more than {_MAX_FILLED} characters")
+class _Limited(dict[str, str]):
+    """Arguments that can be filled in until the execution gets too large."""
+
+    added = 0
+
+    def __getitem__(self, name: str) -> str:
+        value = super().__getitem__(name)
+        self.added += len(dumps(value))
+        if self.added > MAX_FILLED:
+            raise Refused(
+                400,
+                f"$.arguments must add at most {MAX_FILLED} bytes to the execution; those "
+                f"up to {name!r} add {self.added}",
+                "$.arguments",
+            )
+        return value
+
+
+def _filled(service: Service, execution: Json, arguments: Mapping[str, str]) -> Json:
+    """Fill in the placeholders of an execution and check what can be known before it runs."""
     try:
-        filled: Json = fill(execution, arguments)
+        filled: Json = fill(execution, _Limited(arguments))
         machine_of(filled.get("environment", {}).get("resources"))
+        check_mounts(filled, service.gds)
     except ValueError as error:
         missing = sorted(set(find(execution)) - arguments.keys())
         raise Refused(400, f"The execution cannot run: {error}", *missing) from None
     return {**filled, "retryCount": 0}
 
 
-async def _start(
+def _start(
     service: Service, by: Identity, given: Json, execution: Json, version: Optional[Json] = None
-) -> str:
-    """Add a run and wake the scheduler."""
+) -> Written:
+    """Add a run; wake the scheduler when it is on disk."""
     run = objects.run(given, execution, by)
     if version is not None:
         run["taskVersionSummary"] = version
-    await asyncio.wrap_future(service.store.add_run(run, execution))
-    service.scheduler.wake()
-    return _run(service, dumps(run), dumps(execution), "[]")
+    future = service.store.add_run(run, execution)
+    response = _run(service, dumps(run), dumps(execution), "[]").encode()
+
+    def respond(_: object) -> bytes:
+        service.scheduler.wake()
+        return response
+
+    return Written(future, respond)
+
+
+def _written(future: Future[None], response: str) -> Written:
+    encoded = response.encode()
+    return Written(future, lambda _: encoded)
 
 
 def _task(service: Service, summary: str, versions: list[Any]) -> str:
@@ -311,6 +365,15 @@ OPERATIONS = (
     Operation(list_task_versions, "GET", _VERSIONS, 200, None, TaskVersionSummaryPagedItems),
     Operation(create_task_version, "POST", _VERSIONS, 201, CreateTaskVersionRequest, TaskVersion),
     Operation(get_task_version, "GET", _VERSION, 200, None, TaskVersion),
-    Operation(update_task_version, "PATCH", _VERSION, 200, UpdateTaskVersionRequest, TaskVersion),
+    # This operation, unlike its siblings, has no 409 in the contract.
+    Operation(
+        update_task_version,
+        "PATCH",
+        _VERSION,
+        200,
+        UpdateTaskVersionRequest,
+        TaskVersion,
+        taken=400,
+    ),
     Operation(launch_task_run, "POST", f"{_VERSION}:launch", 201, LaunchTaskRequest, TaskRun),
 )

@@ -88,6 +88,10 @@ class Database:
         self._changes.put(change)
         return change.future
 
+    def waiting(self) -> int:
+        """Return how many changes wait to be made."""
+        return self._changes.qsize()
+
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
         reader = self._readers.get()

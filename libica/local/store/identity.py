@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # the one for URLs, RFC 4122
 
@@ -38,6 +39,20 @@ class Identity:
     def acl(self) -> list[str]:
         """The access list entries that match this identity: the default for what it creates."""
         return [f"tid:{self.tenant}", self.workgroup]
+
+
+class Grant(NamedTuple):
+    """What an access token grants.
+
+    Attributes:
+        label: The name of the token, which it keeps when it is replaced.
+        digest: The digest of the token.
+        identity: In whose name its bearer acts.
+    """
+
+    label: str
+    digest: bytes
+    identity: Identity
 
 
 def digest(token: str) -> bytes:

@@ -18,11 +18,11 @@ from typing import Any, Optional
 from . import objects, query
 from .database import Database
 from .errors import WrongStatusError
-from .identity import Identity, digest
+from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
 from .rows import dumps, encoded, insert, only, remove_ended, update, versions_of
-from .runs import Runs
+from .runs import Runs, is_under_way
 from .schema import SCHEMA
 
 _DAY = 24 * 60 * 60.0  # seconds
@@ -70,6 +70,27 @@ class Store:
         sql = "SELECT tenant, workgroup, user FROM tokens WHERE digest = ?"
         rows = self._database.read(sql, digest(token))
         return Identity(*rows[0]) if rows else None
+
+    def grant(self, token: str) -> Optional[Grant]:
+        """Return what an access token grants; ``None`` if the token is unknown."""
+        return self._grant("digest", digest(token))
+
+    def grant_of(self, label: str) -> Optional[Grant]:
+        """Return what the access token with a label grants; ``None`` if there is none."""
+        return self._grant("label", label)
+
+    def _grant(self, column: str, value: object) -> Optional[Grant]:
+        sql = f"SELECT label, digest, tenant, workgroup, user FROM tokens WHERE {column} = ?"  # noqa: S608
+        rows = self._database.read(sql, value)
+        return Grant(rows[0][0], rows[0][1], Identity(*rows[0][2:])) if rows else None
+
+    def runs_by_status(self) -> dict[str, int]:
+        """Return how many runs there are of each status."""
+        return dict(self._database.read("SELECT status, sum(runs) FROM counts GROUP BY status"))
+
+    def changes_waiting(self) -> int:
+        """Return how many changes wait to be made."""
+        return self._database.waiting()
 
     def task(self, task_id: str, by: Identity) -> str:
         """Return a ``TaskSummary``."""
@@ -163,9 +184,10 @@ class Store:
 
         def apply(db: sqlite3.Connection) -> str:
             run = objects.changed(json.loads(only(db, "runs", run_id, by)[0]), by)
-            if run["status"] == "Pending":
+            under_way = is_under_way(db, run_id)
+            if run["status"] == "Pending" and not under_way:
                 run.update(status="Aborted", statusDetails="Aborted before it started")
-            elif run["status"] == "Running":
+            elif under_way:
                 run.update(statusDetails="Being aborted")
             else:
                 must = "only Pending and Running runs can be aborted"

@@ -1,0 +1,58 @@
+"""Finds an engine by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .here import NAME, Here
+from .interface import Engine
+
+GROUP = "libica.local.engines"
+_BUILT_IN: dict[str, Callable[..., Engine]] = {NAME: Here}
+
+
+def load(name: str, options: Mapping[str, object]) -> Engine:
+    """Return a new engine.
+
+    Args:
+        name: `here`, or the name of an entry point in the group ``libica.local.engines``.
+        options: Its options: keyword arguments of its class.
+
+    Raises:
+        ValueError: There is no such engine, it cannot be imported, or an option is invalid.
+    """
+    factory = _BUILT_IN.get(name) or _installed(name)
+    try:
+        inspect.signature(factory).bind(**options)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(factory).parameters) or "none"
+        raise ValueError(f"engine {name}: {error}; its options are: {known}") from None
+    try:
+        engine = factory(**options)
+    except ValueError as error:
+        raise ValueError(f"engine {name}: {error}") from error
+    engine.name = name
+    return engine
+
+
+def _installed(name: str) -> Callable[..., Engine]:
+    found = _entry_points()
+    if name not in found:
+        known = ", ".join(sorted({*_BUILT_IN, *found}))
+        raise ValueError(f"there is no engine {name!r}; there are: {known}")
+    try:
+        factory: Callable[..., Engine] = found[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"engine {name} cannot be imported: {error}") from error
+    return factory
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # slow to load, and not needed for what is built in
+
+    found: Any = entry_points()
+    # Python 3.9 has a dictionary of groups.
+    group = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+    return {each.name: each for each in group}
