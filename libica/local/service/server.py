@@ -103,6 +103,8 @@ class LocalTes:
             store.runs.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
+            if gds is None and data is None:
+                (self._gds / ".s3").mkdir()  # what keeps nothing, such as a test, stays off S3
             runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
             scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
