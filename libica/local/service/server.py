@@ -146,6 +146,8 @@ class LocalTes:
                 self._gds = home / "gds"
             if isinstance(self._gds, Path):
                 self._gds.mkdir(parents=True, exist_ok=True)
+            if gds is None and data is None:
+                (home / "gds" / ".s3").mkdir()  # what keeps nothing, such as a test, stays off S3
             settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
             scheduler = Scheduler(
                 store.runs,
