@@ -35,6 +35,7 @@ def with_secrets(**settings: Any) -> Configuration:
 
 # -- Settings --------------------------------------------------------------------------------------
 
+UNSET = "ssl_ca_cert cert_file key_file assert_hostname proxy proxy_headers temp_folder_path"
 DEFAULTS: dict[str, Any] = {
     "host": "https://aps2.platform.illumina.com",
     "api_key": {},
@@ -42,26 +43,10 @@ DEFAULTS: dict[str, Any] = {
     "username": None,
     "password": None,
     "discard_unknown_keys": False,
-    "timeout": (10.0, 60.0),
-    "retries": None,
-    "max_response_bytes": 64 * 2**20,
-    "ssl_ca_cert": None,
-    "cert_file": None,
-    "key_file": None,
-    "verify_ssl": True,
-    "assert_hostname": None,
-    "proxy": None,
-    "proxy_headers": None,
-    "safe_chars_for_path_param": "",
-    "temp_folder_path": None,
-    "client_side_validation": True,
-    "debug": False,
-    "logger_file": None,
-    "refresh_api_key_hook": None,
-    "show_locals": False,
+    **dict.fromkeys((*UNSET.split(), "retries", "logger_file", "refresh_api_key_hook")),
+    **{"timeout": (10.0, 60.0), "max_response_bytes": 64 * 2**20, "safe_chars_for_path_param": ""},
+    **{"verify_ssl": True, "client_side_validation": True, "debug": False, "show_locals": False},
 }
-
-
 VALID: dict[str, tuple[Any, ...]] = {
     "host": (f"{HOST}/", "http://127.0.0.1:8080", "HTTPS://HOST", "https://[::1]:8443/a/prefix/"),
     "timeout": (1, 0.5, 1e-3, 1_000_000, (1, 2), (0.5, None), (None, None), None),
@@ -192,23 +177,21 @@ def test_the_key_comes_after_its_prefix(key: Any, prefix: Any, expected: Optiona
 def test_from_env_reads_host_and_token_and_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    values = {"ICA_BASE_URL": HOST, "ICA_ACCESS_TOKEN": "t"}
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
+    names = ["ICA_BASE_URL", "ICA_ACCESS_TOKEN"]
     for token in ("Bearer t", "t"):
-        monkeypatch.setenv("ICA_ACCESS_TOKEN", token)
+        for name, value in zip(names, (HOST, token)):
+            monkeypatch.setenv(name, value)
         configuration = Configuration.from_env()
         assert configuration.host == HOST
         assert configuration.get_api_key_with_prefix("Authorization") == "Bearer t"
-    for absent in (None, ""):
-        for missing in (["ICA_BASE_URL"], ["ICA_ACCESS_TOKEN"], list(values)):
-            for name, value in values.items():
-                monkeypatch.setenv(name, (absent or "") if name in missing else value)
-                if name in missing and absent is None:
-                    monkeypatch.delenv(name)
-            with pytest.raises(ApiValueError) as caught:
-                Configuration.from_env()
-            assert [name for name in values if name in str(caught.value)] == missing
+    for missing in (names[:1], names[1:], names):
+        with monkeypatch.context() as patch:
+            for change in (lambda name: patch.setenv(name, ""), patch.delenv):
+                for name in missing:
+                    change(name)
+                with pytest.raises(ApiValueError) as caught:
+                    Configuration.from_env()
+                assert [name for name in names if name in str(caught.value)] == missing
 
 
 @pytest.fixture
@@ -224,11 +207,10 @@ def test_the_default_is_kept_and_given_as_copies() -> None:
     given = with_secrets()
     Configuration.set_default(given)
     given.api_key["Authorization"] = "changed"
-    Configuration.get_default_copy().api_key["Authorization"] = "changed"
-    assert vars(Configuration.get_default_copy()) == vars(with_secrets())
-    with ApiClient() as one, ApiClient() as other:
-        one.configuration.api_key["Authorization"] = "changed"
-        assert vars(other.configuration) == vars(with_secrets())
+    for _ in range(2):
+        with ApiClient() as client:
+            assert vars(client.configuration) == vars(with_secrets())
+            client.configuration.api_key["Authorization"] = "changed"
     assert Configuration().api_key == {}  # a new one has nothing of the default
     Configuration.set_default(None)
     assert Configuration.get_default_copy().api_key == {}
@@ -241,32 +223,26 @@ class Mine(Configuration):
     """The settings of some package on top of this one."""
 
 
-def test_a_deep_copy_has_the_class_and_the_retries() -> None:
-    configuration = Mine()
-    configuration.retries = urllib3.Retry(7)
-    twin = copy.deepcopy(configuration)
-    assert (type(twin), twin.retries.total) == (Mine, 7)
+class Tokens:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # a hook need not be copyable
+
+    def refresh(self, configuration: Configuration) -> None:
+        hook(configuration)
 
 
 @pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy])
-def test_a_copy_has_all_settings_and_can_be_changed_alone(twin: Any) -> None:
-    class Tokens:
-        def __init__(self) -> None:
-            self.lock = threading.Lock()  # a hook need not be copyable
-
-        def refresh(self, configuration: Configuration) -> None:
-            hook(configuration)
-
-    refresh = Tokens().refresh
-    settings = {"timeout": 5, "retries": 7, "show_locals": True, "refresh_api_key_hook": refresh}
-    configuration = with_secrets(**settings)
+def test_a_copy_has_class_and_settings_and_can_be_changed_alone(twin: Any) -> None:
+    configuration = Mine(HOST, {"Authorization": SECRET})
+    configuration.timeout, configuration.retries = 5, urllib3.Retry(7)
+    configuration.refresh_api_key_hook = Tokens().refresh
+    before = {**vars(configuration), "api_key": dict(configuration.api_key)}
     changed = twin(configuration)
-    assert vars(changed) == vars(configuration)
+    assert (type(changed), changed.retries.total) == (Mine, 7)
+    assert {**vars(changed), "retries": None} == {**before, "retries": None}
     changed.host, changed.timeout = "https://other", None
-    changed.api_key = {"Authorization": "other"}
-    if twin is copy.deepcopy:
-        twin(configuration).api_key["Authorization"] = "other"
-    assert vars(configuration) == vars(with_secrets(**settings))
+    changed.api_key["Authorization"] = "other"
+    assert vars(configuration) == before
 
 
 # -- Secrets ---------------------------------------------------------------------------------------
