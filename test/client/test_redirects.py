@@ -110,18 +110,18 @@ def test_a_read_that_is_redirected_there_and_back_has_lost_its_secrets(
 
 # -- Where no read goes ----------------------------------------------------------------------------
 
+NOWHERE = """
+ftp://127.0.0.1/x file:///etc/passwd javascript:alert(1) http://nowhere.invalid/
+http://:80/ http://[bad https://[::1/ http://127.0.0.1:99999/ http://127.0.0.1:port/
+""".split()
+
 
 @pytest.mark.parametrize(
     ("statuses", "location"),
     [
         ((300, 304, *STATUSES), None),
         ((300, 304, 305, 306, 309, 400, 404), "/x"),
-        *(
-            ([302], url)
-            for url in ("", "ftp://127.0.0.1/x", "file:///etc/passwd", "javascript:alert(1)")
-        ),
-        *(([302], f"http://{host}/") for host in (":80", "[bad", "127.0.0.1:99999", "[::1")),
-        *(([302], f"http://{host}/") for host in ("127.0.0.1:port", "nowhere.invalid")),
+        *(([302], location) for location in ("", *NOWHERE)),
     ],
 )
 @preloads
