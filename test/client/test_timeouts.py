@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import socket
 import threading
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -110,36 +109,29 @@ def test_the_deadline_ends_attempts_to_connect(
     assert sum(clock.waits) < 200
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs the backlog of Linux")
-@read_and_launch
-@pytest.mark.parametrize("timeout", [0.1, (0.1, 30)], ids=["deadline", "pair"])
-def test_a_connection_that_is_not_accepted_ends_in_time(
-    connect: Connect, operation: Operation, timeout: Any
-) -> None:
-    with socket.socket() as full, contextlib.ExitStack() as waiting:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(4):
-            each = waiting.enter_context(socket.socket())
-            each.setblocking(False)
-            each.connect_ex(full.getsockname())
-        client = connect(f"http://127.0.0.1:{full.getsockname()[1]}", retries=0)
-        exception = failure(client, operation, _request_timeout=timeout)
-    assert type(exception) is libtes.ConnectTimeoutException
-
-
-@pytest.mark.parametrize("timeout", [(0.1, 30), 0.1], ids=["pair", "deadline"])
-@pytest.mark.parametrize(
-    "talk", [hold(), drip(b"\x16\x03\x03\x40\x00", b"\x02\x00\x3f\xfc")], ids=["silence", "drops"]
+needs_backlog = pytest.mark.skipif(
+    not hasattr(socket, "TCP_INFO"), reason="needs the backlog of Linux"
 )
-def test_a_handshake_that_does_not_end_is_no_connection(
-    connect: Connect, talk: Talk, timeout: Any
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        pytest.param(None, id="not accepted", marks=needs_backlog),
+        pytest.param(hold(), id="a handshake in silence"),
+        pytest.param(drip(b"\x16\x03\x03\x40\x00", b"\x02\x00\x3f\xfc"), id="a handshake in drops"),
+    ],
+)
+@read_and_launch
+@pytest.mark.parametrize("timeout", [(0.1, 30), 0.1], ids=["pair", "deadline"])
+def test_a_connection_or_handshake_that_is_not_made_in_time_is_no_connection(
+    connect: Connect, full: str, talk: Optional[Talk], operation: Operation, timeout: Any
 ) -> None:
-    with RawServer(talk, read=False) as stuck:
-        client = connect(stuck.url.replace("http:", "https:"), retries=0)
-        exception = failure(client, LAUNCH, _request_timeout=timeout)
+    with RawServer(talk or hold(), read=False) as stuck:
+        host = stuck.url.replace("http:", "https:") if talk else full
+        exception = failure(connect(host, retries=0), operation, _request_timeout=timeout)
         assert type(exception) is libtes.ConnectTimeoutException
-        assert stuck.connections == 1
+        assert stuck.connections == (1 if talk else 0)
 
 
 # -- Timeouts that are not used up -----------------------------------------------------------------
