@@ -14,7 +14,15 @@ import pytest
 import urllib3
 
 from libica.openapi import libtes
-from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, Configuration
+from libica.openapi.libtes import (
+    ApiClient,
+    ApiTypeError,
+    ApiValueError,
+    Configuration,
+    TaskRunsApi,
+    TasksApi,
+    TaskVersionsApi,
+)
 
 SECRET = "what-nobody-may-see"
 HOST = "https://use1.platform.illumina.com"
@@ -206,10 +214,10 @@ def test_the_default_is_kept_and_given_as_copies() -> None:
     given = with_secrets()
     Configuration.set_default(given)
     given.api_key["Authorization"] = "changed"
-    for _ in range(2):
-        with ApiClient() as client:
-            assert vars(client.configuration) == vars(with_secrets())
-            client.configuration.api_key["Authorization"] = "changed"
+    apis = (TasksApi, TaskVersionsApi, TaskRunsApi)
+    for client in (ApiClient(), *(api().api_client for api in apis)):
+        assert vars(client.configuration) == vars(with_secrets())
+        client.configuration.api_key["Authorization"] = "changed"
     assert Configuration().api_key == {}  # a new one has nothing of the default
     Configuration.set_default(None)
     assert Configuration.get_default_copy().api_key == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pickle
 import threading
@@ -19,6 +18,7 @@ from libica.openapi.libtes import ApiClient, ApiKeyExchange, Configuration
 from ..conftest import TOKEN
 from ..operations import OPERATIONS, Operation
 from ..server import Asked, RawServer, Response, Server, say
+from ..wire import hold
 from .calls import LAUNCH, READ, preloads
 
 KEY = "key-that-nobody-may-see"
@@ -85,20 +85,24 @@ def hook_for(token: Optional[str]) -> mock.Mock:
     return mock.Mock(side_effect=lambda configuration: token and set_token(configuration, token))
 
 
+@preloads
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_a_token_that_is_refused_is_refreshed_and_the_call_repeated_once(
-    server: Server, client: ApiClient, operation: Operation
+    server: Server, client: ApiClient, operation: Operation, preload: bool
 ) -> None:
     set_token(client.configuration)
     client.configuration.refresh_api_key_hook = hook = hook_for("new")
     Service(server, valid="new")
-    operation.call(client)
-    first, second = server.asked
+    for async_req in (False, True):
+        result = operation.call(client, _preload_content=preload, async_req=async_req)
+        response = result.get(10) if async_req else result
+        assert preload or json.loads(response.data) == {"id": "x"}
+        assert not preload or isinstance(response, operation.model)
+    first, second, third = server.asked
     assert (first.method, first.target, first.body) == (second.method, second.target, second.body)
-    sent = [first.headers.pop("Authorization"), second.headers.pop("Authorization")]
-    assert sent == [f"Bearer {TOKEN}", "Bearer new"]
-    assert first.headers == second.headers
-    operation.call(client)
+    sent = [each.headers.pop("Authorization") for each in server.asked]
+    assert sent == [f"Bearer {TOKEN}", "Bearer new", "Bearer new"]
+    assert first.headers == second.headers == third.headers
     assert hook.call_count == 1
 
 
@@ -177,11 +181,20 @@ def test_the_exchange_follows_the_settings(server: Server, configuration: Config
     ApiKeyExchange(KEY)(configuration)
     assert server.last.target == f"http://tes.example{TOKENS}"
     configuration.proxy, configuration.timeout = None, (5, 0.05)
-    with RawServer(lambda connection: connection.recv(1)) as silent:
-        configuration.host = silent.url
-        with pytest.raises(libtes.ReadTimeoutException):
-            ApiKeyExchange(KEY)(configuration)
-    assert len(silent.received) == 1
+    for talk, cls in (
+        (hold(), libtes.ReadTimeoutException),
+        (say(b""), libtes.ConnectionLostException),
+        (
+            say(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{"),
+            libtes.ConnectionLostException,
+        ),
+    ):
+        with RawServer(talk) as raw:
+            configuration.host = raw.url
+            with pytest.raises(cls):
+                ApiKeyExchange(KEY)(configuration)
+        [received] = raw.received  # it is not retried
+        assert received.startswith(b"POST /v1/tokens ")
 
 
 @pytest.mark.parametrize(("given", "variable"), [(None, KEY), (KEY, "another"), ("", KEY)])
@@ -221,24 +234,6 @@ def test_a_key_that_cannot_be_a_header_is_refused(
 # -- Exchanges in calls ----------------------------------------------------------------------------
 
 
-@preloads
-@pytest.mark.parametrize("background", [True, False], ids=["background", "at once"])
-def test_a_token_that_expires_is_replaced_once_for_every_way_to_call(
-    service: Service, client: ApiClient, preload: bool, background: bool
-) -> None:
-    set_token(client.configuration)
-    service.valid = TOKEN  # set by hand, it is used until it is refused
-    for turn in range(4):
-        result = READ.call(client, _preload_content=preload, async_req=background)
-        response = result.get(10) if background else result
-        assert (response.id if preload else json.loads(response.data)["id"]) == "x"
-        if turn == 1:
-            service.valid = "another"
-    assert service.given == 1
-    sent = [each.headers["Authorization"] for each in service.calls]
-    assert sent == [f"Bearer {TOKEN}"] * 3 + ["Bearer token-1"] * 2
-
-
 def test_sixteen_threads_share_one_exchange(service: Service, client: ApiClient) -> None:
     together = threading.Barrier(THREADS)
     service.refused = lambda: together.wait(30)  # each has been refused before any asks
@@ -258,18 +253,6 @@ def test_sixteen_threads_share_one_exchange(service: Service, client: ApiClient)
         client.configuration.api_key.clear()
         service.server.respond(Response(403))  # which fails each call and blocks none
         assert list(threads.map(call, range(THREADS))) == [TOKENS] * THREADS
-
-
-@pytest.mark.parametrize(
-    ("copied", "exchanges"), [(lambda shared: shared, 1), (copy.copy, 2), (copy.deepcopy, 2)]
-)
-def test_clients_of_one_configuration_or_its_copies_use_the_same_hook(
-    service: Service, client: ApiClient, copied: Any, exchanges: int
-) -> None:
-    for _ in range(2):
-        with ApiClient(copied(client.configuration)) as another:
-            assert READ.call(another).id == "x"
-    assert service.given == exchanges
 
 
 # -- Exchanges that fail ---------------------------------------------------------------------------
@@ -309,17 +292,6 @@ def test_an_exchange_that_fails_is_one_exception_and_leaves_the_token_as_it_was(
     assert client.configuration.get_api_key_with_prefix("Authorization") == f"Bearer {TOKEN}"
     Service(server)
     assert LAUNCH.call(client).id == "x"
-
-
-def test_an_exchange_whose_connection_is_lost_is_not_retried(client: ApiClient) -> None:
-    client.configuration.retries = 3
-    for data in (b"", b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{"):
-        with RawServer(say(data)) as raw:
-            client.configuration.host = raw.url
-            with pytest.raises(libtes.ConnectionLostException):
-                LAUNCH.call(client)
-        [received] = raw.received
-        assert received.startswith(b"POST /v1/tokens ")
 
 
 def test_a_pickle_has_no_key_which_then_comes_from_the_environment(
