@@ -17,8 +17,6 @@ from ..helpers import TIME
 from ..operations import RUN, RUN_SUMMARY
 from ..server import Response, Server
 
-# -- Requests --------------------------------------------------------------------------------------
-
 
 def test_call_api_fills_in_path_query_headers_and_body(server: Server, client: ApiClient) -> None:
     server.respond(Response(201, {"id": "x"}, {"X-Request-Id": "42"}))
@@ -96,8 +94,6 @@ def test_headers_and_the_cookie_of_a_client_are_sent_with_each_call(
         assert server.last.headers["X-Second"] == "changed"
         assert "Cookie" not in server.last.headers
 
-
-# -- Responses -------------------------------------------------------------------------------------
 
 SUMMARY = libtes.TaskSummary(id="x", time_created=TIME)
 SUMMARY_JSON = {"id": "x", "timeCreated": TIME.isoformat()}
@@ -195,9 +191,6 @@ def test_a_field_of_a_wrong_type_is_named(
     assert "s3cr3t" not in str(caught.value) + repr(caught.value) + str(caught.value.__cause__)
     with pytest.raises(libtes.InvalidResponseException, match=r"\$\.items\[1\]\.acl\[0\] must"):
         TaskRunsApi(client).list_task_runs()
-
-
-# -- A client and its settings ---------------------------------------------------------------------
 
 
 def test_connections_are_kept_until_a_client_is_closed_which_works_again(

@@ -20,32 +20,27 @@ from ..server import Response, Server
 
 SECRET = "what-nobody-may-see"
 TREE = """
-Exception: OpenApi
-OpenApi TypeError: ApiTypeError
-OpenApi ValueError: ApiValueError
-OpenApi KeyError: ApiKeyError
-OpenApi: Api
-Api: BadRequest Unauthorized Forbidden NotFound Conflict TooManyRequests Service InvalidResponse
-Api: ApiConnection
-ApiConnection: Connect ReadTimeout ConnectionLost
-Connect: UnknownHost Proxy Tls ConnectTimeout
-ReadTimeout: Deadline
+Exception: OpenApiException
+OpenApiException TypeError: ApiTypeError
+OpenApiException ValueError: ApiValueError
+OpenApiException KeyError: ApiKeyError
+OpenApiException: ApiException
+ApiException: BadRequestException UnauthorizedException ForbiddenException NotFoundException
+ApiException: ConflictException TooManyRequestsException ServiceException
+ApiException: InvalidResponseException ApiConnectionException
+ApiConnectionException: ConnectException ReadTimeoutException ConnectionLostException
+ConnectException: UnknownHostException ProxyException TlsException ConnectTimeoutException
+ReadTimeoutException: DeadlineException
 """
+LINES = [line.split(": ") for line in TREE.strip().splitlines()]
+BASES = {name: bases.split() for bases, names in LINES for name in names.split()}
+CLASSES: list[Any] = [getattr(libtes, name) for name in BASES]
 STATUSES = {
     **{400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict"},
     **{429: "TooManyRequests", 500: "Service", 503: "Service", 599: "Service", 300: "Api"},
     **dict.fromkeys((399, 402, 408, 499, 600, 999), "Api"),
 }
 ERROR = {"code": "C", "message": "M", "details": ["a", {"b": 1}]}
-
-
-def full_name(name: str) -> str:
-    return name if name.endswith(("Error", "Exception")) else f"{name}Exception"
-
-
-LINES = [line.split(": ") for line in TREE.strip().splitlines()]
-BASES = {full_name(name): [*map(full_name, a.split())] for a, b in LINES for name in b.split()}
-CLASSES: list[Any] = [getattr(libtes, name) for name in BASES]
 
 
 def of_response(body: Any, reason: str = "Not Found") -> ApiException:
@@ -89,9 +84,6 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
     assert all_of(pickle.loads(pickled)) == all_of(exception)
     assert SECRET in server.last.target
     assert SECRET not in repr(pickled)
-
-
-# -- What the service said -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -168,9 +160,6 @@ def test_str_is_one_line_with_call_status_code_and_message(exception: Any, expec
     assert str(exception) == expected
 
 
-# -- Pickling --------------------------------------------------------------------------------------
-
-
 class Mine(ApiException):
     """What a package on top of this one may define."""
 
@@ -186,9 +175,6 @@ def test_a_pickle_or_copy_has_all_that_the_exception_had(cls: Any) -> None:
         assert (type(twin), twin.args, str(twin)) == (cls, exception.args, str(exception))
         assert twin.sample == "NA12878"
         assert not of_call or all_of(twin) == all_of(exception)
-
-
-# -- Whether the call may have happened ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ from ..wire import Wire, drip, framed, head, hold
 from .calls import configuration_for
 
 LONG = 50.0  # seconds that no test waits unless it fails; what is interrupted would wait for 60
-CALLS = int(os.environ.get("LIBTES_CALLS", 1_500))
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, signals and /dev/fd")
 
 
@@ -160,19 +159,17 @@ def use(client: ApiClient) -> None:
 @pytest.mark.slow
 @needs_posix
 def test_many_calls_leave_nothing_behind(wire: Wire, client: ApiClient) -> None:
-    def left(times: int) -> tuple[int, int, int]:
-        wire.received.clear()
-        for _ in range(times):
+    def left() -> tuple[int, int, int]:
+        for _ in range(30):
             use(client)
-        assert len(wire.received) == 8 * times
+        assert len(wire.received) == 8 * 30
         wire.received.clear()
         gc.collect()
         return sys.getallocatedblocks(), len(os.listdir("/dev/fd")), threading.active_count()
 
-    times = CALLS // 48
-    blocks, files, threads = zip(left(times), *(left(times) for _ in range(6)))
+    blocks, files, threads = zip(*(left() for _ in range(7)))
     # Some steps may fill caches, but if a call left anything behind, all of them would show it.
-    assert min(after - before for before, after in zip(blocks, blocks[1:])) < times
+    assert min(after - before for before, after in zip(blocks, blocks[1:])) < 30
     assert len(set(files[1:])) == len(set(threads)) == 1
     assert wire.connections == 1
 

@@ -50,9 +50,6 @@ def client_of(service: Server, authority: Authority) -> libtes.ApiClient:
     return libtes.ApiClient(configuration)
 
 
-# -- vcrpy -----------------------------------------------------------------------------------------
-
-
 # vcrpy 8, the newest for Python 3.10, lets go of a pool's connections without closing them.
 @pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -98,8 +95,6 @@ def test_a_cassette_records_and_plays_without_the_service(
         assert libtes.TaskRunsApi(client).create_task_run(body={"name": "x"}).id == "trn.0"
     client.close()
 
-
-# -- What is injected, each in a process of its own ------------------------------------------------
 
 # The packages, code for which CALL makes a client of the service, and what it prints.
 CALL = """
@@ -215,9 +210,6 @@ def test_what_is_injected_into_the_network_makes_or_sees_the_calls(
     assert run_python(code, service.url, TOKEN, str(authority.file)).split() == expected.split()
     if package == "opentelemetry":
         assert "traceparent" in {name.lower() for name in service.last.headers}
-
-
-# -- What is patched -------------------------------------------------------------------------------
 
 
 def test_a_patched_connection_class_is_used_also_by_a_client_that_has_made_calls(

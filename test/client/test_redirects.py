@@ -34,8 +34,6 @@ def shows_no_secret(asked: Asked) -> None:
     assert not [secret for secret in SECRETS if secret in repr(asked)]
 
 
-# -- Where a read goes -----------------------------------------------------------------------------
-
 HERE = {
     "/v2/x?y=1": "/v2/x?y=1",
     "../../../v2/x?y=1": "/v2/x?y=1",
@@ -104,8 +102,6 @@ def test_a_read_is_redirected_to_another_origin_without_secrets_and_a_write_neve
         shows_no_secret(here.last)  # which were lost on the way
 
 
-# -- Where no read goes ----------------------------------------------------------------------------
-
 NOWHERE = """
 ftp://127.0.0.1/x file:///etc/passwd javascript:alert(1) http://nowhere.invalid/
 http://:80/ http://[bad https://[::1/ http://127.0.0.1:99999/ http://127.0.0.1:port/
@@ -165,9 +161,6 @@ def test_no_redirect_is_followed_after_the_deadline_of_the_call(
     exception = failure(connect(server.url, timeout=1), READ)
     assert isinstance(exception, (libtes.ConnectTimeoutException, libtes.DeadlineException))
     assert [asked.method for asked in server.asked] == ["GET"]
-
-
-# -- What else might be sent unasked ---------------------------------------------------------------
 
 
 def test_neither_a_cookie_of_the_service_nor_a_login_of_a_netrc_file_is_sent(

@@ -17,9 +17,9 @@ from ..server import Asked, RawServer, Response, Server, Talk, say, wait_until
 from ..wire import chunked, drip, framed, head, hold
 from .calls import BODY, ENDLESS, LAUNCH, READ, each_call, failure, read_and_launch
 from .conftest import Clock, Connect
-from .responses.test_kinds import encoded
 
 FULL = framed(BODY)
+GZIP = head("200 OK", "Content-Encoding: gzip")
 NO_HEAD: dict[str, Talk] = {
     "silence": hold(),
     "silence in the head": hold(FULL[:30]),
@@ -38,9 +38,7 @@ NO_BODY: dict[str, Talk] = {
     "chunks in drops": drip(chunked(), b"1\r\n \r\n"),
     "the size of a chunk in drops": drip(chunked(), b"0"),
     "the trailer of chunks in drops": drip(chunked(BODY) + b"0\r\n", b"A: b\r\n"),
-    "gzip in drops": drip(
-        head("200 OK", encoded("gzip")) + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"
-    ),
+    "gzip in drops": drip(GZIP + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"),
 }
 SLOW = {**NO_HEAD, **NO_BODY}
 PAIR, DEADLINE = (30, 0.1), 0.1
@@ -81,12 +79,12 @@ def test_a_slow_response_takes_no_longer_than_the_timeout(
 def test_a_pair_is_the_timeout_of_an_attempt_and_a_number_that_of_the_call(
     connect: Connect, operation: Operation, timeout: Any
 ) -> None:
-    pair = isinstance(timeout, tuple)
-    attempts = 3 if pair and operation is READ else 1
+    attempts, cls = 1, libtes.DeadlineException
+    if isinstance(timeout, tuple):
+        attempts, cls = 3 if operation is READ else 1, libtes.ReadTimeoutException
     for setting, options in ((timeout, {}), ((30, 30), {"_request_timeout": timeout})):
         with RawServer(hold()) as raw:
             exception = failure(connect(raw.url, timeout=setting), operation, **options)
-            cls = libtes.ReadTimeoutException if pair else libtes.DeadlineException
             assert type(exception) is cls
             wait_until(lambda: len(raw.received) == attempts)
 
@@ -132,9 +130,6 @@ def test_a_connection_or_handshake_that_is_not_made_in_time_is_no_connection(
         exception = failure(connect(host, retries=0), operation, _request_timeout=timeout)
         assert type(exception) is libtes.ConnectTimeoutException
         assert stuck.connections == (1 if talk else 0)
-
-
-# -- Timeouts that are not used up -----------------------------------------------------------------
 
 
 def test_a_slow_response_that_comes_in_time_is_read(connect: Connect) -> None:
