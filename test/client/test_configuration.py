@@ -7,28 +7,20 @@ import inspect
 import math
 import pickle
 import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any, Optional
 
 import pytest
 import urllib3
 
 from libica.openapi import libtes
-from libica.openapi.libtes import (
-    ApiClient,
-    ApiTypeError,
-    ApiValueError,
-    Configuration,
-    TaskRunsApi,
-    TasksApi,
-    TaskVersionsApi,
-)
+from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, Configuration
 
 SECRET = "what-nobody-may-see"
 HOST = "https://use1.platform.illumina.com"
 
 
-def hook(configuration: Configuration) -> None:
+def hook(configuration: Configuration, lock: object = None) -> None:
     configuration.api_key["Authorization"] = "fresh"
 
 
@@ -201,20 +193,13 @@ def test_from_env_reads_host_and_token_and_names_what_is_missing(
                 assert [name for name in names if name in str(caught.value)] == missing
 
 
-@pytest.fixture
-def _no_default() -> Iterator[None]:
-    """Leave no default configuration behind."""
-    yield
-    Configuration.set_default(None)
-
-
-@pytest.mark.usefixtures("_no_default")
-def test_the_default_is_kept_and_given_as_copies() -> None:
+def test_the_default_is_kept_and_given_as_copies(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: Configuration.set_default(None))
     assert vars(Configuration.get_default_copy()) == vars(Configuration())
     given = with_secrets()
     Configuration.set_default(given)
     given.api_key["Authorization"] = "changed"
-    apis = (TasksApi, TaskVersionsApi, TaskRunsApi)
+    apis = (libtes.TasksApi, libtes.TaskVersionsApi, libtes.TaskRunsApi)
     for client in (ApiClient(), *(api().api_client for api in apis)):
         assert vars(client.configuration) == vars(with_secrets())
         client.configuration.api_key["Authorization"] = "changed"
@@ -230,19 +215,11 @@ class Mine(Configuration):
     """The settings of some package on top of this one."""
 
 
-class Tokens:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()  # a hook need not be copyable
-
-    def refresh(self, configuration: Configuration) -> None:
-        hook(configuration)
-
-
 @pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy])
 def test_a_copy_has_class_and_settings_and_can_be_changed_alone(twin: Any) -> None:
     configuration = Mine(HOST, {"Authorization": SECRET})
     configuration.timeout, configuration.retries = 5, urllib3.Retry(7)
-    configuration.refresh_api_key_hook = Tokens().refresh
+    configuration.refresh_api_key_hook = partial(hook, lock=threading.Lock())  # not to be copied
     before = {**vars(configuration), "api_key": dict(configuration.api_key)}
     changed = twin(configuration)
     assert (type(changed), changed.retries.total) == (Mine, 7)
