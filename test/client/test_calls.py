@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from codecs import BOM_UTF8
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from libica.openapi.libtes import ApiClient, Configuration, TaskRunsApi, TasksAp
 from ..conftest import TOKEN
 from ..helpers import TIME
 from ..operations import RUN, RUN_SUMMARY
-from ..server import Response, Server
+from ..server import Response, Server, wait_until
 
 
 def test_call_api_fills_in_path_query_headers_and_body(server: Server, client: ApiClient) -> None:
@@ -202,8 +203,9 @@ def test_connections_are_kept_until_a_client_is_closed_which_works_again(
     client.close()
     client.close()
     api.list_tasks()
-    client.close()
     assert (len(server.asked), server.connections) == (6, 3)
+    del api, client
+    wait_until(lambda: gc.collect() >= 0 and server.closed == 3)
 
 
 def test_arguments_of_the_wrong_type_for_a_client_are_named(configuration: Configuration) -> None:

@@ -87,6 +87,7 @@ tails = st.sampled_from([b"", b"}"])
 @example("Resources", '{"cpuCores": 18446744073709551616}', "utf-8", "utf-8", b"", b"")
 @example("Resources", '{"cpuCores": -0, "memoryGb": -0.0}', "utf-8", "utf-8", b"", b"")
 @example("Execution", '{"retryLimit": -9223372036854775809}', "utf-8", "utf-8", b"", b"")
+@example("Execution", '{"retryLimit": 3.0}', "utf-8", "utf-8", b"", b"")
 @example("ErrorResponse", '{"details": [18446744073709551616]}', "utf-8", "utf-8", b"", b"")
 @example("Image", '{"name": "a", "name": "b", "x": 1, "x": [NaN]}', "utf-8", "utf-8", b"", b"")
 def test_with_orjson_a_response_is_what_json_makes_of_it(
