@@ -215,6 +215,7 @@ def test_arguments_of_the_wrong_type_for_a_client_are_named(configuration: Confi
     for wrong in (host, configuration):
         with pytest.raises(libtes.ApiTypeError, match="`api_client` must be an ApiClient"):
             TasksApi(wrong)
+    assert ApiClient(configuration).pool_threads == 1
     for count, error in ((0, libtes.ApiValueError), ("2", libtes.ApiTypeError)):
         with pytest.raises(error, match="pool_threads"):
             ApiClient(configuration, pool_threads=count)  # type: ignore[arg-type]
