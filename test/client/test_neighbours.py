@@ -133,7 +133,8 @@ warnings.simplefilter('ignore', DeprecationWarning)  # urllib3 will drop this mo
 import urllib3.contrib.pyopenssl as p; p.inject_into_urllib3()
 CALL
 print(len(api.get_task_run("long").name))
-[conn] = [c for c in client._rest._latest[1].pool.queue if c]
+[(pool, _)] = client._rest._pools.values()
+[conn] = [c for c in pool.pool.queue if c]
 print(type(conn.sock).__module__)
 try:
     api.abort_task_run("late", _request_timeout=(5, 0.3))

@@ -197,22 +197,18 @@ def test_the_exchange_follows_the_settings(server: Server, configuration: Config
         assert received.startswith(b"POST /v1/tokens ")
 
 
-@pytest.mark.parametrize(("given", "variable"), [(None, KEY), (KEY, "another"), ("", KEY)])
 def test_the_key_is_the_argument_or_that_of_the_environment_when_it_is_needed(
-    service: Service,
-    client: ApiClient,
-    monkeypatch: pytest.MonkeyPatch,
-    given: Optional[str],
-    variable: str,
+    service: Service, client: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange = ApiKeyExchange(given)
-    monkeypatch.setenv("ICA_API_KEY", variable)
-    exchange(client.configuration)
-    monkeypatch.setenv("ICA_API_KEY", "")
-    if not given:
-        with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
-            exchange(client.configuration)
-    assert (service.given, len(service.server.asked)) == (1, 1)
+    for given, variable in ((None, KEY), (KEY, "another"), ("", KEY)):
+        exchange = ApiKeyExchange(given)
+        monkeypatch.setenv("ICA_API_KEY", variable)
+        exchange(client.configuration)
+        monkeypatch.setenv("ICA_API_KEY", "")
+        if not given:
+            with pytest.raises(libtes.ApiValueError, match="ICA_API_KEY"):
+                exchange(client.configuration)
+    assert service.given == len(service.server.asked) == 3
 
 
 def test_a_key_that_cannot_be_a_header_is_refused(
