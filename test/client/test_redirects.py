@@ -50,7 +50,7 @@ ANOTHER_NAME = dict.fromkeys(
 
 
 @each_status
-def test_a_read_is_redirected_with_all_its_headers_within_the_origin(
+def test_a_read_keeps_all_its_headers_if_it_is_redirected_within_the_origin_alone(
     connect: Connect, server: Server, status: int
 ) -> None:
     client = connect(server.url)
@@ -83,7 +83,6 @@ def test_a_read_is_redirected_to_another_origin_without_secrets_and_a_write_neve
         here.respond(to(f"{there.url}/x", status))
         client = connect(here.url, ssl_ca_cert=str(authority.file))
         client.user_agent = "pipeline/3"
-        client.configuration.refresh_api_key_hook = lambda _: pytest.fail("for a stranger")
         response = READ.call(client, _preload_content=preload)
         assert preload or response.data == b'{"id": "x"}'
         shows_no_secret(there.last)
@@ -100,6 +99,13 @@ def test_a_read_is_redirected_to_another_origin_without_secrets_and_a_write_neve
         READ.call(client, _preload_content=preload)
         assert here.last.target == "/back"
         shows_no_secret(here.last)  # which were lost on the way
+        here.respond(to(f"{there.url}/x", status))
+        there.respond(Response(401))  # for which a stranger is given no token
+        new = {"Authorization": f"new {TOKEN}"}
+        client.configuration.refresh_api_key_hook = lambda its: its.api_key.update(new)
+        assert failure(client, READ, _preload_content=preload).status == 401
+        for asked in there.asked:
+            shows_no_secret(asked)
 
 
 NOWHERE = """
