@@ -31,15 +31,15 @@ def files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Return files of certificates and keys, and folders of authorities, by what they hold."""
     folder = tmp_path_factory.mktemp("files")
     files = {"AUTHORITY": str(authority.file), "EMPTY FOLDER": str(tmp_path_factory.mktemp("none"))}
-    for name, ca in (("CLIENT", authority.ca), ("STRANGER", trustme.CA())):
-        made = ca.issue_cert("agent@tes.example")
-        for part, pem in (
-            ("CERTIFICATE", made.cert_chain_pems[0]),
-            ("KEY", made.private_key_pem),
-            ("BOTH", made.private_key_and_cert_chain_pem),
-        ):
-            files[f"{name} {part}"] = str(folder / f"{name} {part}")
-            pem.write_to_path(files[f"{name} {part}"])
+    own, other = (ca.issue_cert("agent@tes.example") for ca in (authority.ca, trustme.CA()))
+    for name, pem in (
+        ("CERTIFICATE", own.cert_chain_pems[0]),
+        ("KEY", own.private_key_pem),
+        ("BOTH", own.private_key_and_cert_chain_pem),
+        ("BOTH OF A STRANGER", other.private_key_and_cert_chain_pem),
+    ):
+        files[name] = str(folder / name)
+        pem.write_to_path(files[name])
     if shutil.which("openssl"):  # which names the files of such a folder
         command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.file)]
         name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -66,7 +66,7 @@ def context_of(served: str, authority: Authority, folder: Path) -> ssl.SSLContex
     return context
 
 
-BOTH = {"cert_file": "CLIENT CERTIFICATE", "key_file": "CLIENT KEY"}
+TWO_FILES = {"cert_file": "CERTIFICATE", "key_file": "KEY"}
 CONNECTIONS: list[tuple[str, dict[str, Any], Optional[str]]] = [
     # The certificate of the server, settings of the client, and what is wrong, if anything.
     ("valid", {}, None),
@@ -82,9 +82,9 @@ CONNECTIONS: list[tuple[str, dict[str, Any], Optional[str]]] = [
     ("of another host", {"assert_hostname": False}, None),
     ("of another host", {"ssl_ca_cert": None, "verify_ssl": False}, None),
     ("demanding the client's", {}, ""),
-    ("demanding the client's", {"cert_file": "STRANGER BOTH"}, ""),
-    ("demanding the client's", {"cert_file": "CLIENT BOTH"}, None),
-    ("demanding the client's", BOTH, None),
+    ("demanding the client's", {"cert_file": "BOTH OF A STRANGER"}, ""),
+    ("demanding the client's", {"cert_file": "BOTH"}, None),
+    ("demanding the client's", TWO_FILES, None),
 ]
 
 
