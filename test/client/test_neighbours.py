@@ -63,7 +63,7 @@ def test_no_thread_leaves_a_cassette_that_lets_nothing_out(
     from vcr.errors import CannotOverwriteExistingCassetteException
 
     met = threading.Barrier(4)
-    service.respond(lambda _: [FOUND, met.wait(10)][0])
+    service.respond(lambda _: [FOUND, met.wait(30)][0])
     with client_of(service, authority) as client, ThreadPoolExecutor(4) as threads:
         api = libtes.TaskRunsApi(client)
         list(threads.map(api.get_task_run, ["trn.0"] * kept))
