@@ -119,8 +119,10 @@ def test_64_threads_get_each_the_responses_to_its_own_calls_while_others_close_t
 
     with ThreadPoolExecutor(65) as threads:
         closing = threads.submit(close)
-        assert list(threads.map(work, range(64))) == [None] * 64
-        over.set()
+        try:
+            assert list(threads.map(work, range(64))) == [None] * 64
+        finally:
+            over.set()
         closing.result(LONG)
     assert len(wire.received) == 64 * 16
 
