@@ -49,7 +49,7 @@ def test_call_api_fills_in_path_query_headers_and_body(server: Server, client: A
         assert (server.last.method, server.last.target) == (method.upper(), f"/v1/tasks{query}")
 
 
-def test_the_token_is_sent_only_where_a_call_asks_for_it_and_to_a_host_of_its_own(
+def test_a_call_may_have_a_host_of_its_own_and_sends_the_token_only_if_asked_to(
     server: Server, client: ApiClient
 ) -> None:
     client.configuration.host = "http://nowhere.invalid"
@@ -174,7 +174,7 @@ def test_a_field_of_a_wrong_type_is_named(
         TaskRunsApi(client).list_task_runs()
 
 
-def test_connections_are_kept_until_a_client_is_closed_which_works_again(
+def test_a_client_keeps_connections_until_it_is_closed_and_works_again_then(
     server: Server, configuration: Configuration
 ) -> None:
     client = ApiClient(configuration)
