@@ -188,7 +188,7 @@ def test_a_client_keeps_connections_until_it_is_closed_and_works_again_then(
                 api.list_tasks()
         api.list_tasks()
     assert (len(server.asked), server.connections) == (4, 1)
-    assert api.list_tasks(async_req=True).get(10) == libtes.TaskSummaryPagedItems()
+    assert api.list_tasks(async_req=True).get(30) == libtes.TaskSummaryPagedItems()
     client.close()
     client.close()
     api.list_tasks()

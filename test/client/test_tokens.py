@@ -95,7 +95,7 @@ def test_a_token_that_is_refused_is_refreshed_and_the_call_repeated_once(
     Service(server, valid="new")
     for async_req in (preload, not preload):  # the first of them is refused
         result = operation.call(client, _preload_content=preload, async_req=async_req)
-        response = result.get(10) if async_req else result
+        response = result.get(30) if async_req else result
         assert preload or json.loads(response.data) == {"id": "x"}
         assert not preload or isinstance(response, operation.model)
     first, second, third = server.asked
@@ -136,7 +136,7 @@ def test_a_hook_may_use_the_same_client(service: Service, client: ApiClient) -> 
         result = client.call_api(
             TOKENS, "POST", header_params={"X-API-Key": KEY}, response_type="object", async_req=True
         )
-        set_token(configuration, result.get(10)[0]["access_token"])
+        set_token(configuration, result.get(30)[0]["access_token"])
 
     set_token(client.configuration)
     client.configuration.refresh_api_key_hook = hook
@@ -180,14 +180,12 @@ def test_the_exchange_follows_the_settings(server: Server, configuration: Config
     configuration.host, configuration.proxy = "http://tes.example", server.url
     ApiKeyExchange(KEY)(configuration)
     assert server.last.target == f"http://tes.example{TOKENS}"
-    configuration.proxy, configuration.timeout = None, (5, 0.05)
-    for talk, cls in (
-        (hold(), libtes.ReadTimeoutException),
-        (say(b""), libtes.ConnectionLostException),
-        (
-            say(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{"),
-            libtes.ConnectionLostException,
-        ),
+    configuration.proxy = None
+    cut_off = say(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{")
+    for talk, configuration.timeout, cls in (
+        (hold(), (30, 0.05), libtes.ReadTimeoutException),
+        (say(b""), (30, 30), libtes.ConnectionLostException),
+        (cut_off, (30, 30), libtes.ConnectionLostException),
     ):
         with RawServer(talk) as raw:
             configuration.host = raw.url
