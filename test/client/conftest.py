@@ -62,17 +62,11 @@ def other() -> Iterator[Server]:
 
 
 @pytest.fixture
-def taken() -> Iterator[socket.socket]:
-    """A socket that has a port and does not listen yet."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken
-
-
-@pytest.fixture
-def refusing(taken: socket.socket) -> str:
+def refusing() -> Iterator[str]:
     """The address of a port that refuses connections."""
-    return "127.0.0.1:{1}".format(*taken.getsockname())
+    with socket.socket() as taken:  # which does not listen
+        taken.bind(("127.0.0.1", 0))
+        yield "127.0.0.1:{1}".format(*taken.getsockname())
 
 
 @pytest.fixture

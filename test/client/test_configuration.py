@@ -7,7 +7,7 @@ import inspect
 import math
 import pickle
 import threading
-from collections.abc import Iterator
+from functools import partial
 from typing import Any, Optional
 
 import pytest
@@ -20,7 +20,7 @@ SECRET = "what-nobody-may-see"
 HOST = "https://use1.platform.illumina.com"
 
 
-def hook(configuration: Configuration) -> None:
+def hook(configuration: Configuration, lock: object = None) -> None:
     configuration.api_key["Authorization"] = "fresh"
 
 
@@ -35,6 +35,7 @@ def with_secrets(**settings: Any) -> Configuration:
 
 # -- Settings --------------------------------------------------------------------------------------
 
+UNSET = "ssl_ca_cert cert_file key_file assert_hostname proxy proxy_headers temp_folder_path"
 DEFAULTS: dict[str, Any] = {
     "host": "https://aps2.platform.illumina.com",
     "api_key": {},
@@ -42,26 +43,10 @@ DEFAULTS: dict[str, Any] = {
     "username": None,
     "password": None,
     "discard_unknown_keys": False,
-    "timeout": (10.0, 60.0),
-    "retries": None,
-    "max_response_bytes": 64 * 2**20,
-    "ssl_ca_cert": None,
-    "cert_file": None,
-    "key_file": None,
-    "verify_ssl": True,
-    "assert_hostname": None,
-    "proxy": None,
-    "proxy_headers": None,
-    "safe_chars_for_path_param": "",
-    "temp_folder_path": None,
-    "client_side_validation": True,
-    "debug": False,
-    "logger_file": None,
-    "refresh_api_key_hook": None,
-    "show_locals": False,
+    **dict.fromkeys((*UNSET.split(), "retries", "logger_file", "refresh_api_key_hook")),
+    **{"timeout": (10.0, 60.0), "max_response_bytes": 64 * 2**20, "safe_chars_for_path_param": ""},
+    **{"verify_ssl": True, "client_side_validation": True, "debug": False, "show_locals": False},
 }
-
-
 VALID: dict[str, tuple[Any, ...]] = {
     "host": (f"{HOST}/", "http://127.0.0.1:8080", "HTTPS://HOST", "https://[::1]:8443/a/prefix/"),
     "timeout": (1, 0.5, 1e-3, 1_000_000, (1, 2), (0.5, None), (None, None), None),
@@ -105,34 +90,33 @@ def test_arguments_become_attributes_in_the_order_that_scripts_use() -> None:
     names = list(inspect.signature(Configuration).parameters)
     assert names == list(DEFAULTS)[:6]
     assert [getattr(configuration, name) for name in names] == given
-    for name, dictionary in zip(names[1:3], given[1:3]):  # which are copied
-        dictionary["Authorization"] = "other"
-        assert getattr(configuration, name)["Authorization"] != "other"
+    given[1]["Authorization"] = given[2]["Authorization"] = "other"  # which are copied
+    assert configuration.get_api_key_with_prefix("Authorization") == "B t"
     Configuration().api_key["Authorization"] = "t"
     assert Configuration().api_key == {}
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        *("", " ", "use1.platform.illumina.com", "localhost:8080", "//host", "ftp://host"),
-        *("file:///etc/passwd", "https://", "https:///path", "https://:443", "https://host:port"),
-        *("https://host:99999", "https://host:0", "https://[::1", "https://ho st"),
-        *("https://host\n", " https://host", "https://host\\@other", "https://host\x00"),
-        *("https://user@host", f"https://user:{SECRET}@host", "https://host?a=b", "https://host?"),
-        *("https://host#part", "https://host#", "https://<region>.platform.illumina.com"),
-        *("https://${ICA_HOST}", '"https://host"'),
-    ],
-)
+NO_HOSTS = [
+    *("", " ", "use1.platform.illumina.com", "localhost:8080", "//host", "ftp://host"),
+    *("file:///etc/passwd", "https://", "https:///path", "https://:443", "https://host:port"),
+    *("https://host:99999", "https://host:0", "https://[::1", "https://ho st"),
+    *("https://host\n", " https://host", "https://host\\@other", "https://host\x00"),
+    *("https://user@host", f"https://user:{SECRET}@host", "https://host?a=b", "https://host?"),
+    *("https://host#part", "https://host#", "https://<region>.platform.illumina.com"),
+    *("https://${ICA_HOST}", '"https://host"'),
+]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
 def test_what_is_no_usable_url_is_refused_as_a_host(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configuration = Configuration(host=HOST)
     monkeypatch.setenv("ICA_ACCESS_TOKEN", "t")
     if "\x00" not in host and host:  # which no variable can hold
         monkeypatch.setenv("ICA_BASE_URL", host)
         with pytest.raises(ApiValueError, match="`host`"):
             Configuration.from_env()
+    configuration = Configuration(HOST)
     with pytest.raises(ApiValueError, match="`host`") as caught:
         configuration.host = host
     assert configuration.host == HOST
@@ -192,43 +176,33 @@ def test_the_key_comes_after_its_prefix(key: Any, prefix: Any, expected: Optiona
 def test_from_env_reads_host_and_token_and_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    values = {"ICA_BASE_URL": HOST, "ICA_ACCESS_TOKEN": "t"}
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
+    names = ["ICA_BASE_URL", "ICA_ACCESS_TOKEN"]
     for token in ("Bearer t", "t"):
-        monkeypatch.setenv("ICA_ACCESS_TOKEN", token)
+        for name, value in zip(names, (HOST, token)):
+            monkeypatch.setenv(name, value)
         configuration = Configuration.from_env()
         assert configuration.host == HOST
         assert configuration.get_api_key_with_prefix("Authorization") == "Bearer t"
-    for absent in (None, ""):
-        for missing in (["ICA_BASE_URL"], ["ICA_ACCESS_TOKEN"], list(values)):
-            for name, value in values.items():
-                monkeypatch.setenv(name, (absent or "") if name in missing else value)
-                if name in missing and absent is None:
-                    monkeypatch.delenv(name)
-            with pytest.raises(ApiValueError) as caught:
-                Configuration.from_env()
-            assert [name for name in values if name in str(caught.value)] == missing
+    for missing in (names[:1], names[1:], names):
+        with monkeypatch.context() as patch:
+            for change in (lambda name: patch.setenv(name, ""), patch.delenv):
+                for name in missing:
+                    change(name)
+                with pytest.raises(ApiValueError) as caught:
+                    Configuration.from_env()
+                assert [name for name in names if name in str(caught.value)] == missing
 
 
-@pytest.fixture
-def _no_default() -> Iterator[None]:
-    """Leave no default configuration behind."""
-    yield
-    Configuration.set_default(None)
-
-
-@pytest.mark.usefixtures("_no_default")
-def test_the_default_is_kept_and_given_as_copies() -> None:
+def test_the_default_is_kept_and_given_as_copies(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: Configuration.set_default(None))
     assert vars(Configuration.get_default_copy()) == vars(Configuration())
     given = with_secrets()
     Configuration.set_default(given)
     given.api_key["Authorization"] = "changed"
-    Configuration.get_default_copy().api_key["Authorization"] = "changed"
-    assert vars(Configuration.get_default_copy()) == vars(with_secrets())
-    with ApiClient() as one, ApiClient() as other:
-        one.configuration.api_key["Authorization"] = "changed"
-        assert vars(other.configuration) == vars(with_secrets())
+    apis = (libtes.TasksApi, libtes.TaskVersionsApi, libtes.TaskRunsApi)
+    for client in (ApiClient(), *(api().api_client for api in apis)):
+        assert vars(client.configuration) == vars(with_secrets())
+        client.configuration.api_key["Authorization"] = "changed"
     assert Configuration().api_key == {}  # a new one has nothing of the default
     Configuration.set_default(None)
     assert Configuration.get_default_copy().api_key == {}
@@ -241,32 +215,18 @@ class Mine(Configuration):
     """The settings of some package on top of this one."""
 
 
-def test_a_deep_copy_has_the_class_and_the_retries() -> None:
-    configuration = Mine()
-    configuration.retries = urllib3.Retry(7)
-    twin = copy.deepcopy(configuration)
-    assert (type(twin), twin.retries.total) == (Mine, 7)
-
-
 @pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy])
-def test_a_copy_has_all_settings_and_can_be_changed_alone(twin: Any) -> None:
-    class Tokens:
-        def __init__(self) -> None:
-            self.lock = threading.Lock()  # a hook need not be copyable
-
-        def refresh(self, configuration: Configuration) -> None:
-            hook(configuration)
-
-    refresh = Tokens().refresh
-    settings = {"timeout": 5, "retries": 7, "show_locals": True, "refresh_api_key_hook": refresh}
-    configuration = with_secrets(**settings)
+def test_a_copy_has_class_and_settings_and_can_be_changed_alone(twin: Any) -> None:
+    configuration = Mine(HOST, {"Authorization": SECRET})
+    configuration.timeout, configuration.retries = 5, urllib3.Retry(7)
+    configuration.refresh_api_key_hook = partial(hook, lock=threading.Lock())  # not to be copied
+    before = {**vars(configuration), "api_key": dict(configuration.api_key)}
     changed = twin(configuration)
-    assert vars(changed) == vars(configuration)
+    assert (type(changed), changed.retries.total) == (Mine, 7)
+    assert {**vars(changed), "retries": None} == {**before, "retries": None}
     changed.host, changed.timeout = "https://other", None
-    changed.api_key = {"Authorization": "other"}
-    if twin is copy.deepcopy:
-        twin(configuration).api_key["Authorization"] = "other"
-    assert vars(configuration) == vars(with_secrets(**settings))
+    changed.api_key["Authorization"] = "other"
+    assert vars(configuration) == before
 
 
 # -- Secrets ---------------------------------------------------------------------------------------

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import socket
 import threading
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -18,9 +17,9 @@ from ..server import Asked, RawServer, Response, Server, Talk, say, wait_until
 from ..wire import chunked, drip, framed, head, hold
 from .calls import BODY, ENDLESS, LAUNCH, READ, each_call, failure, read_and_launch
 from .conftest import Clock, Connect
-from .responses.test_kinds import encoded
 
 FULL = framed(BODY)
+GZIP = head("200 OK", "Content-Encoding: gzip")
 NO_HEAD: dict[str, Talk] = {
     "silence": hold(),
     "silence in the head": hold(FULL[:30]),
@@ -39,9 +38,7 @@ NO_BODY: dict[str, Talk] = {
     "chunks in drops": drip(chunked(), b"1\r\n \r\n"),
     "the size of a chunk in drops": drip(chunked(), b"0"),
     "the trailer of chunks in drops": drip(chunked(BODY) + b"0\r\n", b"A: b\r\n"),
-    "gzip in drops": drip(
-        head("200 OK", encoded("gzip")) + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"
-    ),
+    "gzip in drops": drip(GZIP + gzip.compress(BODY)[:10], b"\0\0\0\xff\xff"),
 }
 SLOW = {**NO_HEAD, **NO_BODY}
 PAIR, DEADLINE = (30, 0.1), 0.1
@@ -82,12 +79,12 @@ def test_a_slow_response_takes_no_longer_than_the_timeout(
 def test_a_pair_is_the_timeout_of_an_attempt_and_a_number_that_of_the_call(
     connect: Connect, operation: Operation, timeout: Any
 ) -> None:
-    pair = isinstance(timeout, tuple)
-    attempts = 3 if pair and operation is READ else 1
+    attempts, cls = 1, libtes.DeadlineException
+    if isinstance(timeout, tuple):
+        attempts, cls = 3 if operation is READ else 1, libtes.ReadTimeoutException
     for setting, options in ((timeout, {}), ((30, 30), {"_request_timeout": timeout})):
         with RawServer(hold()) as raw:
             exception = failure(connect(raw.url, timeout=setting), operation, **options)
-            cls = libtes.ReadTimeoutException if pair else libtes.DeadlineException
             assert type(exception) is cls
             wait_until(lambda: len(raw.received) == attempts)
 
@@ -110,39 +107,29 @@ def test_the_deadline_ends_attempts_to_connect(
     assert sum(clock.waits) < 200
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs the backlog of Linux")
-@read_and_launch
-@pytest.mark.parametrize("timeout", [0.1, (0.1, 30)], ids=["deadline", "pair"])
-def test_a_connection_that_is_not_accepted_ends_in_time(
-    connect: Connect, operation: Operation, timeout: Any
-) -> None:
-    with socket.socket() as full, contextlib.ExitStack() as waiting:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(4):
-            each = waiting.enter_context(socket.socket())
-            each.setblocking(False)
-            each.connect_ex(full.getsockname())
-        client = connect(f"http://127.0.0.1:{full.getsockname()[1]}", retries=0)
-        exception = failure(client, operation, _request_timeout=timeout)
-    assert type(exception) is libtes.ConnectTimeoutException
-
-
-@pytest.mark.parametrize("timeout", [(0.1, 30), 0.1], ids=["pair", "deadline"])
-@pytest.mark.parametrize(
-    "talk", [hold(), drip(b"\x16\x03\x03\x40\x00", b"\x02\x00\x3f\xfc")], ids=["silence", "drops"]
+needs_backlog = pytest.mark.skipif(
+    not hasattr(socket, "TCP_INFO"), reason="needs the backlog of Linux"
 )
-def test_a_handshake_that_does_not_end_is_no_connection(
-    connect: Connect, talk: Talk, timeout: Any
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        pytest.param(None, id="not accepted", marks=needs_backlog),
+        pytest.param(hold(), id="a handshake in silence"),
+        pytest.param(drip(b"\x16\x03\x03\x40\x00", b"\x02\x00\x3f\xfc"), id="a handshake in drops"),
+    ],
+)
+@read_and_launch
+@pytest.mark.parametrize("timeout", [(0.1, 30), 0.1], ids=["pair", "deadline"])
+def test_a_connection_or_handshake_that_is_not_made_in_time_is_no_connection(
+    connect: Connect, full: str, talk: Optional[Talk], operation: Operation, timeout: Any
 ) -> None:
-    with RawServer(talk, read=False) as stuck:
-        client = connect(stuck.url.replace("http:", "https:"), retries=0)
-        exception = failure(client, LAUNCH, _request_timeout=timeout)
+    with RawServer(talk or hold(), read=False) as stuck:
+        host = stuck.url.replace("http:", "https:") if talk else full
+        exception = failure(connect(host, retries=0), operation, _request_timeout=timeout)
         assert type(exception) is libtes.ConnectTimeoutException
-        assert stuck.connections == 1
-
-
-# -- Timeouts that are not used up -----------------------------------------------------------------
+        assert stuck.connections == (1 if talk else 0)
 
 
 def test_a_slow_response_that_comes_in_time_is_read(connect: Connect) -> None:

@@ -2,126 +2,125 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 import trustme
-from urllib3.exceptions import InsecureRequestWarning
 
 from libica.openapi import libtes
 
 from ..authority import Authority
 from ..conftest import TOKEN
-from ..operations import Operation
 from ..server import RawServer, Response, Server
 from ..wire import head
-from .calls import LAUNCH, READ, each_call, failure
+from .calls import LAUNCH, READ, WRITES, failure
 from .conftest import Clock, Connect
 
-
-@pytest.fixture
-def misnamed(authority: Authority) -> Iterator[Server]:
-    """A server whose certificate is for another host."""
-    with Server(authority.server("tes.example")) as misnamed:
-        misnamed.respond(Response(body={"id": "x"}))
-        yield misnamed
+no_warning = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
 
-# -- Whom to trust ---------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return files of certificates and keys, and folders of authorities, by what they hold."""
+    folder = tmp_path_factory.mktemp("files")
+    files = {"AUTHORITY": str(authority.file), "EMPTY FOLDER": str(tmp_path_factory.mktemp("none"))}
+    own, other = (ca.issue_cert("agent@tes.example") for ca in (authority.ca, trustme.CA()))
+    for name, pem in (
+        ("CERTIFICATE", own.cert_chain_pems[0]),
+        ("KEY", own.private_key_pem),
+        ("BOTH", own.private_key_and_cert_chain_pem),
+        ("BOTH OF A STRANGER", other.private_key_and_cert_chain_pem),
+    ):
+        files[name] = str(folder / name)
+        pem.write_to_path(files[name])
+    if shutil.which("openssl"):  # which names the files of such a folder
+        command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.file)]
+        name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        shutil.copy(authority.file, folder / f"{name}.0")
+        files["FOLDER"] = str(folder)
+    return files
 
 
-@each_call
-def test_a_certificate_that_is_not_trusted_is_an_error_that_is_not_retried(
-    connect: Connect, secure: Server, operation: Operation, clock: Clock
+def context_of(served: str, authority: Authority, folder: Path) -> ssl.SSLContext:
+    """Return the TLS context of a server with a certificate of this kind."""
+    first, last = {"expired": (-20, -10), "not valid yet": (10, 20)}.get(served, (-1, 1))
+    now = datetime.now(timezone.utc)
+    validity = {"not_before": now + timedelta(first), "not_after": now + timedelta(last)}
+    host = "tes.example" if served == "of another host" else "127.0.0.1"
+    context = authority.server(host, **validity)
+    if served == "self-signed":
+        own = Authority(folder)
+        own.ca.private_key_pem.write_to_path(folder / "key")
+        context.load_cert_chain(own.file, folder / "key")
+    if served == "demanding the client's":
+        authority.ca.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # the client hears of it in time
+    return context
+
+
+TWO_FILES = {"cert_file": "CERTIFICATE", "key_file": "KEY"}
+CONNECTIONS: list[tuple[str, dict[str, Any], Optional[str]]] = [
+    # The certificate of the server, settings of the client, and what is wrong, if anything.
+    ("valid", {}, None),
+    ("valid", {"ssl_ca_cert": None}, "certificate"),
+    ("valid", {"ssl_ca_cert": "FOLDER"}, None),
+    ("valid", {"ssl_ca_cert": "EMPTY FOLDER"}, "certificate"),
+    ("expired", {}, "has expired"),
+    ("not valid yet", {}, "not yet valid"),
+    ("self-signed", {}, "certificate"),
+    ("of another host", {}, "certificate"),
+    ("of another host", {"assert_hostname": "other.example"}, "other.example"),
+    ("of another host", {"assert_hostname": "tes.example"}, None),
+    ("of another host", {"assert_hostname": False}, None),
+    ("of another host", {"ssl_ca_cert": None, "verify_ssl": False}, None),
+    ("demanding the client's", {}, ""),
+    ("demanding the client's", {"cert_file": "BOTH OF A STRANGER"}, ""),
+    ("demanding the client's", {"cert_file": "BOTH"}, None),
+    ("demanding the client's", TWO_FILES, None),
+]
+
+
+@no_warning
+@pytest.mark.parametrize(("served", "settings", "wrong"), CONNECTIONS)
+def test_a_call_is_sent_only_if_the_certificates_of_both_sides_are_right(
+    connect: Connect,
+    authority: Authority,
+    files: dict[str, str],
+    clock: Clock,
+    tmp_path: Path,
+    served: str,
+    settings: dict[str, Any],
+    wrong: Optional[str],
 ) -> None:
-    exception = failure(connect(secure.url), operation)
-    assert type(exception) is libtes.TlsException
-    assert "certificate" in str(exception)
-    assert "127.0.0.1" in str(exception)
-    assert (clock.waits, secure.asked) == ([], [])
-
-
-def test_an_authority_is_trusted_by_its_file(
-    connect: Connect, secure: Server, authority: Authority
-) -> None:
-    assert READ.call(connect(secure.url, ssl_ca_cert=str(authority.file))).id == "x"
-    assert secure.last.headers["Authorization"] == f"Bearer {TOKEN}"
-
-
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to name the files")
-def test_authorities_are_trusted_by_their_folder(
-    connect: Connect, secure: Server, authority: Authority, tmp_path: Path
-) -> None:
-    client = connect(secure.url, ssl_ca_cert=str(tmp_path))
-    assert type(failure(client, READ)) is libtes.TlsException
-    command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.file)]
-    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    shutil.copy(authority.file, tmp_path / f"{name}.0")
-    client.close()
-    assert READ.call(client).id == "x"
-
-
-def in_days(count: int) -> datetime:
-    return datetime.now(timezone.utc) + timedelta(days=count)
-
-
-def test_a_certificate_out_of_its_time(connect: Connect, authority: Authority) -> None:
-    for reason, first, last in (("has expired", -20, -10), ("not yet valid", 10, 20)):
-        context = authority.server("127.0.0.1", not_before=in_days(first), not_after=in_days(last))
-        with Server(context) as server:
-            exception = failure(connect(server.url, ssl_ca_cert=str(authority.file)), LAUNCH)
+    if "FOLDER" in settings.values() and "FOLDER" not in files:
+        pytest.skip("needs openssl")
+    with Server(context_of(served, authority, tmp_path)) as server:
+        server.respond(Response(body={"id": "x"}))
+        given = {"ssl_ca_cert": "AUTHORITY", **settings}
+        client = connect(server.url)
+        with contextlib.suppress(libtes.TlsException):
+            READ.call(client)  # settings that are changed later hold from the next call on
+        for name, value in given.items():
+            setattr(client.configuration, name, files.get(value, value))
+        server.asked.clear()
+        for operation in (READ, *WRITES):
+            if wrong is None:
+                assert operation.call(client).id == "x"
+                assert server.last.headers["Authorization"] == f"Bearer {TOKEN}"
+                continue
+            exception = failure(client, operation)
             assert type(exception) is libtes.TlsException
-            assert reason in str(exception)
-            assert server.asked == []
-
-
-def test_a_certificate_that_vouches_for_itself(connect: Connect, tmp_path: Path) -> None:
-    own = Authority(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    own.ca.private_key_pem.write_to_path(tmp_path / "key")
-    context.load_cert_chain(own.file, tmp_path / "key")
-    with Server(context) as server:
-        assert type(failure(connect(server.url), LAUNCH)) is libtes.TlsException
-        assert server.asked == []
-
-
-def test_the_name_in_the_certificate_is_checked_or_given(
-    connect: Connect, misnamed: Server, authority: Authority
-) -> None:
-    client = connect(misnamed.url, ssl_ca_cert=str(authority.file))
-    for name in (None, "other.example"):
-        client.configuration.assert_hostname = name
-        exception = failure(client, READ)
-        assert type(exception) is libtes.TlsException
-        assert "127.0.0.1" in str(exception)
-    assert misnamed.asked == []
-    for accepted in ("tes.example", False):
-        client.configuration.assert_hostname = accepted
-        assert READ.call(client).id == "x"
-
-
-def test_without_verification_any_certificate_is_accepted(
-    connect: Connect, misnamed: Server
-) -> None:
-    with pytest.warns(InsecureRequestWarning):
-        assert READ.call(connect(misnamed.url, verify_ssl=False)).id == "x"
-
-
-@pytest.mark.parametrize("name", ["verify_ssl", "ssl_ca_cert"])
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_settings_that_are_changed_later_hold_from_the_next_call_on(
-    connect: Connect, secure: Server, authority: Authority, name: str
-) -> None:
-    client = connect(secure.url)
-    assert type(failure(client, READ)) is libtes.TlsException
-    setattr(client.configuration, name, False if name == "verify_ssl" else str(authority.file))
-    assert READ.call(client).id == "x"
+            assert "127.0.0.1" in str(exception)
+            assert wrong in str(exception)
+            assert (clock.waits, server.asked) == ([], [])  # it is not retried
 
 
 @pytest.mark.parametrize("name", ["ssl_ca_cert", "cert_file", "key_file"])
@@ -131,56 +130,6 @@ def test_a_file_that_does_not_exist_is_named_by_its_setting(
     with pytest.raises(libtes.ApiValueError, match=f"`{name}`, must be a file that exists"):
         READ.call(connect(secure.url, **{name: "/no/such/file.pem"}))
     assert secure.connections == 0
-
-
-# -- Certificates of the client --------------------------------------------------------------------
-
-
-class ClientCertificate:
-    """Files with a client's certificate, its private key, and both."""
-
-    def __init__(self, ca: trustme.CA, folder: Path) -> None:
-        cert = ca.issue_cert("agent@tes.example")
-        self.cert, self.key, self.both = (str(folder / name) for name in ("cert", "key", "both"))
-        cert.cert_chain_pems[0].write_to_path(self.cert)
-        cert.private_key_pem.write_to_path(self.key)
-        cert.private_key_and_cert_chain_pem.write_to_path(self.both)
-
-
-@pytest.fixture
-def demanding(authority: Authority) -> Iterator[Server]:
-    """A server that demands a certificate of its own authority."""
-    context = authority.server("127.0.0.1")
-    authority.ca.configure_trust(context)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # with which the client hears of it in time
-    with Server(context) as demanding:
-        demanding.respond(Response(body={"id": "x"}))
-        yield demanding
-
-
-def test_a_certificate_of_the_client_is_one_file_or_two(
-    connect: Connect, demanding: Server, authority: Authority, tmp_path: Path
-) -> None:
-    own = ClientCertificate(authority.ca, tmp_path)
-    client = connect(demanding.url, ssl_ca_cert=str(authority.file), cert_file=own.both)
-    assert READ.call(client).id == "x"
-    client.configuration.cert_file, client.configuration.key_file = own.cert, own.key
-    assert READ.call(client).id == "x"
-    assert demanding.connections == 2
-
-
-def test_without_the_right_certificate_of_the_client(
-    connect: Connect, demanding: Server, authority: Authority, tmp_path: Path
-) -> None:
-    client = connect(demanding.url, ssl_ca_cert=str(authority.file))
-    for certificate in (None, ClientCertificate(trustme.CA(), tmp_path).both):
-        client.configuration.cert_file = certificate
-        assert type(failure(client, READ)) is libtes.TlsException
-    assert demanding.asked == []
-
-
-# -- What speaks no TLS ----------------------------------------------------------------------------
 
 
 def test_what_speaks_no_tls_is_never_sent_the_call(connect: Connect) -> None:
