@@ -251,6 +251,10 @@ class UnrulyService(Service):
 EVER = range(10**9)
 
 
+def any_request(_: Asked) -> bool:
+    return True
+
+
 def is_launch(asked: Asked) -> bool:
     return asked.path.endswith(":launch")
 
