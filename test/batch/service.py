@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
-from libica.batch import Report, launch_all
+import pytest
+
+from libica.batch import BatchError, Report, launch_all
 from libica.openapi import libtes
 
 from ..server import Answer, Asked, Server
@@ -150,6 +152,13 @@ class Service(Server):
         """Launch so many, or these."""
         given = cohort(launches) if isinstance(launches, int) else launches
         return launch_all(self.client, *self.ids, given, **{"journal": self.journal, **options})
+
+    def stop(self, at: int, launches: int = 5) -> None:
+        """Launch so many, and refuse the token at one of them, which stops the batch."""
+        self.before = on(range(at, at + 1), is_launch, refuse(401))
+        with pytest.raises(BatchError):
+            self.launch(launches, concurrency=1)
+        self.before = None
 
     def gather(self, matches: Callable[[Asked], bool], count: int) -> Hook:
         """Return a hook that holds such calls until there are so many at once."""

@@ -7,6 +7,7 @@ import itertools
 import pickle
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
@@ -22,7 +23,14 @@ from ..server import Answer, Asked
 from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
-hasty = pytest.mark.usefixtures("hasty")
+pytestmark = pytest.mark.usefixtures("hasty")
+FIRST = range(1)
+param = pytest.param
+
+
+def of(name: str) -> Callable[[Asked], bool]:
+    """Return a function that tells the requests of a launch."""
+    return lambda asked: is_launch(asked) and asked.json["name"] == name
 
 
 # Requests
@@ -34,10 +42,9 @@ def test_each_launch_becomes_a_run_in_the_order_given(service: Service, tmp_path
     service.check(report)
     assert [each.name for each in report] == [each["name"] for each in cohort(40)]
     assert report.summary() == {"Pending": 40}
-    assert {(each.attempts, each.time_modified) for each in report} == {(1, None)}
     for each in report:
-        created = service.runs[str(each.run_id)]["timeCreated"]
-        assert each.time_created == datetime.fromisoformat(created)
+        created = datetime.fromisoformat(service.runs[str(each.run_id)]["timeCreated"])
+        assert (each.attempts, each.time_created, each.time_modified) == (1, created, None)
     assert told[-1] == (40, 40)
     assert told == sorted(told)
     assert len(service.launch([], journal=tmp_path / "journal")) == 0
@@ -47,9 +54,8 @@ def test_the_requests_are_sent_as_given_and_as_the_client_would(service: Service
     service.client.set_default_header("X-Trace", "cohort")
     service.client.cookie = "a=b"
     service.client.configuration.retries = 7
-    request = libtes.LaunchTaskRequest(
-        name="n", description="d", acl=["wid:1"], arguments=cohort(1)[0]["arguments"]
-    )
+    arguments = cohort(1)[0]["arguments"]
+    request = libtes.LaunchTaskRequest("n", "d", acl=["wid:1"], arguments=arguments)
     service.launch([request], mark=False)
     (sent,) = [each for each in service.asked if is_launch(each)]
     assert sent.json == service.client.sanitize_for_serialization(request)
@@ -62,23 +68,17 @@ def test_no_more_requests_are_in_progress_than_allowed(service: Service, concurr
     service.before = service.gather(is_launch, concurrency)
     service.launch(12, concurrency=concurrency)
     assert service.most_under_way == concurrency
+    for option in ("concurrency", "max_in_flight"):
+        with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
+            service.launch(1, **{option: 0})
 
 
-@pytest.mark.parametrize("option", ["concurrency", "max_in_flight"])
-def test_a_number_below_1_is_an_error(service: Service, option: str) -> None:
-    with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
-        service.launch(1, **{option: 0})
-
-
-@hasty
 def test_max_in_flight_limits_the_runs_that_have_not_finished_of_all_calls(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
-    journal = tmp_path / "journal"
-    service.before = on(range(4, 5), is_launch, refuse(401))
-    with pytest.raises(BatchError):
-        service.launch(30, concurrency=1, journal=journal)
+    service.journal = tmp_path / "journal"
+    service.stop(at=4, launches=30)
     counts: list[int] = []
 
     def open_runs() -> list[str]:
@@ -86,20 +86,8 @@ def test_max_in_flight_limits_the_runs_that_have_not_finished_of_all_calls(
 
     service.before = on(EVER, is_list, lambda _: service.set_status(open_runs()[:2]))
     service.after = on(EVER, is_launch, lambda _: counts.append(len(open_runs())))
-    service.check(service.launch(30, max_in_flight=4, journal=journal))
+    service.check(service.launch(30, max_in_flight=4))
     assert 1 < max(counts) <= 4
-
-
-@pytest.mark.parametrize("status", [400, 403, 404])
-def test_a_refused_launch_is_reported_and_the_others_continue(
-    service: Service, status: int
-) -> None:
-    service.before = on(range(1), lambda asked: "s2" in str(asked.body), refuse(status))
-    report = service.launch()
-    assert report.summary() == {"Pending": 4, "Not launched": 1}
-    assert (report[2].run_id, report[2].attempts) == (None, 1)
-    assert f":launch: {status} " in str(report[2].error)
-    assert str(report[2].error).endswith(f"TES.{status}: No.")
 
 
 def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
@@ -116,21 +104,24 @@ def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
 # Exactly once
 
 
-@hasty
 @pytest.mark.parametrize(
-    "failure", [lose, refuse(500), refuse(503), lambda _: Answer(201, "<html>")]
+    ("moment", "failure", "sent"),
+    [
+        *(("before", failure, 12) for failure in (lose, refuse(500), refuse(503))),
+        *(("after", failure, 7) for failure in (lose, refuse(500), refuse(503), refuse(400))),
+        ("before", lambda _: Answer(201, "<html>"), 12),
+        ("after", lambda _: Answer(201, "<html>"), 7),
+    ],
 )
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_launch_without_a_response_makes_one_run(
-    service: Service, moment: str, failure: Any
+def test_a_launch_without_a_valid_response_makes_one_run(
+    service: Service, moment: str, failure: Any, sent: int
 ) -> None:
     names = ["a,b", "ä ö/?&=#%+", "a", "x" * 255, "日本" * 100, '"quoted"', "b"]
     launches = [{**each, "name": name} for each, name in zip(cohort(7), names)]
     setattr(service, moment, on(range(5), is_launch, failure))
     report = service.launch(launches)
     service.check(report)
-    assert len(service.launches) == {"before": 12, "after": 7}[moment]
-    assert sum(each.attempts for each in report) == len(service.launches)
+    assert sum(each.attempts for each in report) == len(service.launches) == sent
 
 
 def test_many_runs_are_searched_for_at_once(
@@ -142,43 +133,62 @@ def test_many_runs_are_searched_for_at_once(
     assert sum(map(is_list, service.asked)) < 30
 
 
-@hasty
-def test_a_launch_that_always_fails_is_given_up(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finding, "SENDS", 2)
-    service.before = on(EVER, lambda asked: "s1" in str(asked.body), refuse(500))
-    report = service.launch(8)
-    assert report.summary() == {"Pending": 7, "Not launched": 1}
-    assert report[1].attempts == 2
-    assert str(report[1].error).startswith("sent 2 times without making a run: POST")
-
-
-@hasty
-@pytest.mark.parametrize("status", [400, 403])
-def test_a_launch_is_unsure_and_not_sent_again_if_runs_cannot_be_listed(
-    service: Service, status: int
-) -> None:
-    service.before = on(EVER, is_list, refuse(status))
-    service.after = on(range(1), is_launch, lose)
-    report = service.launch(3)
-    assert report.summary() == {"Pending": 2, "Unsure": 1}
-    assert len(service.launches) == 3
-    why = f"unsure: the runs could not be listed: GET /v1/tasks/runs: {status}"
-    assert str(report.unsure[0].error).startswith(why)
-
-
-@hasty
 def test_a_search_that_fails_is_repeated(service: Service) -> None:
     service.before = on(range(1, 4), is_list, lose)
-    service.after = on(range(1), is_launch, lose)
+    service.after = on(FIRST, is_launch, lose)
     service.check(service.launch(2))
 
 
-# What delays a batch, and what stops it
+REFUSED, UNSURE = "Not launched", "Unsure"
+UNLISTED = "unsure: the runs could not be listed: GET /v1/tasks/runs: "
 
 
-@hasty
+@pytest.mark.parametrize(
+    ("before", "after", "launches", "outcome", "sent", "error"),
+    [
+        *(
+            param((FIRST, of("s2"), refuse(status)), None, 5, REFUSED, 5, told, id=f"a {status}")
+            for status in (400, 403, 404)
+            for told in [f"POST /v1/tasks/tdn.1/versions/{{}}:launch: {status} "]
+        ),
+        *(
+            param((EVER, is_list, refuse(status)), (FIRST, is_launch, lose), 3, UNSURE, 3, told)
+            for status in (400, 403)
+            for told in [f"{UNLISTED}{status} "]
+        ),
+        param(
+            (EVER, of("s1"), refuse(500)), None, 8, REFUSED, 9,
+            "sent 2 times without making a run: POST", id="a launch that always fails",
+        ),
+        param(
+            (FIRST, is_launch, lose), None, 1, UNSURE, 1,
+            "unsure: no later launch exists to prove", id="no other launch is a witness",
+        ),
+    ],
+)  # fmt: skip
+def test_one_launch_that_failed_is_reported_and_the_others_have_runs(
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Any,
+    after: Any,
+    launches: int,
+    outcome: str,
+    sent: int,
+    error: str,
+) -> None:
+    monkeypatch.setattr(finding, "SENDS", 2)
+    service.before, service.after = on(*before), after and on(*after)
+    report = service.launch(launches)
+    (failed,) = [each for each in report if each.outcome == outcome]
+    assert str(failed.error).startswith(error.format(service.ids[1]))
+    assert len(service.launches) == sent
+    assert failed.attempts == 1 + sent - launches
+    assert report.summary().get("Pending", 0) == launches - 1
+
+
+# What delays a batch
+
+
 @pytest.mark.parametrize("after", ["1", "soon", ""])
 def test_after_429_no_launch_is_sent_before_the_service_allows_it(
     service: Service, after: str
@@ -224,18 +234,6 @@ def test_delays_without_a_time_from_the_service_grow_up_to_the_longest(
     assert (pace.wait() > 0) == (429 in statuses or len(statuses) >= callers)
 
 
-def test_a_refused_token_stops_the_batch(service: Service) -> None:
-    service.before = on(range(5, 6), is_launch, refuse(401))
-    with pytest.raises(BatchError, match=r"stopped: POST .* 401") as caught:
-        service.launch(100, concurrency=1)
-    report = caught.value.report
-    assert isinstance(caught.value.__cause__, libtes.ApiException)
-    assert report.summary() == {"Pending": 5, "Not launched": 95}
-    assert len(service.launches) == 6
-    assert report[6].error == "not sent: the batch was stopped"
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
 def test_a_token_is_renewed_on_the_way(service: Service) -> None:
     renewed: list[int] = []
 
@@ -254,20 +252,34 @@ def test_a_token_is_renewed_on_the_way(service: Service) -> None:
     assert service.client.configuration.api_key["Authorization"] == "new"
 
 
-@hasty
-@pytest.mark.parametrize("lost", [0, 1])
-def test_with_stop_on_error_a_refusal_stops_the_batch_after_a_search_for_lost_runs(
-    service: Service, lost: int
+# What stops a batch
+
+
+@pytest.mark.parametrize(
+    ("which", "status", "lost", "options", "made", "sent"),
+    [
+        param(range(5, 6), 401, 0, {}, 5, 6, id="a refused token"),
+        param(range(5, 100), 403, 0, {}, 5, 25, id="20 forbidden launches in succession"),
+        param(range(3, 4), 400, 0, {"stop_on_error": True}, 3, 4, id="any refusal if so wanted"),
+        param(range(3, 4), 400, 1, {"stop_on_error": True}, 3, 4, id="after a search for lost"),
+    ],
+)
+def test_the_batch_is_stopped_by(
+    service: Service, which: range, status: int, lost: int, options: Any, made: int, sent: int
 ) -> None:
+    service.before = on(which, is_launch, refuse(status))
     service.after = on(range(lost), is_launch, lose)
-    service.before = on(range(1), lambda asked: "s3" in str(asked.body), refuse(400))
-    with pytest.raises(BatchError) as caught:
-        service.launch(50, concurrency=1, stop_on_error=True)
-    assert caught.value.report.summary() == {"Pending": 3, "Not launched": 47}
-    assert isinstance(caught.value.__cause__, libtes.BadRequestException)
+    with pytest.raises(BatchError, match=rf"stopped: POST .* {status}") as caught:
+        service.launch(100, concurrency=1, **options)
+    report = caught.value.report
+    assert isinstance(caught.value.__cause__, libtes.ApiException)
+    assert report.summary() == {"Pending": made, "Not launched": 100 - made}
+    assert set(report.run_ids) == set(service.names)
+    assert len(service.launches) == sent
+    assert report[sent].error == "not sent: the batch was stopped"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-@hasty
 def test_a_service_that_does_not_respond_for_long_stops_the_batch(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,14 +288,6 @@ def test_a_service_that_does_not_respond_for_long_stops_the_batch(
     with pytest.raises(BatchError, match="connection lost") as caught:
         service.launch(50)
     assert caught.value.report.summary().keys() <= {"Not launched", "Unsure"}
-
-
-def test_20_consecutive_forbidden_launches_stop_the_batch(service: Service) -> None:
-    service.before = on(range(5, 100), is_launch, refuse(403))
-    with pytest.raises(BatchError, match=r"stopped: POST .* 403") as caught:
-        service.launch(100, concurrency=1)
-    assert caught.value.report.summary() == {"Pending": 5, "Not launched": 95}
-    assert len(service.launches) == 25
 
 
 def test_occasional_forbidden_launches_do_not_stop_the_batch(service: Service) -> None:
