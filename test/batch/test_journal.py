@@ -32,13 +32,6 @@ def service(service: Service, tmp_path: Path) -> Service:
 # Resuming
 
 
-def test_launches_that_have_a_run_are_not_launched_again(service: Service) -> None:
-    reports = [service.launch() for _ in range(3)]
-    assert len(service.launches) == 5
-    assert list(reports[0]) == list(reports[1]) == list(reports[2])
-    service.check(reports[2])
-
-
 @pytest.mark.parametrize("step", [1, -1])
 def test_a_stopped_batch_resumes_in_any_order(service: Service, step: int) -> None:
     service.stop(at=3)
@@ -52,23 +45,30 @@ def test_a_stopped_batch_resumes_in_any_order(service: Service, step: int) -> No
     # It is listed before and after, and the journal is only appended to.
     assert [is_list(each) for each in service.asked] == [False, True, False, False, True]
     assert service.journal.read_bytes().startswith(before)
+    assert list(service.launch(cohort(5)[::step])) == list(report)
+    assert len(service.launches) == 2
 
 
-def test_refused_launches_are_sent_again(service: Service) -> None:
-    service.before = on(range(2), is_launch, refuse(400))
-    assert service.launch(concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
-    service.check(service.launch())
-
-
-def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(service: Service) -> None:
-    service.after = on(range(2), is_launch, lose)
-    for _ in range(2):
-        service.before = on(EVER, is_list, refuse(400))
-        report = service.launch(concurrency=1)
-        assert report.summary() == {"Pending": 3, "Unsure": 2}
+@pytest.mark.parametrize(
+    ("lists", "launches", "summary", "sent"),
+    [
+        (None, refuse(400), {"Pending": 3, "Not launched": 2}, 7),
+        (refuse(400), lose, {"Pending": 3, "Unsure": 2}, 5),  # however many calls it takes
+    ],
+)
+def test_launches_without_a_run_get_one_by_later_calls(
+    service: Service, lists: Any, launches: Any, summary: Any, sent: int
+) -> None:
+    failing = on(range(2), is_launch, launches)
+    if lists:
+        service.before, service.after = on(EVER, is_list, lists), failing
+        service.launch(concurrency=1)
+    else:
+        service.before = failing
+    assert service.launch(concurrency=1).summary() == summary
     service.before = None
     service.check(service.launch())
-    assert len(service.launches) == 5
+    assert len(service.launches) == sent
 
 
 @pytest.mark.slow

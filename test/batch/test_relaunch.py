@@ -112,24 +112,30 @@ def test_a_batch_resumes_after_a_relaunch_that_was_stopped(batch: Batch) -> None
     assert len(batch.launches) == 2
 
 
-def test_some_of_the_launches_can_be_passed_again(batch: Batch) -> None:
+@pytest.mark.parametrize(
+    ("launches", "options", "launched"),
+    [
+        ([], {"status": "Aborted"}, ["s1"]),
+        ([], {"status": ("Completed", "Aborted")}, ["s0", "s1"]),
+        ([], {"status": ()}, []),
+        ([cohort(5)[3:]], {}, ["s3"]),
+    ],
+)
+def test_the_statuses_and_launches_can_be_chosen(
+    batch: Batch, launches: Any, options: Any, launched: list[str]
+) -> None:
+    batch.begin("CAFFR")
+    batch.again(*launches, **options)
+    assert batch.launches == launched
+
+
+def test_a_status_that_does_not_exist_and_missing_launches_are_refused(batch: Batch) -> None:
     batch.begin("FFFFF", cohort(5))
     with pytest.raises(libtes.ApiValueError, match="pass `launches`"):
         batch.again()
-    assert batch.again(cohort(5)[3:]).summary() == {"Failed": 3, "Pending": 2}
-    assert batch.launches == ["s3", "s4"]
-
-
-@pytest.mark.parametrize(
-    ("status", "launched"),
-    [("Aborted", ["s1"]), (("Completed", "Aborted"), ["s0", "s1"]), ((), [])],
-)
-def test_the_statuses_can_be_chosen(batch: Batch, status: Any, launched: list[str]) -> None:
-    batch.begin("CAFFR")
     with pytest.raises(libtes.ApiValueError, match="status must be 'Failed', not 'failed'"):
-        batch.again(status="failed")
-    batch.again(status=status)
-    assert batch.launches == launched
+        batch.again(cohort(5), status="failed")
+    assert not batch.launches
 
 
 def test_an_unsure_launch_can_be_launched_again(unsure: Batch) -> None:
