@@ -133,9 +133,7 @@ def cohort(count: int) -> list[dict[str, object]]:
     return [{"name": f"s{n}", "arguments": {"sample": f"{n}"}} for n in range(count)]
 
 
-def test_a_cohort_is_launched_and_waited_for(
-    client: libtes.ApiClient, ids: tuple[str, str]
-) -> None:
+def test_a_cohort_is_launched_and_ends(client: libtes.ApiClient, ids: tuple[str, str]) -> None:
     launched = launch_all(client, *ids, cohort(50))
     finished = wait_all(client, launched, poll=0.05, timeout=30)
     assert finished.summary() == {"Completed": 50}

@@ -84,9 +84,7 @@ def test_a_journal_that_lost_its_last_lines_leads_to_each_run_once(service: Serv
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.9])
-def test_a_journal_that_ends_before_anything_was_sent_starts_again(
-    service: Service, share: float
-) -> None:
+def test_a_journal_that_ends_before_a_launch_starts_again(service: Service, share: float) -> None:
     service.launch()
     service.runs.clear()
     service.asked.clear()
@@ -120,9 +118,7 @@ def test_two_kills_leave_nothing_unsure(service: Service, at: int, mark: bool) -
 # The file
 
 
-def test_a_launch_is_on_disk_before_it_is_sent(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launch_is_first_on_disk(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), fsync(file)))
@@ -140,12 +136,10 @@ def test_a_launch_is_on_disk_before_it_is_sent(
     assert len(synced) < 20  # the disk is not waited for each time
 
 
-def test_it_has_no_arguments_and_no_token_and_is_private(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    service.launch(journal="relative.jsonl")
-    path = tmp_path / "relative.jsonl"
+def test_it_has_no_secret_and_is_private(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(service.journal.parent)
+    service.launch(journal=service.journal.name)
+    path = service.journal
     assert not [each for each in ("token", "secret", "gds") if each in path.read_text()]
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
 
@@ -204,9 +198,7 @@ def test_a_journal_of_other_launches_or_another_version_is_refused_with_the_diff
         (b'{"journal": "libica.batch", "format": 3}\n', "has format 3, written by a later version"),
     ],
 )
-def test_a_file_that_is_no_journal_or_a_later_one_is_refused_and_kept(
-    service: Service, content: bytes, told: str
-) -> None:
+def test_a_file_that_is_no_journal_is_kept(service: Service, content: bytes, told: str) -> None:
     service.journal.write_bytes(content)
     with pytest.raises(JournalError, match=rf"cohort\.jsonl {told}"):
         service.launch()
@@ -281,9 +273,7 @@ def test_a_file_system_without_working_locks_is_refused(
     assert not service.launches
 
 
-def test_two_calls_whose_locks_do_not_see_each_other_stop_each_other(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_calls_with_one_journal_stop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "_lock", lambda *_: None)
     service.before = lambda asked: time.sleep(0.002)
 

@@ -124,9 +124,7 @@ def test_a_launch_without_a_valid_response_makes_one_run(
     assert sum(each.attempts for each in report) == len(service.launches) == sent
 
 
-def test_many_runs_are_searched_for_at_once(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_runs_are_searched_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.3, 0.3)))
     service.after = on(EVER, lambda asked: is_launch(asked) and len(service.runs) % 3 == 0, lose)
     service.check(service.launch(150))
@@ -180,9 +178,7 @@ def test_a_launch_that_fails_is_reported_with_the_reason_and_the_others_continue
 
 
 @pytest.mark.parametrize("after", ["1", "soon", ""])
-def test_after_429_no_launch_is_sent_before_the_service_allows_it(
-    service: Service, after: str
-) -> None:
+def test_after_429_nothing_is_sent_before_it_is_allowed(service: Service, after: str) -> None:
     service.client.configuration.retries = 3  # has no effect in a batch
     sent: list[float] = []
     refusal = refuse(429, **({"Retry_After": after} if after else {}))
@@ -213,9 +209,7 @@ def test_one_429_delays_all_senders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.sampled_from([429, 503, 500]), max_size=40), st.integers(1, 5))
-def test_delays_without_a_time_from_the_service_grow_up_to_the_longest(
-    statuses: list[int], callers: int
-) -> None:
+def test_other_delays_grow_up_to_the_longest(statuses: list[int], callers: int) -> None:
     pace = calling.Pace()
     for status in statuses:
         before = pace.waited
@@ -248,13 +242,13 @@ def test_a_token_is_renewed_on_the_way(service: Service) -> None:
 @pytest.mark.parametrize(
     ("which", "status", "lost", "options", "made", "sent"),
     [
-        param(range(5, 6), 401, 0, {}, 5, 6, id="a refused token"),
+        param(range(5, 6), 401, 0, {}, 5, 6, id="the token is refused"),
         param(range(5, 100), 403, 0, {}, 5, 25, id="20 forbidden launches in succession"),
-        param(range(3, 4), 400, 0, {"stop_on_error": True}, 3, 4, id="any refusal if so wanted"),
-        param(range(3, 4), 400, 1, {"stop_on_error": True}, 3, 4, id="after a search for lost"),
+        param(range(3, 4), 400, 0, {"stop_on_error": True}, 3, 4, id="stop_on_error"),
+        param(range(3, 4), 400, 1, {"stop_on_error": True}, 3, 4, id="that, after a search"),
     ],
 )
-def test_the_batch_is_stopped_by(
+def test_refusals_of_the_whole_batch_stop_it(
     service: Service, which: range, status: int, lost: int, options: Any, made: int, sent: int
 ) -> None:
     service.before = on(which, is_launch, refuse(status))
@@ -270,9 +264,7 @@ def test_the_batch_is_stopped_by(
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_service_that_does_not_respond_for_long_stops_the_batch(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_silence_stops_the_batch(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     service.before = on(EVER, is_launch, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:

@@ -81,9 +81,7 @@ def test_a_description_without_room_for_it_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_without_marks_descriptions_are_kept_and_the_first_run_is_looked_for_before_others(
-    service: Service, listed: bool
-) -> None:
+def test_without_marks_the_first_run_is_found_before_others(service: Service, listed: bool) -> None:
     service.before = None if listed else on(EVER, is_list, lambda _: Answer(200, {"items": []}))
     report = service.launch(mark=False)
     assert report.summary() == {"Pending": 5}
@@ -94,9 +92,7 @@ def test_without_marks_descriptions_are_kept_and_the_first_run_is_looked_for_bef
 
 
 @pytest.mark.parametrize("mark", [True, False])
-def test_a_run_of_another_with_the_name_of_a_launch_is_not_adopted(
-    service: Service, mark: bool
-) -> None:
+def test_a_run_of_another_with_its_name_is_not_adopted(service: Service, mark: bool) -> None:
     def by_another(asked: Any) -> Any:
         if is_launch(asked) and len(service.runs) == 1:
             service.add_runs(["s0" if mark else "s9"])  # without marks, before s9 was sent
@@ -126,9 +122,7 @@ def test_a_run_whose_mark_may_have_been_cut_off_leaves_its_launch_unsure(service
     assert f"its run may be {next(iter(service.runs))}" in str(report[0].error)
 
 
-def test_an_incomplete_list_proves_nothing(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_partial_list_proves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     without = lambda runs: [run for run in runs if run["name"] != "s1"]  # noqa: E731
     monkeypatch.setattr(service, "listed", without)
     service.before = on(range(1), is_launch, lose)

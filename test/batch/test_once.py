@@ -65,9 +65,7 @@ def check(service: UnrulyService, report: Report) -> None:
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("mark", [True, False], ids=["marks", "names"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_launch_makes_one_run_or_is_reported_as_unsure(
-    fault: str, mark: bool, seed: int
-) -> None:
+def test_each_launch_makes_one_run_or_is_unsure(fault: str, mark: bool, seed: int) -> None:
     with UnrulyService(seed, **FAULTS[fault]) as service:
         another_cohort(service)
         report = service.launch(LAUNCHES, mark=mark)
@@ -108,9 +106,7 @@ def twice(service: Service, which: range = FIRST) -> None:
 
 
 @hasty
-def test_launches_that_made_two_runs_are_reported_and_the_second_can_be_aborted(
-    service: Service, tmp_path: Path
-) -> None:
+def test_second_runs_are_reported_and_can_be_aborted(service: Service, tmp_path: Path) -> None:
     service.journal = tmp_path / "journal"
     twice(service, range(1, 3))
     with doubled:
@@ -222,9 +218,7 @@ MISSING = "5 of 5 runs are missing from the list of runs: launches with several 
         (None, True, "the closing audit failed: GET"),
     ],
 )
-def test_runs_missing_from_lists_are_not_lost(
-    service: Service, items: Any, ends: bool, note: str
-) -> None:
+def test_unlisted_runs_are_not_lost(service: Service, items: Any, ends: bool, note: str) -> None:
     """Also where lists have no end, or are refused."""
     tokens = itertools.repeat(None) if ends else itertools.count()
 

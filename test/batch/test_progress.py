@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("total", "told_total"), [(4000, 4000), (None, 0)])
-def test_a_function_is_called_by_one_thread_at_a_time_and_its_errors_are_raised(
+def test_a_function_is_called_by_one_thread_at_a_time(
     total: Optional[int], told_total: int
 ) -> None:
     told: list[tuple[int, int]] = []
@@ -72,9 +72,7 @@ def test_a_bar_is_shown_on_a_terminal_unless_the_argument_says_otherwise(
         assert told() == first
 
 
-def test_a_bar_shows_how_many_launches_failed_or_are_unsure(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bar_shows_how_many_failed_or_are_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tqdm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -154,7 +154,7 @@ def test_an_unsure_launch_can_be_launched_again(unsure: Batch) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 1500])
-def test_an_unsure_launch_is_not_launched_again_if_lists_have_its_run_by_now(
+def test_an_unsure_launch_is_not_launched_again_if_its_run_is_listed(
     unsure: Batch, others: int
 ) -> None:
     if others:
@@ -173,9 +173,7 @@ def test_a_refused_launch_has_no_second_try(batch: Batch) -> None:
     assert batch.launches == ["s0"]
 
 
-def test_the_table_is_found_from_another_folder_unless_it_was_moved(
-    batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_is_found_if_not_moved(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(batch.table.parent)
     batch.begin("FFCCC", batch.table.name)
     batch.hidden.update(batch.runs)  # so the runs are requested one by one

@@ -180,9 +180,7 @@ def test_a_service_that_freezes_does_not_outlast_the_timeout(
     assert report.summary() == {"Unknown": 2}
 
 
-def test_the_delay_grows_up_to_the_longest(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_delay_grows_to_the_longest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(waiting, "sleep", slept.append)
     ids = service.add_runs(["a", "b"])
@@ -207,9 +205,7 @@ def test_ctrl_c_returns_the_current_state(service: Service) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 403])
-def test_a_run_that_cannot_be_requested_is_given_up_and_the_others_are_waited_for(
-    service: Service, status: int
-) -> None:
+def test_a_run_that_cannot_be_requested_is_given_up_alone(service: Service, status: int) -> None:
     ids = service.add_runs(["a", "b", "c"])
     service.hidden.update(ids)
     service.before = on(EVER, lambda asked: ids[0] in asked.path, refuse(status))
@@ -244,7 +240,7 @@ def test_a_run_on_two_pages_is_no_error(service: Service, monkeypatch: pytest.Mo
         param(refuse(429, Retry_After="1"), 2, marks=pytest.mark.slow),
     ],
 )
-def test_transient_failures_are_retried_not_before_the_service_allows_it(
+def test_failures_that_pass_are_retried_later(
     service: Service, failure: Any, seconds: float
 ) -> None:
     ids = service.add_runs(["a", "b"])
@@ -275,7 +271,7 @@ def test_a_refusal_or_failures_in_succession_for_long_end_the_waiting(
     assert len(service.asked) >= requests
 
 
-def test_failures_between_other_responses_do_not_end_the_waiting(
+def test_failures_between_successes_are_fine(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
@@ -314,7 +310,7 @@ def test_a_run_that_cannot_be_aborted_is_reported(service: Service, status: int)
     assert report[1].status == "Aborted"
 
 
-def test_aborting_is_retried_after_transient_failures(
+def test_aborting_is_retried_after_failures(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "sleep", lambda seconds: None)
