@@ -96,8 +96,7 @@ METHODS = ["list_task_runs", "list_task_runs_with_http_info", "iter_task_runs"]
 OPTIONS = ("", "async_req=True", "_preload_content=False", "_return_http_data_only=True")
 CALLS = [f"api.{method}({{}}, {option})" for method in METHODS[:2] for option in OPTIONS]
 CALLS.append(f"api.{METHODS[2]}({{}})")
-MISSPELLED = [each.format("page_sise=10") for each in CALLS]
-MISTYPED = [each.format('page_size="10"') for each in CALLS]
+WRONG = ("page_sise=10", 'page_size="10"')
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
     folder = tmp_path_factory.mktemp("editor")
     settings = {"extraPaths": [str(ROOT)], "pythonVersion": "3.9"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    text = USE + "\n".join([*MISSPELLED, *MISTYPED]) + "\n"
+    text = USE + "".join(f"{call.format(each)}\n" for call in CALLS for each in WRONG)
     (folder / "use.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pyright.langserver", "--stdio"]
     with serving(command, folder, text) as server:
@@ -143,15 +142,11 @@ def test_an_editor_completes_the_names_of_arguments(editor: LanguageServer, meth
     assert editor.keywords(f"api.{method}(pa)") == {"page_size=", "page_token="}
 
 
-@pytest.mark.parametrize("line", MISSPELLED)
-def test_an_editor_names_a_misspelled_argument(editor: LanguageServer, line: str) -> None:
-    assert '"page_sise"' in editor.messages()[line]
-
-
-@pytest.mark.parametrize("line", MISTYPED)
-def test_an_editor_names_the_method_and_the_argument_of_a_wrong_type(
-    editor: LanguageServer, line: str
+@pytest.mark.parametrize("call", CALLS)
+def test_an_editor_names_an_argument_that_is_misspelled_or_of_a_wrong_type(
+    editor: LanguageServer, call: str
 ) -> None:
-    message = editor.messages()[line]
-    assert 'parameter "page_size" of type "int | None" in function "' in message
-    assert line.partition("(")[0].removeprefix("api.") in message
+    misspelled, mistyped = (editor.messages()[call.format(each)] for each in WRONG)
+    assert '"page_sise"' in misspelled
+    assert 'parameter "page_size" of type "int | None" in function "' in mistyped
+    assert call.partition("(")[0].removeprefix("api.") in mistyped

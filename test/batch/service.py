@@ -136,13 +136,15 @@ class Service(Server):
         with self._lock:
             return {key: run["name"] for key, run in self.runs.items()}
 
-    def add_runs(self, names: list[str], version: str = "", age: float = 0) -> list[str]:
+    def add_runs(
+        self, names: list[str], status: str = "Running", *, version: str = "", age: float = 0
+    ) -> list[str]:
         """Add runs, each some microseconds younger than the one before; returns their ids."""
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
         ids = [str(self.make({"name": each}, version or self.ids[1])["id"]) for each in names]
         for number, run_id in enumerate(ids):
             run = self.runs[run_id]
-            run.update(status="Running", description=None)
+            run.update(status=status, description=None)
             run["timeCreated"] = (begun + timedelta(microseconds=number)).isoformat()
             run["timeModified"] = run["timeCreated"]
             run["taskVersionSummary"]["version"] = "2.0" if version else "1.0"

@@ -129,19 +129,6 @@ def ids(client: libtes.ApiClient) -> tuple[str, str]:
     return str(task.id), str((task.task_versions or [])[0].id)
 
 
-def cohort(count: int) -> list[dict[str, object]]:
-    return [{"name": f"s{n}", "arguments": {"sample": f"{n}"}} for n in range(count)]
-
-
-def test_a_cohort_is_launched_and_ends(client: libtes.ApiClient, ids: tuple[str, str]) -> None:
-    launched = launch_all(client, *ids, cohort(50))
-    finished = wait_all(client, launched, poll=0.05, timeout=30)
-    assert finished.summary() == {"Completed": 50}
-    assert finished.run_ids == launched.run_ids
-    assert all(duration(each) is not None for each in finished)
-    assert abort_all(client, launched).summary() == {"Completed": 50}
-
-
 def test_each_launch_makes_one_run_despite_kills_and_failures(
     tes: LocalTes, client: libtes.ApiClient, ids: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -164,6 +151,9 @@ def test_each_launch_makes_one_run_despite_kills_and_failures(
     assert set(listed) | unsure == {f"sample-{i}" for i in range(RUNS)}
     assert len(runs) == len(listed)
     assert {**listed, **dict.fromkeys(unsure, "unsure")} == told
+    finished = wait_all(client, runs, poll=0.05, timeout=60)
+    assert finished.summary() == abort_all(client, runs).summary() == {"Completed": len(runs)}
+    assert all(duration(each) is not None for each in finished)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -171,6 +161,7 @@ def test_each_launch_makes_one_run_despite_kills_and_failures(
 def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
     scheme: str, tes: LocalTes, ids: tuple[str, str], tmp_path: Path
 ) -> None:
+    launches = [{"name": f"s{n}", "arguments": {"sample": f"{n}"}} for n in range(20)]
     authority = Authority(tmp_path)
     context = authority.server("127.0.0.1") if scheme == "https" else None
     (tmp_path / "squid").mkdir()
@@ -179,8 +170,8 @@ def test_each_launch_makes_one_run_behind_squid_if_each_first_response_is_lost(
     with FaultyProxy(tes.url, context, first_only=True) as front, squid(tmp_path / "squid") as url:
         configuration.host, configuration.proxy = front.url, url
         with libtes.ApiClient(configuration) as client:
-            report = launch_all(client, *ids, cohort(20), concurrency=4)
+            report = launch_all(client, *ids, launches, concurrency=4)
             runs = list(libtes.TaskRunsApi(client).iter_task_runs())
-    assert sorted(str(run.name) for run in runs) == sorted(f"s{number}" for number in range(20))
+    assert sorted(str(run.name) for run in runs) == sorted(each["name"] for each in launches)
     assert {run.id for run in runs} == set(report.run_ids)
     assert front.launches == 20

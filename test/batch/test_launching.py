@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import pickle
 import threading
@@ -20,7 +19,6 @@ from libica.batch import BatchError, BatchInterrupt, calling, finding, launching
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
-from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -264,8 +262,8 @@ def test_refusals_of_the_whole_batch_stop_it(
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_long_silence_stops_the_batch(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
+@pytest.mark.usefixtures("impatient")
+def test_a_long_silence_stops_the_batch(service: Service) -> None:
     service.before = on(EVER, is_launch, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
         service.launch(50)

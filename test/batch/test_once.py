@@ -159,17 +159,6 @@ def test_waiting_finds_second_runs_that_were_listed_later(service: Service) -> N
     assert [is_list(each) for each in service.asked] == [True]
 
 
-@hasty
-def test_waiting_finds_the_run_of_an_unsure_launch(service: Service) -> None:
-    service.before = on(EVER, is_list, refuse(403))
-    service.after = on(FIRST, is_launch, lose)
-    report = service.launch()
-    assert report.summary() == {"Pending": 4, "Unsure": 1}
-    service.before = service.after = None
-    service.set_status(service.runs)
-    assert wait_all(service.client, report, poll=0.01).summary() == {"Completed": 5}
-
-
 def test_a_second_run_that_may_be_an_old_one_is_noted(service: Service) -> None:
     twice(service)
     report = service.launch(mark=False)

@@ -1,4 +1,4 @@
-"""The package: its public names, what it imports of itself and of the client, and how little."""
+"""The package: its public names, what it imports and how little, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -114,3 +114,34 @@ def test_a_missing_package_is_named_with_how_to_install_it(
     monkeypatch.setattr(sys, "path_importer_cache", {})
     with pytest.raises(ModuleNotFoundError, match=f"{module}.*{re.escape('pip install ' + told)}"):
         use(Path())
+
+
+LAUNCH_LARGE = """
+import resource
+from libica.batch import launch_all
+from libica.openapi import libtes
+from bench import cases, server
+
+def launches(count):
+    for number in range(count):
+        arguments = dict.fromkeys(("sample", "volume", "genome"), "x" * 6000)
+        yield {"name": f"sample-{number}", "arguments": {**arguments, "threads": str(number)}}
+
+def launch(count, journal):
+    report = launch_all(client, cases.TASK, cases.VERSION, launches(count), journal=journal)
+    assert report.summary() == {"Pending": count}
+    return report, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+with server.running(cases.RESPONSES) as host:
+    client = libtes.ApiClient(libtes.Configuration(host))
+    _, before = launch(300, folder + "/small")
+    report, after = launch(1300, folder + "/journal")
+    print(after - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit is known on Linux only")
+def test_requests_are_not_kept_in_memory(tmp_path: Path) -> None:
+    grown = int(run_python(f"folder = {str(tmp_path)!r}\n{LAUNCH_LARGE}"))
+    assert grown < 10_000  # kilobytes; the requests have 23,000

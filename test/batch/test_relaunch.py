@@ -88,15 +88,6 @@ def test_all_tries_are_reported(batch: Batch) -> None:
     assert [each.earlier for each in waited] == [each.earlier for each in third]
 
 
-def test_the_run_of_a_try_without_a_response_is_found(batch: Batch) -> None:
-    batch.begin("FCCCC")
-    batch.after = on(range(1), is_launch, lose)
-    report = batch.again()
-    assert report[0].run_id == list(batch.runs)[-1]
-    assert len(batch.launches) == 1
-    assert not report.doubled
-
-
 def test_a_batch_resumes_after_a_relaunch_that_was_stopped(batch: Batch) -> None:
     batch.begin("FFCCC")
     batch.after = on(range(1), is_launch, lose)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -10,12 +9,11 @@ from typing import Any, Optional
 
 import pytest
 
-from libica.batch import BatchError, Launch, Report, calling, waiting
+from libica.batch import BatchError, Launch, Report, waiting
 from libica.batch.waiting import abort_all, duration, is_finished, wait, wait_all
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
-from .conftest import HASTY
 from .service import EVER, Service, any_request, is_list, lose, on, refuse
 
 FINISHED = ["Completed", "Failed", "TimedOut", "Aborted"]
@@ -98,9 +96,8 @@ def test_no_list_is_read_beyond_the_oldest_run(service: Service) -> None:
 
 
 def test_runs_missing_from_lists_are_requested_in_turn(service: Service) -> None:
-    ids = service.add_runs(["s"] * 15)
+    ids = service.add_runs(["s"] * 15, "Completed")
     service.hidden.update(ids)
-    service.set_status(ids)
     assert wait_for(service, ids).summary() == {"Completed": 15}
     assert calls(service) == ["list"] + ["GET"] * 10 + ["list"] + ["GET"] * 5
 
@@ -121,8 +118,7 @@ def test_ids_runs_summaries_and_launches_can_be_waited_for(service: Service) -> 
 
 
 def test_a_report_keeps_its_rows_and_is_not_changed(service: Service) -> None:
-    ids = service.add_runs(["a", "b"])
-    service.set_status(ids)
+    ids = service.add_runs(["a", "b"], "Completed")
     rows = [Launch("a", ids[0], "Pending", 3), Launch("x", error="400"), Launch("b", ids[1])]
     given = Report(rows)
     found = [(each.outcome, each.attempts, each.error) for each in wait_for(service, given)]
@@ -145,9 +141,7 @@ def test_finished_runs_and_invalid_arguments_take_no_requests(service: Service) 
 
 def test_only_final_statuses_end_the_waiting(service: Service) -> None:
     statuses = [*FINISHED, "Pending", "Running", "CheckedOut", "New", "completed"]
-    ids = service.add_runs(["s"] * 9)
-    for run_id, status in zip(ids, statuses):
-        service.set_status([run_id], status)
+    ids = [service.add_runs(["s"], status)[0] for status in statuses]
     report = wait_for(service, ids, timeout=0)
     assert [each.status for each in report] == statuses
     assert report.unfinished.run_ids == ids[4:]
@@ -158,8 +152,7 @@ def test_only_final_statuses_end_the_waiting(service: Service) -> None:
 
 @pytest.mark.parametrize("timeout", [0, 0.3])
 def test_a_timeout_returns_the_current_state(service: Service, timeout: float) -> None:
-    ids = service.add_runs(["a", "b"])
-    service.set_status(ids[:1])
+    ids = service.add_runs(["a"], "Completed") + service.add_runs(["b"])
     started = time.monotonic()
     report = wait_for(service, ids, timeout=timeout)
     assert time.monotonic() - started >= timeout
@@ -194,9 +187,8 @@ def test_ctrl_c_returns_the_current_state(service: Service) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
-    ids = service.add_runs(["s"] * 15)
+    ids = service.add_runs(["s"] * 12) + service.add_runs(["s"] * 3, "Completed")
     service.hidden.update(ids)  # so runs are requested one by one
-    service.set_status(ids[12:])
     report = wait_for(service, ids, poll=None, progress=interrupt)
     assert [each.status for each in report] == ["Running"] * 12 + ["Completed"] * 3
 
@@ -206,10 +198,9 @@ def test_ctrl_c_returns_the_current_state(service: Service) -> None:
 
 @pytest.mark.parametrize("status", [404, 403])
 def test_a_run_that_cannot_be_requested_is_given_up_alone(service: Service, status: int) -> None:
-    ids = service.add_runs(["a", "b", "c"])
+    ids = service.add_runs(["a", "b", "c"], "Completed")
     service.hidden.update(ids)
     service.before = on(EVER, lambda asked: ids[0] in asked.path, refuse(status))
-    service.set_status(ids[1:])
     report = wait_for(service, ids)
     assert report.summary() == {"Completed": 2, "Unknown": 1}
     assert str(status) in str(report[0].error)
@@ -217,34 +208,32 @@ def test_a_run_that_cannot_be_requested_is_given_up_alone(service: Service, stat
 
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_an_expired_page_token_restarts_the_round(service: Service, status: int) -> None:
-    ids = service.add_runs(["s"] * 2500)
-    service.set_status(ids)
+    ids = service.add_runs(["s"] * 2500, "Completed")
     service.before = on(range(2), lambda asked: "pageToken" in asked.query, refuse(status))
     assert wait_for(service, ids).summary() == {"Completed": 2500}
 
 
 def test_a_run_on_two_pages_is_no_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = service.add_runs(["s"] * 1500)
-    service.set_status(ids)
+    ids = service.add_runs(["s"] * 1500, "Completed")
     listed = service.listed
     monkeypatch.setattr(service, "listed", lambda runs: listed([*runs, *runs]))
     assert wait_for(service, ids).summary() == {"Completed": 1500}
 
 
+AFTER_1_S = refuse(429, Retry_After="1")
+
+
 @pytest.mark.parametrize(
     ("failure", "seconds"),
     [
-        (lose, 0),
-        (refuse(503), 0),
-        (refuse(429), 0),
-        param(refuse(429, Retry_After="1"), 2, marks=pytest.mark.slow),
+        *((failure, 0) for failure in (lose, refuse(503), refuse(429))),
+        param(AFTER_1_S, 2, marks=pytest.mark.slow),
     ],
 )
 def test_failures_that_pass_are_retried_later(
     service: Service, failure: Any, seconds: float
 ) -> None:
-    ids = service.add_runs(["a", "b"])
-    service.set_status(ids)
+    ids = service.add_runs(["a", "b"], "Completed")
     service.before = on(range(2), is_list, failure)
     started = time.monotonic()
     assert wait_for(service, ids).summary() == {"Completed": 2}
@@ -252,6 +241,7 @@ def test_failures_that_pass_are_retried_later(
     assert time.monotonic() - started >= seconds
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("failure", "requests", "message"),
     [
@@ -260,9 +250,8 @@ def test_failures_that_pass_are_retried_later(
     ],
 )
 def test_a_refusal_or_failures_in_succession_for_long_end_the_waiting(
-    service: Service, monkeypatch: pytest.MonkeyPatch, failure: Any, requests: int, message: str
+    service: Service, failure: Any, requests: int, message: str
 ) -> None:
-    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
     service.before = on(EVER[1:], is_list, failure)
     with pytest.raises(BatchError, match=message) as caught:
         wait_for(service, service.add_runs(["a", "b"]))
@@ -271,10 +260,8 @@ def test_a_refusal_or_failures_in_succession_for_long_end_the_waiting(
     assert len(service.asked) >= requests
 
 
-def test_failures_between_successes_are_fine(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
+@pytest.mark.usefixtures("impatient")
+def test_failures_between_successes_are_fine(service: Service) -> None:
     ids = service.add_runs(["a", "b"])
 
     def before(asked: Asked) -> Optional[Answer]:
@@ -365,8 +352,7 @@ def test_each_run_that_did_not_complete_is_requested_once_for_the_reason(service
 
 
 def test_a_run_whose_reason_cannot_be_requested_is_reported_without(service: Service) -> None:
-    ids = service.add_runs(["a", "b"])
-    service.set_status(ids, "Failed")
+    ids = service.add_runs(["a", "b"], "Failed")
     service.before = on(EVER, lambda asked: not is_list(asked), refuse(500))
     report = wait_for(service, ids)
     assert [(each.status, each.status_details) for each in report] == [("Failed", None)] * 2
