@@ -28,6 +28,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop soon if the service does not respond."""
     monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
