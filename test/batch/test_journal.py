@@ -144,7 +144,7 @@ def test_it_has_no_secret_and_is_private(service: Service, monkeypatch: pytest.M
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
 
 
-ARGUMENTS = {"sample": "1", "url": "another"}
+OTHER = {"sample": "1", "url": "another"}
 
 
 def other(number: int, **changes: Any) -> list[dict[str, Any]]:
@@ -154,25 +154,27 @@ def other(number: int, **changes: Any) -> list[dict[str, Any]]:
     return launches
 
 
+MISSING = "the launch 's2' is missing"
 STARTED = "the batch was started with mark={} and must resume with that"
 
 
-@pytest.mark.parametrize(
-    ("launches", "marks", "differences"),
-    [
-        (cohort(6), [True, True], ["row 6 ('s5') is new"]),
-        (cohort(3), [True, True], ["the launch 's3' is missing", "the launch 's4' is missing"]),
-        (other(1, arguments=ARGUMENTS), [True, True], ["row 2 ('s1') has changed"]),
-        (other(4, description="new"), [True, True], ["row 5 ('s4') has changed"]),
-        (other(2, name="x"), [True, True], ["row 3 ('x') is new", "the launch 's2' is missing"]),
-        (cohort(5), [True, True], ["the version of the journal is {}, not {}"]),
-        (cohort(5), [True, False], [STARTED.format(True)]),
-        (cohort(5), [False, True], [STARTED.format(False)]),
-    ],
-)
-def test_a_journal_of_other_launches_or_another_version_is_refused_with_the_differences(
-    service: Service, launches: Any, marks: list[bool], differences: list[str]
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "one more": (cohort(6), [True, True], ["row 6 ('s5') is new"]),
+    "fewer": (cohort(3), [True, True], [f"the launch 's{each}' is missing" for each in (3, 4)]),
+    "other arguments": (other(1, arguments=OTHER), [True, True], ["row 2 ('s1') has changed"]),
+    "another description": (other(4, description="x"), [True, True], ["row 5 ('s4') has changed"]),
+    "another name": (other(2, name="x"), [True, True], ["row 3 ('x') is new", MISSING]),
+    "another version": (cohort(5), [True, True], ["the version of the journal is {}, not {}"]),
+    "no marks": (cohort(5), [True, False], [STARTED.format(True)]),
+    "marks": (cohort(5), [False, True], [STARTED.format(False)]),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS.values(), ids=OTHERS)
+def test_a_journal_of_another_batch_is_refused_with_the_differences(
+    service: Service, case: tuple[Any, ...]
 ) -> None:
+    launches, marks, differences = case
     service.launch(mark=marks[0])
     kept = service.journal.read_bytes()
     with Service() as twin:

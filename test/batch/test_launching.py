@@ -23,7 +23,6 @@ from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
 FIRST = range(1)
-param = pytest.param
 
 
 def of(name: str) -> Callable[[Asked], bool]:
@@ -135,40 +134,36 @@ def test_a_search_that_fails_is_repeated(service: Service) -> None:
     service.check(service.launch(2))
 
 
-UNLISTED = "unsure: the runs could not be listed: GET /v1/tasks/runs: "
+REFUSED, UNSURE = "Not launched", "Unsure"
 POSTED = "POST /v1/tasks/tdn.1/versions/{}:launch: "
 GIVEN_UP = "sent 2 times without making a run: POST"
-FIRST_LOST = FIRST, is_launch, lose
+UNLISTED = "unsure: the runs could not be listed: GET /v1/tasks/runs: 40"
+UNPROVEN = "unsure: no later launch exists to prove"
+LOST = FIRST, is_launch, lose
+
+# What fails before and after the service acts, launches, outcome, launch requests, the reason
+FAILED: dict[str, tuple[Any, ...]] = {
+    "a launch with 400": ((FIRST, of("s2"), refuse(400)), None, 5, REFUSED, 5, f"{POSTED}400 "),
+    "a launch with 403": ((FIRST, of("s2"), refuse(403)), None, 5, REFUSED, 5, f"{POSTED}403 "),
+    "a launch with 404": ((FIRST, of("s2"), refuse(404)), None, 5, REFUSED, 5, f"{POSTED}404 "),
+    "a launch that always fails": ((EVER, of("s1"), refuse(500)), None, 8, REFUSED, 9, GIVEN_UP),
+    "lost, and lists with 400": ((EVER, is_list, refuse(400)), LOST, 3, UNSURE, 3, UNLISTED),
+    "lost, and lists with 403": ((EVER, is_list, refuse(403)), LOST, 3, UNSURE, 3, UNLISTED),
+    "lost, and no other launch to prove a list": (LOST, None, 1, UNSURE, 1, UNPROVEN),
+}
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "launches", "outcome", "sent", "error"),
-    [
-        ((FIRST, of("s2"), refuse(400)), None, 5, "Not launched", 5, POSTED + "400 "),
-        ((FIRST, of("s2"), refuse(403)), None, 5, "Not launched", 5, POSTED + "403 "),
-        ((FIRST, of("s2"), refuse(404)), None, 5, "Not launched", 5, POSTED + "404 "),
-        ((EVER, of("s1"), refuse(500)), None, 8, "Not launched", 9, GIVEN_UP),
-        ((EVER, is_list, refuse(400)), FIRST_LOST, 3, "Unsure", 3, UNLISTED + "400 "),
-        ((EVER, is_list, refuse(403)), FIRST_LOST, 3, "Unsure", 3, UNLISTED + "403 "),
-        (FIRST_LOST, None, 1, "Unsure", 1, "unsure: no later launch exists to prove"),
-    ],
-)
+@pytest.mark.parametrize("case", FAILED.values(), ids=FAILED)
 def test_a_launch_that_fails_is_reported_with_the_reason_and_the_others_continue(
-    service: Service,
-    monkeypatch: pytest.MonkeyPatch,
-    before: Any,
-    after: Any,
-    launches: int,
-    outcome: str,
-    sent: int,
-    error: str,
+    service: Service, monkeypatch: pytest.MonkeyPatch, case: tuple[Any, ...]
 ) -> None:
+    before, after, launches, outcome, sent, reason = case
     monkeypatch.setattr(finding, "SENDS", 2)
     service.before, service.after = on(*before), after and on(*after)
     report = service.launch(launches)
     (failed,) = [each for each in report if each.outcome != "Pending"]
     assert (failed.outcome, failed.run_id, failed.attempts) == (outcome, None, 1 + sent - launches)
-    assert str(failed.error).startswith(error.format(service.ids[1]))
+    assert str(failed.error).startswith(reason.format(service.ids[1]))
     assert len(service.launches) == sent
 
 
@@ -237,22 +232,22 @@ def test_a_token_is_renewed_on_the_way(service: Service) -> None:
 # What stops a batch
 
 
-@pytest.mark.parametrize(
-    ("which", "status", "lost", "options", "made", "sent"),
-    [
-        param(range(5, 6), 401, 0, {}, 5, 6, id="the token is refused"),
-        param(range(5, 100), 403, 0, {}, 5, 25, id="20 forbidden launches in succession"),
-        param(range(3, 4), 400, 0, {"stop_on_error": True}, 3, 4, id="stop_on_error"),
-        param(range(3, 4), 400, 1, {"stop_on_error": True}, 3, 4, id="that, after a search"),
-    ],
-)
-def test_refusals_of_the_whole_batch_stop_it(
-    service: Service, which: range, status: int, lost: int, options: Any, made: int, sent: int
-) -> None:
-    service.before = on(which, is_launch, refuse(status))
+# Which launches are refused, the status, lost responses, whether to stop, runs, launch requests
+STOPPED: dict[str, tuple[Any, ...]] = {
+    "a refused token": (range(5, 6), 401, 0, False, 5, 6),
+    "20 forbidden launches in succession": (range(5, 100), 403, 0, False, 5, 25),
+    "any refusal with stop_on_error": (range(3, 4), 400, 0, True, 3, 4),
+    "any refusal, after a search for lost runs": (range(3, 4), 400, 1, True, 3, 4),
+}
+
+
+@pytest.mark.parametrize("case", STOPPED.values(), ids=STOPPED)
+def test_refusals_of_the_whole_batch_stop_it(service: Service, case: tuple[Any, ...]) -> None:
+    refused, status, lost, stop, made, sent = case
+    service.before = on(refused, is_launch, refuse(status))
     service.after = on(range(lost), is_launch, lose)
     with pytest.raises(BatchError, match=rf"stopped: POST .* {status}") as caught:
-        service.launch(100, concurrency=1, **options)
+        service.launch(100, concurrency=1, stop_on_error=stop)
     report = caught.value.report
     assert isinstance(caught.value.__cause__, libtes.ApiException)
     assert report.summary() == {"Pending": made, "Not launched": 100 - made}

@@ -46,20 +46,22 @@ def finish(service: Service, *rounds: list[str]) -> None:
 # Few requests
 
 
-@pytest.mark.parametrize(
-    ("count", "others", "rounds", "expected"),
-    [
-        param(20, OLD, [NONE, slice(5), slice(10), ALL], "list " * 4, id="all are listed"),
-        param(10_000, OLD, [NONE, ALL], "list " * 20, id="long lists", marks=pytest.mark.slow),
-        param(1, OLD, [NONE, NONE, ALL], "GET GET GET", id="a single run is requested itself"),
-        # The first list shows runs of other versions, and a run tells the version to filter by.
-        param(2500, NEW, [NONE] * 3 + [ALL], "list GET " + "list " * 6, id="lists are filtered"),
-        param(3000, OLD, [slice(2998), *[NONE] * 3, ALL], "list " * 3 + "GET " * 5, id="last two"),
-    ],
-)
+# Number of runs, runs of other versions, which have finished in each round, and the requests
+ROUNDS: dict[str, tuple[Any, ...]] = {
+    "all are listed": (20, OLD, [NONE, slice(5), slice(10), ALL], "list " * 4),
+    "a single run is requested itself": (1, OLD, [NONE, NONE, ALL], "GET GET GET"),
+    # The first list shows runs of other versions, and a run tells the version to filter by.
+    "lists are filtered": (2500, NEW, [NONE] * 3 + [ALL], "list GET " + "list " * 6),
+    "the last two": (3000, OLD, [slice(2998), *[NONE] * 3, ALL], "list " * 3 + "GET " * 5),
+    "many runs": (4000, OLD, [NONE, ALL], "list " * 8),
+}
+
+
+@pytest.mark.parametrize("case", ROUNDS.values(), ids=ROUNDS)
 def test_runs_are_checked_with_few_requests_until_all_have_finished(
-    service: Service, count: int, others: Any, rounds: list[slice], expected: str
+    service: Service, case: tuple[Any, ...]
 ) -> None:
+    count, others, rounds, expected = case
     names = [f"s{number}" for number in range(count)]
     ids = service.add_runs(names)
     service.add_runs(["other"] * others[0], age=others[1], version="tvn.other")
