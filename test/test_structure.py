@@ -26,28 +26,36 @@ EXTRAS = {"orjson"}
 
 # What each part may import of the package at run time; a part is a module or a folder of them.
 ALLOWED: dict[str, set[str]] = {
-    part: set(allowed.split())
-    for part, allowed in {
-        "_checks": "exceptions",
-        "_display": "_redaction",
-        "_errors": "_redaction configuration exceptions",
-        "_lazy": "",
-        "_proxies": "configuration exceptions",
-        "_redaction": "",
-        "_retry": "exceptions",
-        "_transport": "_errors _proxies _redaction _retry configuration exceptions",
-        "__init__": "_lazy _redaction api models",
-        "api": "_checks _lazy _redaction api_client exceptions models",
-        "api_client": "_checks _redaction _transport async_result configuration exceptions models "
+    "_checks": {"exceptions"},
+    "_display": {"_redaction"},
+    "_errors": {"_messages", "_proxies", "_redaction", "exceptions"},
+    "_messages": {"_proxies", "_redaction", "configuration"},
+    "_proxies": {"configuration", "exceptions"},
+    "_retry": {"exceptions"},
+    "_transport": {"_errors", "_messages", "_proxies", "_retry", "configuration", "exceptions"},
+    "__init__": {"_lazy", "_redaction", "api", "models"},
+    "api": {"api_client", "_checks", "_redaction", "exceptions", "_lazy", "models"},
+    "api_client": {
+        "_checks",
+        "async_result",
+        "_errors",
+        "_messages",
+        "_redaction",
+        "configuration",
+        "exceptions",
+        "models",
+        "_transport",
         "version",
-        "async_result": "",
-        "configuration": "_checks _redaction exceptions version",
-        "exceptions": "",
-        "models": "_checks _display _lazy _redaction exceptions",
-        "placeholders": "exceptions",
-        "rest": "_retry exceptions",
-        "tokens": "_redaction api_client configuration exceptions",
-    }.items()
+    },
+    "async_result": set(),
+    "_redaction": set(),
+    "configuration": {"_checks", "_redaction", "exceptions", "version"},
+    "exceptions": set(),
+    "_lazy": set(),
+    "placeholders": {"exceptions"},
+    "models": {"_checks", "_display", "_redaction", "_lazy", "exceptions"},
+    "rest": {"_retry", "exceptions"},
+    "tokens": {"api_client", "_redaction", "configuration", "exceptions"},
 }
 
 
@@ -141,7 +149,7 @@ def test_it_needs_the_standard_library_the_dependencies_and_an_extra_only() -> N
 def test_each_dependency_has_one_place() -> None:
     for dependency in ("six", "dateutil", "certifi", "orjson"):
         assert len(places(for_types=True)[dependency]) == 1
-    assert places()["urllib3"] == {"_errors", "_proxies", "_retry", "_transport"}
+    assert places()["urllib3"] == {"_errors", "_messages", "_proxies", "_retry", "_transport"}
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:
