@@ -100,11 +100,11 @@ class LocalTes:
             store = Store(None if data is None else home / "tes.sqlite")
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
-            store.recover()
+            store.runs.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
             runner = LocalRunner(self._gds, home / "scratch", time_limit, run_in=run_in)
-            scheduler = Scheduler(store, runner, workers=workers)
+            scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
             config = uvicorn.Config(
