@@ -240,6 +240,15 @@ def test_the_last_launches_are_held_back_while_others_are_in_progress(ledger: Le
     assert ledger.take() is None  # one witness is enough
 
 
+def test_a_launch_in_progress_when_a_batch_stops_is_unsure(ledger: Ledger) -> None:
+    ledger.written(ledger.write(2))
+    assert ledger.take() is not None
+    ledger.stop(KeyboardInterrupt())
+    ledger.close()
+    assert [each.outcome for each in ledger.rows] == ["Unsure"] + ["Not launched"] * 5
+    assert ledger.rows[0].error == "unsure: the batch was stopped before the response came"
+
+
 def test_the_delays_before_a_proof_add_up_to_35_seconds() -> None:
     assert 35 < sum(calling.Waits().looks) < 40
 
