@@ -24,15 +24,8 @@ class LanguageServer:
         root = {"uri": folder.as_uri(), "name": folder.name}
         markdown = {"contentFormat": ["plaintext"], "documentationFormat": ["plaintext"]}
         able = {"hover": markdown, "signatureHelp": {"signatureInformation": markdown}}
-        self._ask(
-            "initialize",
-            {
-                "processId": None,
-                "rootUri": root["uri"],
-                "workspaceFolders": [root],
-                "capabilities": {"textDocument": able},
-            },
-        )
+        given = {"processId": None, "rootUri": root["uri"], "workspaceFolders": [root]}
+        self._ask("initialize", {**given, "capabilities": {"textDocument": able}})
         self._send({"method": "initialized", "params": {}})
         opened = {**self._document, "languageId": "python", "version": 1, "text": text}
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": opened}})
@@ -40,13 +33,11 @@ class LanguageServer:
     def hover(self, line: str) -> str:
         """Return what is shown over the method that a line calls."""
         found = self._at("hover", line, line.index("(") - 1)
-        contents: str = found["contents"]["value"]
-        return contents
+        return str(found["contents"]["value"])
 
     def signatures(self, line: str) -> list[Json]:
         """Return what is shown inside the parentheses of a line's call."""
-        found: list[Json] = self._at("signatureHelp", line, line.rindex(")"))["signatures"]
-        return found
+        return list(self._at("signatureHelp", line, line.rindex(")"))["signatures"])
 
     def keywords(self, line: str) -> set[str]:
         """Return the keyword arguments that are offered inside a line's call."""
@@ -65,9 +56,8 @@ class LanguageServer:
 
     def _at(self, what: str, line: str, column: int) -> Any:
         position = {"line": self._lines.index(line), "character": column}
-        return self._ask(
-            f"textDocument/{what}", {"textDocument": self._document, "position": position}
-        )
+        place = {"textDocument": self._document, "position": position}
+        return self._ask(f"textDocument/{what}", place)
 
     def _ask(self, method: str, params: Json) -> Any:
         self._count += 1

@@ -183,8 +183,12 @@ def test_the_notebook_runs_what_the_script_runs(execute: Callable[[Any], str]):
         assert re.search(rf"{sample} +Completed .*{counted}", printed)
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
+    kept = [
+        {ast.unparse(node) for node in ast.parse(each).body if isinstance(node, ast.Assign)}
+        for each in (code, script)
+    ]
     for name in ("COUNT", "EXECUTION", "OVER"):
-        assert constants(code)[name] == constants(script)[name]
+        assert len([each for each in kept[0] & kept[1] if each.startswith(f"{name} = ")]) == 1
 
 
 @pytest.mark.slow
@@ -207,15 +211,6 @@ def test_the_cohort_launches_each_sample_once_and_shows_the_outcome(execute: Cal
     bars = "".join(each.text for each in outputs(notebook, "stream") if each.name == "stderr")
     assert "Launches: 100%" in bars
     assert "Runs: 100%" in bars
-
-
-def constants(code: str) -> dict[str, str]:
-    """Return the values that code assigns to names at its top level."""
-    return {
-        ast.unparse(node.targets[0]): ast.dump(node.value)
-        for node in ast.parse(code).body
-        if isinstance(node, ast.Assign)
-    }
 
 
 class TestSamples:
@@ -264,13 +259,6 @@ class TestGuide:
             finally:
                 server.terminate()
         assert server.returncode == 0
-
-    def test_its_programs_run(self, served: dict[str, str], tmp_path: Path):
-        programs = [block for block in self.blocks("python") if "def test_" not in block]
-        assert len(programs) == 2
-        for program in programs:
-            done = run(served, sys.executable, "-W", "error", "-c", program, cwd=tmp_path)
-            assert (done.stderr, done.returncode) == ("", 0)
 
     @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
     def test_its_curl_commands_run(self, served: dict[str, str], tmp_path: Path):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -46,18 +47,20 @@ host3 = Configuration3(host="https://b").host
 """
 TYPES_OF_OURS = {"name": "str | None", "host": "str", "version": "str | None"}
 TYPES_OF_THEIRS = {"host3": "str"}
+CHECKERS = {
+    "mypy --strict --python-executable={}": r':(\d+): note: Revealed type is "(.*)"',
+    "pyright --pythonpath={}": r':(\d+):\d+ - information: Type of ".*" is "(.*)"',
+}
 
 
-def pip(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def run(*command: str, cwd: Optional[Path] = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def pip(*arguments: str) -> None:
+    done = run(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments)
     if done.returncode:
         lacking("pypi", f"pip {' '.join(arguments)} failed: {done.stderr.strip()[-300:]}")
-    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -100,47 +103,20 @@ class Environment:
 
     def run(self, code: str) -> str:
         """Run code, and return how it failed: nothing if it did not."""
-        done = subprocess.run(
-            [self.python, "-I", "-W", "error::ImportWarning", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return done.stderr
+        return run(self.python, "-I", "-W", "error::ImportWarning", "-c", code).stderr
 
-    def mypy(self, code: str, expected: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-        return self._check(
-            code,
-            expected,
-            ["mypy", "--strict", f"--python-executable={self.python}", "--cache-dir=.cache"],
-            r':(\d+): note: Revealed type is "(.*)"',
-        )
-
-    def pyright(self, code: str, expected: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-        return self._check(
-            code,
-            expected,
-            ["pyright", f"--pythonpath={self.python}"],
-            r':(\d+):\d+ - information: Type of ".*" is "(.*)"',
-        )
-
-    def _check(
-        self, code: str, names: dict[str, str], command: list[str], revealed: str
-    ) -> tuple[dict[str, str], list[str]]:
-        """Return the types that a checker sees, by name, and its complaints."""
+    def check(self, code: str, types: dict[str, str]) -> None:
+        """Check that mypy and pyright see these types, by name, and have no complaints."""
         lines = code.splitlines()
-        asked = {len(lines) + number: name for number, name in enumerate(names, 1)}
-        text = "\n".join([*lines, *(f"reveal_type({name})" for name in names), ""])
+        asked = {len(lines) + number: name for number, name in enumerate(types, 1)}
+        text = "\n".join([*lines, *(f"reveal_type({name})" for name in types), ""])
         (self.folder / "use.py").write_text(text)
-        done = subprocess.run(
-            [sys.executable, "-m", *command, "use.py"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        types = {asked[int(line)]: said for line, said in re.findall(revealed, done.stdout)}
-        return types, re.findall(r".*\berror\b: .*|.* - error: .*", done.stdout + done.stderr)
+        for checker, revealed in CHECKERS.items():
+            command = [sys.executable, "-m", *checker.format(self.python).split(), "use.py"]
+            done = run(*command, cwd=self.folder)
+            told = {asked[int(line)]: said for line, said in re.findall(revealed, done.stdout)}
+            assert told == types
+            assert not re.findall(r".*\berror\b: .*|.* - error: .*", done.stdout + done.stderr)
 
 
 @pytest.fixture
@@ -171,22 +147,17 @@ def test_both_work_in_one_environment_until_they_are_uninstalled(
     environment.install(*install[second])
 
     assert environment.run(USE_OURS + USE_THEIRS) == ""
-    types = {**TYPES_OF_OURS, **TYPES_OF_THEIRS}
-    assert environment.mypy(USE_OURS + USE_THEIRS, types) == (types, [])
-    assert environment.pyright(USE_OURS + USE_THEIRS, types) == (types, [])
+    environment.check(USE_OURS + USE_THEIRS, {**TYPES_OF_OURS, **TYPES_OF_THEIRS})
 
     environment.uninstall(THEIRS)
     assert environment.run(USE_OURS) == ""
-    assert "No module named 'libica.openapi.v3'" in environment.run("import libica.openapi.v3")
-    assert environment.mypy(USE_OURS, TYPES_OF_OURS) == (TYPES_OF_OURS, [])
-    assert environment.pyright(USE_OURS, TYPES_OF_OURS) == (TYPES_OF_OURS, [])
+    assert "No module named 'libica.openapi.v3'" in environment.run(USE_THEIRS)
+    environment.check(USE_OURS, TYPES_OF_OURS)
 
     environment.install(*install[THEIRS])
     environment.uninstall(OURS)
     assert environment.run(USE_THEIRS) == ""
-    assert "No module named 'libica.openapi.libtes'" in environment.run(
-        "import libica.openapi.libtes"
-    )
+    assert "No module named 'libica.openapi.libtes'" in environment.run(USE_OURS)
 
 
 def test_an_editable_checkout_names_all_packages_for_pyright(wheels: dict[str, Path]) -> None:

@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -103,82 +104,52 @@ def _imports(nodes: list[ast.AST], package: list[str], for_types: bool) -> Itera
             yield from _imports(list(ast.iter_child_nodes(node)), package, for_types)
 
 
-def within(found: list[Import]) -> set[str]:
-    return {part_of(each.module) for each in found if each.module.startswith(PACKAGE)}
+@functools.cache
+def reached(part: str) -> set[str]:
+    """Return what a part may import, also through others."""
+    allowed = ALLOWED.get(part, set())
+    return allowed.union(*map(reached, allowed))
 
 
-def third_party(found: list[Import]) -> set[str]:
-    tops = {each.module.partition(".")[0] for each in found}
-    return tops - {"libica"} - set(sys.stdlib_module_names)
-
-
-def test_every_part_is_known() -> None:
+def test_every_part_is_known_and_none_reaches_itself() -> None:
     assert {part_of(module_of(file)) for file in FILES} == set(ALLOWED)
+    for part in ALLOWED:
+        assert part not in reached(part)  # a `RecursionError` says so too
 
 
 @each_file
 def test_imports_only_go_down(file: Path) -> None:
     part = part_of(module_of(file))
-    found = within([each for each in imports(file) if not each.for_types])
-    assert found <= ALLOWED[part] | {part}
+    ours = [each for each in imports(file) if each.module.startswith("libica")]
+    assert all(each.module.startswith(PACKAGE) for each in ours)
+    assert {part_of(each.module) for each in ours if not each.for_types} <= ALLOWED[part] | {part}
+    # Imports for types may skip parts, but do not go up.
+    below = set(ALLOWED) if part == "__init__" else reached(part)
+    assert {part_of(each.module) for each in ours} <= below | {part}
 
 
-@each_file
-def test_imports_for_types_do_not_go_up(file: Path) -> None:
-    part = part_of(module_of(file))
-    below, new = {part}, ALLOWED[part]
-    while new - below:
-        below |= new
-        new = {each for known in below for each in ALLOWED.get(known, ())}
-    if part == "__init__":
-        below |= set(ALLOWED)
-    assert within(imports(file)) <= below
-
-
-def test_no_part_reaches_itself_through_others() -> None:
-    reached = {part: set(allowed) for part, allowed in ALLOWED.items()}
-    for _ in ALLOWED:
-        for parts in reached.values():
-            parts.update(*(reached.get(part, ()) for part in list(parts)))
-    assert not [part for part, parts in reached.items() if part in parts]
-
-
-@each_file
-def test_nothing_is_imported_from_elsewhere_in_libica(file: Path) -> None:
-    elsewhere = {each.module for each in imports(file) if each.module.startswith("libica")}
-    assert all(each.startswith(PACKAGE) for each in elsewhere)
+def places(for_types: bool = False) -> dict[str, set[str]]:
+    """Return the parts of the package that import each module of others, by its name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for file in FILES:
+        for each in imports(file):
+            if for_types or not each.for_types:
+                found[each.module.partition(".")[0]].add(part_of(module_of(file)))
+    return found
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
-def test_the_run_time_needs_the_standard_library_the_dependencies_and_an_extra_only() -> None:
-    found = [each for file in FILES for each in imports(file) if not each.for_types]
-    assert third_party(found) == DEPENDENCIES | EXTRAS
+def test_it_needs_the_standard_library_the_dependencies_and_an_extra_only() -> None:
+    standard = {"libica", *sys.stdlib_module_names}
+    assert set(places()) - standard == DEPENDENCIES | EXTRAS
+    more = {"typing_extensions"}  # for type checkers
+    assert set(places(for_types=True)) - standard == DEPENDENCIES | EXTRAS | more
 
 
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
-def test_type_checkers_need_typing_extensions_beside_these() -> None:
-    found = [each for file in FILES for each in imports(file)]
-    assert third_party(found) == DEPENDENCIES | EXTRAS | {"typing_extensions"}
-
-
-@pytest.mark.parametrize("dependency", ["six", "dateutil", "certifi", "orjson"])
-def test_a_small_dependency_has_one_place(dependency: str) -> None:
-    places = [
-        name
-        for name, file in zip(NAMES, FILES)
-        if any(each.module.partition(".")[0] == dependency for each in imports(file))
-    ]
-    assert len(places) == 1
-
-
-def test_the_run_time_imports_urllib3_in_the_transport_alone() -> None:
-    parts = {
-        part_of(module_of(file))
-        for file in FILES
-        for each in imports(file)
-        if each.module.partition(".")[0] == "urllib3" and not each.for_types
-    }
-    assert parts == {"_errors", "_messages", "_proxies", "_retry", "_transport"}
+def test_each_dependency_has_one_place() -> None:
+    for dependency in ("six", "dateutil", "certifi", "orjson"):
+        assert len(places(for_types=True)[dependency]) == 1
+    assert places()["urllib3"] == {"_errors", "_messages", "_proxies", "_retry", "_transport"}
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:
@@ -205,13 +176,10 @@ def test_the_client_stays_small() -> None:
     assert sum(len(lines_of_code(file)) for file in FILES) < 2640
 
 
-def test_the_folders_above_the_client_are_open_to_other_packages() -> None:
-    assert not (ROOT / "libica" / "__init__.py").exists()
-    assert not (ROOT / "libica" / "openapi" / "__init__.py").exists()
-
-
-def test_type_checkers_are_told_that_the_client_is_typed() -> None:
+def test_the_client_is_typed_and_the_folders_above_it_are_open_to_other_packages() -> None:
     assert (CLIENT / "py.typed").is_file()
+    for folder in CLIENT.parents[:2]:
+        assert not (folder / "__init__.py").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,9 @@ HASTY = calling.Waits(looks=(0.0, 0.02, 0.05), again=0.02, backoff=0.01, tick=0.
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search at once for launches that got no response, and again soon after."""
     monkeypatch.setattr(calling, "WAITS", HASTY)
+
+
+@pytest.fixture
+def impatient(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop soon if the service does not respond."""
+    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
-from libica.batch import Report, launch_all
+import pytest
+
+from libica.batch import BatchError, Report, launch_all
 from libica.openapi import libtes
 
 from ..server import Answer, Asked, Server
@@ -134,13 +136,15 @@ class Service(Server):
         with self._lock:
             return {key: run["name"] for key, run in self.runs.items()}
 
-    def add_runs(self, names: list[str], version: str = "", age: float = 0) -> list[str]:
+    def add_runs(
+        self, names: list[str], status: str = "Running", *, version: str = "", age: float = 0
+    ) -> list[str]:
         """Add runs, each some microseconds younger than the one before; returns their ids."""
         begun = datetime.now(timezone.utc) - timedelta(seconds=age)
         ids = [str(self.make({"name": each}, version or self.ids[1])["id"]) for each in names]
         for number, run_id in enumerate(ids):
             run = self.runs[run_id]
-            run.update(status="Running", description=None)
+            run.update(status=status, description=None)
             run["timeCreated"] = (begun + timedelta(microseconds=number)).isoformat()
             run["timeModified"] = run["timeCreated"]
             run["taskVersionSummary"]["version"] = "2.0" if version else "1.0"
@@ -150,6 +154,13 @@ class Service(Server):
         """Launch so many, or these."""
         given = cohort(launches) if isinstance(launches, int) else launches
         return launch_all(self.client, *self.ids, given, **{"journal": self.journal, **options})
+
+    def stop(self, at: int, launches: int = 5) -> None:
+        """Launch so many, and refuse the token at one of them, which stops the batch."""
+        self.before = on(range(at, at + 1), is_launch, refuse(401))
+        with pytest.raises(BatchError):
+            self.launch(launches, concurrency=1)
+        self.before = None
 
     def gather(self, matches: Callable[[Asked], bool], count: int) -> Hook:
         """Return a hook that holds such calls until there are so many at once."""
@@ -178,47 +189,38 @@ class UnrulyService(Service):
 
     Args:
         seed: Decides which responses are lost.
-        lost: Share of the launches whose response is lost, most of them after they were acted on.
-        doubled: Share of the launches that make two runs.
-        lag: Seconds until a list shows a run.
-        skew: Seconds by which the clocks of its two machines differ.
-        unsorted: Whether lists ignore the sort that is asked for.
-        without: Field that lists lack.
-        most_described: Length to which descriptions are cut.
+        traits: Other values for the attributes below.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        lost: float = 1 / 3,
-        doubled: float = 0,
-        lag: float = 0,
-        skew: float = 0,
-        unsorted: bool = False,
-        without: str = "",
-        most_described: int = 4096,
-    ) -> None:
+    lost = 1 / 3  # share of the launches without a response; most of them were acted on
+    doubled = 0.0  # share of the launches that make two runs
+    lag = 0.0  # seconds until a list shows a run
+    skew = 0.0  # seconds by which the clocks of its two machines differ
+    unsorted = False  # whether lists ignore the sort that is asked for
+    without = ""  # the field that lists lack
+    most_described = 4096  # the length to which descriptions are cut
+
+    def __init__(self, seed: int, **traits: Any) -> None:
         super().__init__()
+        vars(self).update(traits)
         self._random = random.Random(seed)
-        self._lost, self._doubled, self._lag = lost, doubled, lag
-        self._unsorted, self._without, self._most_described = unsorted, without, most_described
         self._made: dict[str, float] = {}
-        self.clock = lambda: WHOLE_SECOND + timedelta(seconds=skew * (len(self.runs) % 2))
+        self.clock = lambda: WHOLE_SECOND + timedelta(seconds=self.skew * (len(self.runs) % 2))
         self.old: set[str] = set()  # ids of runs that `runs_of` leaves out
         self.before, self.after = self._forget, self._lose
 
     def make(self, body: Json, version_id: str) -> Json:
         if "description" in body:
-            body = {**body, "description": body["description"][: self._most_described]}
+            body = {**body, "description": body["description"][: self.most_described]}
         run = super().make(body, version_id)
         self._made[run["id"]] = time.monotonic()
         return run
 
     def listed(self, runs: list[Json]) -> list[Json]:
-        until = time.monotonic() - self._lag
+        until = time.monotonic() - self.lag
         runs = [run for run in runs if self._made[run["id"]] <= until]
-        runs = runs if self._unsorted else super().listed(runs)
-        return [{key: run[key] for key in run if key != self._without} for run in runs]
+        runs = runs if self.unsorted else super().listed(runs)
+        return [{key: run[key] for key in run if key != self.without} for run in runs]
 
     def _draw(self) -> float:
         with self._lock:
@@ -226,29 +228,28 @@ class UnrulyService(Service):
 
     def _forget(self, asked: Asked) -> Optional[Answer]:
         if is_launch(asked):
-            if self._draw() < self._lost / 4:
+            if self._draw() < self.lost / 4:
                 raise LostError
-            if self._draw() < self._doubled:
+            if self._draw() < self.doubled:
                 self.act(asked)
         return None
 
     def _lose(self, asked: Asked) -> Optional[Answer]:
-        if is_launch(asked) and self._draw() < self._lost * 3 / 4:
+        if is_launch(asked) and self._draw() < self.lost * 3 / 4:
             raise LostError
         return None
 
     def runs_of(self, name: str) -> list[str]:
         """Return the ids of the runs that launches of the version have made under a name."""
-        return [
-            key
-            for key, run in self.runs.items()
-            if run["name"] == name
-            and run["taskVersionSummary"]["id"] == self.ids[1]
-            and key not in self.old
-        ]
+        ours = {key for key, run in self.runs.items() if run["name"] == name} - self.old
+        return [key for key in ours if self.runs[key]["taskVersionSummary"]["id"] == self.ids[1]]
 
 
 EVER = range(10**9)
+
+
+def any_request(_: Asked) -> bool:
+    return True
 
 
 def is_launch(asked: Asked) -> bool:

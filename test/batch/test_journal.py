@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,13 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libica.batch import BatchError, JournalError, Report, calling, journal, wait_all
+from libica.batch import BatchError, JournalError, Report, journal, wait_all
 from libica.batch.journal import Journal, report_of
 from libica.batch.plan import Plan
 
-from ..helpers import ROOT
 from ..server import Answer, Asked
-from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -33,55 +29,46 @@ def service(service: Service, tmp_path: Path) -> Service:
     return service
 
 
-def stop(service: Service, at: int, launches: int = 5) -> None:
-    """Launch so many, and stop the batch there."""
-    service.before = on(range(at, at + 1), is_launch, refuse(401))
-    with pytest.raises(BatchError):
-        service.launch(launches, concurrency=1)
-    service.before = None
-
-
 # Resuming
-
-
-def test_launches_that_have_a_run_are_not_launched_again(service: Service) -> None:
-    reports = [service.launch() for _ in range(3)]
-    assert len(service.launches) == 5
-    assert list(reports[0]) == list(reports[1]) == list(reports[2])
-    service.check(reports[2])
 
 
 @pytest.mark.parametrize("step", [1, -1])
 def test_a_stopped_batch_resumes_in_any_order(service: Service, step: int) -> None:
-    stop(service, 3)
+    service.stop(at=3)
     before = service.journal.read_bytes()
     service.asked.clear()
     report = service.launch(cohort(5)[::step])
     service.check(report)
     assert sorted(service.launches) == ["s3", "s4"]
-    names = [f"s{number}" for number in range(5)][::step]
-    assert [each.name for each in report] == names
-    assert {each.name: each.attempts for each in report} == {**dict.fromkeys(names, 1), "s3": 2}
+    attempts = [(f"s{number}", 2 if number == 3 else 1) for number in range(5)]
+    assert [(each.name, each.attempts) for each in report] == attempts[::step]
     # It is listed before and after, and the journal is only appended to.
     assert [is_list(each) for each in service.asked] == [False, True, False, False, True]
     assert service.journal.read_bytes().startswith(before)
+    assert list(service.launch(cohort(5)[::step])) == list(report)
+    assert len(service.launches) == 2
 
 
-def test_refused_launches_are_sent_again(service: Service) -> None:
-    service.before = on(range(2), is_launch, refuse(400))
-    assert service.launch(concurrency=1).summary() == {"Pending": 3, "Not launched": 2}
-    service.check(service.launch())
-
-
-def test_the_run_of_an_unsure_launch_is_found_however_many_calls_later(service: Service) -> None:
-    service.after = on(range(2), is_launch, lose)
-    for _ in range(2):
-        service.before = on(EVER, is_list, refuse(400))
-        report = service.launch(concurrency=1)
-        assert report.summary() == {"Pending": 3, "Unsure": 2}
+@pytest.mark.parametrize(
+    ("lists", "launches", "summary", "sent"),
+    [
+        (None, refuse(400), {"Pending": 3, "Not launched": 2}, 7),
+        (refuse(400), lose, {"Pending": 3, "Unsure": 2}, 5),  # however many calls it takes
+    ],
+)
+def test_launches_without_a_run_get_one_by_later_calls(
+    service: Service, lists: Any, launches: Any, summary: Any, sent: int
+) -> None:
+    failing = on(range(2), is_launch, launches)
+    if lists:
+        service.before, service.after = on(EVER, is_list, lists), failing
+        service.launch(concurrency=1)
+    else:
+        service.before = failing
+    assert service.launch(concurrency=1).summary() == summary
     service.before = None
     service.check(service.launch())
-    assert len(service.launches) == 5
+    assert len(service.launches) == sent
 
 
 @pytest.mark.slow
@@ -97,9 +84,7 @@ def test_a_journal_that_lost_its_last_lines_leads_to_each_run_once(service: Serv
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.9])
-def test_a_journal_that_ends_before_anything_was_sent_starts_again(
-    service: Service, share: float
-) -> None:
+def test_a_journal_that_ends_before_a_launch_starts_again(service: Service, share: float) -> None:
     service.launch()
     service.runs.clear()
     service.asked.clear()
@@ -111,35 +96,17 @@ def test_a_journal_that_ends_before_anything_was_sent_starts_again(
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_nothing(service: Service) -> None:
-    code = """
-import os, signal, sys
-from libica.batch import launch_all
-from libica.openapi import libtes
-from test.batch.service import cohort
-
-url, task, version, path = sys.argv[1:]
-client = libtes.ApiClient(libtes.Configuration(url, {"Authorization": "Bearer token"}))
-kill = lambda done, total: done >= 5 and os.kill(os.getpid(), signal.SIGKILL)
-launch_all(client, task, version, cohort(300), journal=path, concurrency=4, progress=kill)
-"""
-    command = [sys.executable, "-c", code, service.url, *service.ids, str(service.journal)]
-    assert subprocess.run(command, cwd=ROOT, timeout=60).returncode == -9
-    assert service.runs
-    service.check(service.launch(300))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("mark", [True, False])
 @pytest.mark.parametrize("at", [1, 6])
 def test_two_kills_leave_nothing_unsure(service: Service, at: int, mark: bool) -> None:
+    left: list[bytes] = []
+
+    def kill(asked: Asked) -> Answer:
+        left.append(service.journal.read_bytes())
+        return refuse(401)(asked)
+
     for _ in range(2):
-        left: list[bytes] = []
-
-        def kill(asked: Asked, left: list[bytes] = left) -> Answer:
-            left.append(service.journal.read_bytes())
-            return refuse(401)(asked) or Answer()
-
+        left.clear()
         service.before = on(EVER[at:], is_launch, kill)
         with pytest.raises(BatchError):
             service.launch(20, mark=mark, concurrency=4)
@@ -151,9 +118,7 @@ def test_two_kills_leave_nothing_unsure(service: Service, at: int, mark: bool) -
 # The file
 
 
-def test_a_launch_is_on_disk_before_it_is_sent(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launch_is_first_on_disk(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), fsync(file)))
@@ -171,14 +136,15 @@ def test_a_launch_is_on_disk_before_it_is_sent(
     assert len(synced) < 20  # the disk is not waited for each time
 
 
-def test_it_has_no_arguments_and_no_token_and_is_private(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    service.launch(journal="relative.jsonl")
-    path = tmp_path / "relative.jsonl"
+def test_it_has_no_secret_and_is_private(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(service.journal.parent)
+    service.launch(journal=service.journal.name)
+    path = service.journal
     assert not [each for each in ("token", "secret", "gds") if each in path.read_text()]
     assert os.name != "posix" or path.stat().st_mode & 0o777 == 0o600
+
+
+OTHER = {"sample": "1", "url": "another"}
 
 
 def other(number: int, **changes: Any) -> list[dict[str, Any]]:
@@ -188,25 +154,34 @@ def other(number: int, **changes: Any) -> list[dict[str, Any]]:
     return launches
 
 
-@pytest.mark.parametrize(
-    ("launches", "differences"),
-    [
-        (cohort(6), ["row 6 ('s5') is new"]),
-        (cohort(3), ["the launch 's3' is missing", "the launch 's4' is missing"]),
-        (other(1, arguments={"sample": "1", "url": "another"}), ["row 2 ('s1') has changed"]),
-        (other(4, description="new"), ["row 5 ('s4') has changed"]),
-        (other(2, name="x"), ["row 3 ('x') is new", "the launch 's2' is missing"]),
-        (cohort(5), ["the version of the journal is {journal}, not {twin}"]),
-    ],
-)
-def test_a_journal_of_other_launches_or_another_version_is_refused_with_the_differences(
-    service: Service, launches: Any, differences: list[str]
+MISSING = "the launch 's2' is missing"
+STARTED = "the batch was started with mark={} and must resume with that"
+
+
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "one more": (cohort(6), [True, True], ["row 6 ('s5') is new"]),
+    "fewer": (cohort(3), [True, True], [f"the launch 's{each}' is missing" for each in (3, 4)]),
+    "other arguments": (other(1, arguments=OTHER), [True, True], ["row 2 ('s1') has changed"]),
+    "another description": (other(4, description="x"), [True, True], ["row 5 ('s4') has changed"]),
+    "another name": (other(2, name="x"), [True, True], ["row 3 ('x') is new", MISSING]),
+    "another version": (cohort(5), [True, True], ["the version of the journal is {}, not {}"]),
+    "no marks": (cohort(5), [True, False], [STARTED.format(True)]),
+    "marks": (cohort(5), [False, True], [STARTED.format(False)]),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS.values(), ids=OTHERS)
+def test_a_journal_of_another_batch_is_refused_with_the_differences(
+    service: Service, case: tuple[Any, ...]
 ) -> None:
-    service.launch()
+    launches, marks, differences = case
+    service.launch(mark=marks[0])
     kept = service.journal.read_bytes()
-    with Service() as twin, pytest.raises(JournalError, match="another batch") as caught:
-        (twin if launches == cohort(5) else service).launch(launches, journal=service.journal)
-    expected = [each.format(journal=service.ids[1], twin=twin.ids[1]) for each in differences]
+    with Service() as twin:
+        caller = twin if "version" in differences[0] else service
+        with pytest.raises(JournalError, match="another batch") as caught:
+            caller.launch(launches, mark=marks[1], journal=service.journal)
+    expected = [each.format(service.ids[1], twin.ids[1]) for each in differences]
     assert caught.value.differences == expected
     assert all(each in str(caught.value) for each in expected)
     assert "another\n" not in str(caught.value)
@@ -214,34 +189,22 @@ def test_a_journal_of_other_launches_or_another_version_is_refused_with_the_diff
     assert service.journal.read_bytes() == kept
 
 
-@pytest.mark.parametrize("mark", [True, False])
-def test_a_batch_resumes_with_marks_only_if_it_started_with_them(
-    service: Service, mark: bool
-) -> None:
-    service.launch(mark=mark)
-    with pytest.raises(JournalError, match=f"was started with mark={mark}"):
-        service.launch(mark=not mark)
-
-
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        *(
-            (each, "is not a journal")
-            for each in (b"name,sample\na,b\n", b"{}\n", b'{"journal": "other"}\n', b"\0", b"\n")
-        ),
+        (b"name,sample\na,b\n", "is not a journal"),
+        (b"{}\n", "is not a journal"),
+        (b'{"journal": "other"}\n', "is not a journal"),
+        (b"\0", "is not a journal"),
+        (b"\n", "is not a journal"),
         (b'{"journal": "libica.batch", "format": 3}\n', "has format 3, written by a later version"),
     ],
 )
-def test_a_file_that_is_no_journal_or_a_later_one_is_refused_and_kept(
-    service: Service, content: bytes, told: str
-) -> None:
+def test_a_file_that_is_no_journal_is_kept(service: Service, content: bytes, told: str) -> None:
     service.journal.write_bytes(content)
     with pytest.raises(JournalError, match=rf"cohort\.jsonl {told}"):
         service.launch()
     assert service.journal.read_bytes() == content
-    with pytest.raises(FileNotFoundError):
-        service.launch(journal=service.journal.parent / "none" / "journal")
     assert not service.launches
 
 
@@ -264,9 +227,10 @@ def test_a_malformed_line_is_refused_with_its_number(tmp_path: Path, line: bytes
 
 
 def test_a_report_is_read_from_a_journal_alone(service: Service) -> None:
-    with pytest.raises(FileNotFoundError):
-        Report.from_journal(service.journal)
-    stop(service, 3)
+    for use in (Report.from_journal, lambda path: service.launch(journal=path)):
+        with pytest.raises(FileNotFoundError):
+            use(service.journal.parent / "none" / "journal")
+    service.stop(at=3)
     told = Report.from_journal(service.journal)
     assert told.run_ids == list(service.runs)
     assert told.summary() == {"Pending": 3, "Not launched": 2}
@@ -281,14 +245,12 @@ def test_a_report_is_read_from_a_journal_alone(service: Service) -> None:
 
 
 def test_a_journal_in_use_is_refused(service: Service) -> None:
-    refused: list[str] = []
-
     def meanwhile(done: int, total: int) -> None:
-        if not refused:
-            with pytest.raises(JournalError, match="is in use by another launch_all") as caught:
-                service.launch()
-            refused.append(str(caught.value))
+        with pytest.raises(JournalError, match="is in use by another launch_all"):
+            service.launch()
+        refused.append(done)
 
+    refused: list[int] = []
     service.check(service.launch(progress=meanwhile))
     assert refused
 
@@ -313,9 +275,7 @@ def test_a_file_system_without_working_locks_is_refused(
     assert not service.launches
 
 
-def test_two_calls_whose_locks_do_not_see_each_other_stop_each_other(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_calls_with_one_journal_stop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "_lock", lambda *_: None)
     service.before = lambda asked: time.sleep(0.002)
 
@@ -347,9 +307,7 @@ def test_a_full_disk_stops_the_batch(
     assert not service.launches
 
 
-def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(service: Service) -> None:
     flush = Journal.flush
 
     def full(journal: Journal) -> None:
@@ -358,14 +316,13 @@ def test_a_disk_that_becomes_full_stops_the_batch_with_the_report(
             raise OSError(28, "No space left on device")
         flush(journal)
 
-    monkeypatch.setattr(Journal, "flush", full)
-    with pytest.raises(BatchError, match="No space left") as caught:
-        service.launch(300, concurrency=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "flush", full)
+        with pytest.raises(BatchError, match="No space left") as caught:
+            service.launch(300, concurrency=4)
     report = caught.value.report
     assert set(report.run_ids) == set(service.runs)
     assert 20 <= len(report.run_ids) < 300
-    monkeypatch.undo()
-    monkeypatch.setattr(calling, "WAITS", HASTY)
     service.check(service.launch(300))
 
 

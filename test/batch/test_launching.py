@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import pickle
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
@@ -19,10 +19,15 @@ from libica.batch import BatchError, BatchInterrupt, calling, finding, launching
 from libica.openapi import libtes
 
 from ..server import Answer, Asked
-from .conftest import HASTY
 from .service import EVER, Service, cohort, is_launch, is_list, lose, on, refuse
 
-hasty = pytest.mark.usefixtures("hasty")
+pytestmark = pytest.mark.usefixtures("hasty")
+FIRST = range(1)
+
+
+def of(name: str) -> Callable[[Asked], bool]:
+    """Return a function that tells the requests of a launch."""
+    return lambda asked: is_launch(asked) and asked.json["name"] == name
 
 
 # Requests
@@ -34,10 +39,9 @@ def test_each_launch_becomes_a_run_in_the_order_given(service: Service, tmp_path
     service.check(report)
     assert [each.name for each in report] == [each["name"] for each in cohort(40)]
     assert report.summary() == {"Pending": 40}
-    assert {(each.attempts, each.time_modified) for each in report} == {(1, None)}
     for each in report:
-        created = service.runs[str(each.run_id)]["timeCreated"]
-        assert each.time_created == datetime.fromisoformat(created)
+        created = datetime.fromisoformat(service.runs[str(each.run_id)]["timeCreated"])
+        assert (each.attempts, each.time_created, each.time_modified) == (1, created, None)
     assert told[-1] == (40, 40)
     assert told == sorted(told)
     assert len(service.launch([], journal=tmp_path / "journal")) == 0
@@ -47,9 +51,8 @@ def test_the_requests_are_sent_as_given_and_as_the_client_would(service: Service
     service.client.set_default_header("X-Trace", "cohort")
     service.client.cookie = "a=b"
     service.client.configuration.retries = 7
-    request = libtes.LaunchTaskRequest(
-        name="n", description="d", acl=["wid:1"], arguments=cohort(1)[0]["arguments"]
-    )
+    arguments = cohort(1)[0]["arguments"]
+    request = libtes.LaunchTaskRequest("n", "d", acl=["wid:1"], arguments=arguments)
     service.launch([request], mark=False)
     (sent,) = [each for each in service.asked if is_launch(each)]
     assert sent.json == service.client.sanitize_for_serialization(request)
@@ -62,23 +65,17 @@ def test_no_more_requests_are_in_progress_than_allowed(service: Service, concurr
     service.before = service.gather(is_launch, concurrency)
     service.launch(12, concurrency=concurrency)
     assert service.most_under_way == concurrency
+    for option in ("concurrency", "max_in_flight"):
+        with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
+            service.launch(1, **{option: 0})
 
 
-@pytest.mark.parametrize("option", ["concurrency", "max_in_flight"])
-def test_a_number_below_1_is_an_error(service: Service, option: str) -> None:
-    with pytest.raises(libtes.ApiValueError, match=f"{option} must be 1 or more"):
-        service.launch(1, **{option: 0})
-
-
-@hasty
 def test_max_in_flight_limits_the_runs_that_have_not_finished_of_all_calls(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(launching, "POLL", (0.01, 0.02))
-    journal = tmp_path / "journal"
-    service.before = on(range(4, 5), is_launch, refuse(401))
-    with pytest.raises(BatchError):
-        service.launch(30, concurrency=1, journal=journal)
+    service.journal = tmp_path / "journal"
+    service.stop(at=4, launches=30)
     counts: list[int] = []
 
     def open_runs() -> list[str]:
@@ -86,20 +83,8 @@ def test_max_in_flight_limits_the_runs_that_have_not_finished_of_all_calls(
 
     service.before = on(EVER, is_list, lambda _: service.set_status(open_runs()[:2]))
     service.after = on(EVER, is_launch, lambda _: counts.append(len(open_runs())))
-    service.check(service.launch(30, max_in_flight=4, journal=journal))
+    service.check(service.launch(30, max_in_flight=4))
     assert 1 < max(counts) <= 4
-
-
-@pytest.mark.parametrize("status", [400, 403, 404])
-def test_a_refused_launch_is_reported_and_the_others_continue(
-    service: Service, status: int
-) -> None:
-    service.before = on(range(1), lambda asked: "s2" in str(asked.body), refuse(status))
-    report = service.launch()
-    assert report.summary() == {"Pending": 4, "Not launched": 1}
-    assert (report[2].run_id, report[2].attempts) == (None, 1)
-    assert f":launch: {status} " in str(report[2].error)
-    assert str(report[2].error).endswith(f"TES.{status}: No.")
 
 
 def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
@@ -116,73 +101,77 @@ def test_secrets_of_a_launch_are_masked_in_its_error(service: Service) -> None:
 # Exactly once
 
 
-@hasty
 @pytest.mark.parametrize(
-    "failure", [lose, refuse(500), refuse(503), lambda _: Answer(201, "<html>")]
+    ("moment", "failure", "sent"),
+    [
+        *(("before", failure, 12) for failure in (lose, refuse(500), refuse(503))),
+        *(("after", failure, 7) for failure in (lose, refuse(500), refuse(503), refuse(400))),
+        ("before", lambda _: Answer(201, "<html>"), 12),
+        ("after", lambda _: Answer(201, "<html>"), 7),
+    ],
 )
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_launch_without_a_response_makes_one_run(
-    service: Service, moment: str, failure: Any
+def test_a_launch_without_a_valid_response_makes_one_run(
+    service: Service, moment: str, failure: Any, sent: int
 ) -> None:
     names = ["a,b", "ä ö/?&=#%+", "a", "x" * 255, "日本" * 100, '"quoted"', "b"]
     launches = [{**each, "name": name} for each, name in zip(cohort(7), names)]
     setattr(service, moment, on(range(5), is_launch, failure))
     report = service.launch(launches)
     service.check(report)
-    assert len(service.launches) == {"before": 12, "after": 7}[moment]
-    assert sum(each.attempts for each in report) == len(service.launches)
+    assert sum(each.attempts for each in report) == len(service.launches) == sent
 
 
-def test_many_runs_are_searched_for_at_once(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_runs_are_searched_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "WAITS", calling.Waits(looks=(0.3, 0.3)))
     service.after = on(EVER, lambda asked: is_launch(asked) and len(service.runs) % 3 == 0, lose)
     service.check(service.launch(150))
     assert sum(map(is_list, service.asked)) < 30
 
 
-@hasty
-def test_a_launch_that_always_fails_is_given_up(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finding, "SENDS", 2)
-    service.before = on(EVER, lambda asked: "s1" in str(asked.body), refuse(500))
-    report = service.launch(8)
-    assert report.summary() == {"Pending": 7, "Not launched": 1}
-    assert report[1].attempts == 2
-    assert str(report[1].error).startswith("sent 2 times without making a run: POST")
-
-
-@hasty
-@pytest.mark.parametrize("status", [400, 403])
-def test_a_launch_is_unsure_and_not_sent_again_if_runs_cannot_be_listed(
-    service: Service, status: int
-) -> None:
-    service.before = on(EVER, is_list, refuse(status))
-    service.after = on(range(1), is_launch, lose)
-    report = service.launch(3)
-    assert report.summary() == {"Pending": 2, "Unsure": 1}
-    assert len(service.launches) == 3
-    why = f"unsure: the runs could not be listed: GET /v1/tasks/runs: {status}"
-    assert str(report.unsure[0].error).startswith(why)
-
-
-@hasty
 def test_a_search_that_fails_is_repeated(service: Service) -> None:
     service.before = on(range(1, 4), is_list, lose)
-    service.after = on(range(1), is_launch, lose)
+    service.after = on(FIRST, is_launch, lose)
     service.check(service.launch(2))
 
 
-# What delays a batch, and what stops it
+REFUSED, UNSURE = "Not launched", "Unsure"
+POSTED = "POST /v1/tasks/tdn.1/versions/{}:launch: "
+GIVEN_UP = "sent 2 times without making a run: POST"
+UNLISTED = "unsure: the runs could not be listed: GET /v1/tasks/runs: 40"
+UNPROVEN = "unsure: no later launch exists to prove"
+LOST = FIRST, is_launch, lose
+
+# What fails before and after the service acts, launches, outcome, launch requests, the reason
+FAILED: dict[str, tuple[Any, ...]] = {
+    "a launch with 400": ((FIRST, of("s2"), refuse(400)), None, 5, REFUSED, 5, f"{POSTED}400 "),
+    "a launch with 403": ((FIRST, of("s2"), refuse(403)), None, 5, REFUSED, 5, f"{POSTED}403 "),
+    "a launch with 404": ((FIRST, of("s2"), refuse(404)), None, 5, REFUSED, 5, f"{POSTED}404 "),
+    "a launch that always fails": ((EVER, of("s1"), refuse(500)), None, 8, REFUSED, 9, GIVEN_UP),
+    "lost, and lists with 400": ((EVER, is_list, refuse(400)), LOST, 3, UNSURE, 3, UNLISTED),
+    "lost, and lists with 403": ((EVER, is_list, refuse(403)), LOST, 3, UNSURE, 3, UNLISTED),
+    "lost, and no other launch to prove a list": (LOST, None, 1, UNSURE, 1, UNPROVEN),
+}
 
 
-@hasty
-@pytest.mark.parametrize("after", ["1", "soon", ""])
-def test_after_429_no_launch_is_sent_before_the_service_allows_it(
-    service: Service, after: str
+@pytest.mark.parametrize("case", FAILED.values(), ids=FAILED)
+def test_a_launch_that_fails_is_reported_with_the_reason_and_the_others_continue(
+    service: Service, monkeypatch: pytest.MonkeyPatch, case: tuple[Any, ...]
 ) -> None:
+    before, after, launches, outcome, sent, reason = case
+    monkeypatch.setattr(finding, "SENDS", 2)
+    service.before, service.after = on(*before), after and on(*after)
+    report = service.launch(launches)
+    (failed,) = [each for each in report if each.outcome != "Pending"]
+    assert (failed.outcome, failed.run_id, failed.attempts) == (outcome, None, 1 + sent - launches)
+    assert str(failed.error).startswith(reason.format(service.ids[1]))
+    assert len(service.launches) == sent
+
+
+# What delays a batch
+
+
+@pytest.mark.parametrize("after", ["1", "soon", ""])
+def test_after_429_nothing_is_sent_before_it_is_allowed(service: Service, after: str) -> None:
     service.client.configuration.retries = 3  # has no effect in a batch
     sent: list[float] = []
     refusal = refuse(429, **({"Retry_After": after} if after else {}))
@@ -213,27 +202,13 @@ def test_one_429_delays_all_senders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.sampled_from([429, 503, 500]), max_size=40), st.integers(1, 5))
-def test_delays_without_a_time_from_the_service_grow_up_to_the_longest(
-    statuses: list[int], callers: int
-) -> None:
+def test_other_delays_grow_up_to_the_longest(statuses: list[int], callers: int) -> None:
     pace = calling.Pace()
     for status in statuses:
         before = pace.waited
         pace.failed(libtes.ApiException(status), callers)
         assert 0 <= pace.waited - before <= calling.WAITS.longest
     assert (pace.wait() > 0) == (429 in statuses or len(statuses) >= callers)
-
-
-def test_a_refused_token_stops_the_batch(service: Service) -> None:
-    service.before = on(range(5, 6), is_launch, refuse(401))
-    with pytest.raises(BatchError, match=r"stopped: POST .* 401") as caught:
-        service.launch(100, concurrency=1)
-    report = caught.value.report
-    assert isinstance(caught.value.__cause__, libtes.ApiException)
-    assert report.summary() == {"Pending": 5, "Not launched": 95}
-    assert len(service.launches) == 6
-    assert report[6].error == "not sent: the batch was stopped"
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_a_token_is_renewed_on_the_way(service: Service) -> None:
@@ -254,36 +229,40 @@ def test_a_token_is_renewed_on_the_way(service: Service) -> None:
     assert service.client.configuration.api_key["Authorization"] == "new"
 
 
-@hasty
-@pytest.mark.parametrize("lost", [0, 1])
-def test_with_stop_on_error_a_refusal_stops_the_batch_after_a_search_for_lost_runs(
-    service: Service, lost: int
-) -> None:
+# What stops a batch
+
+
+# Which launches are refused, the status, lost responses, whether to stop, runs, launch requests
+STOPPED: dict[str, tuple[Any, ...]] = {
+    "a refused token": (range(5, 6), 401, 0, False, 5, 6),
+    "20 forbidden launches in succession": (range(5, 100), 403, 0, False, 5, 25),
+    "any refusal with stop_on_error": (range(3, 4), 400, 0, True, 3, 4),
+    "any refusal, after a search for lost runs": (range(3, 4), 400, 1, True, 3, 4),
+}
+
+
+@pytest.mark.parametrize("case", STOPPED.values(), ids=STOPPED)
+def test_refusals_of_the_whole_batch_stop_it(service: Service, case: tuple[Any, ...]) -> None:
+    refused, status, lost, stop, made, sent = case
+    service.before = on(refused, is_launch, refuse(status))
     service.after = on(range(lost), is_launch, lose)
-    service.before = on(range(1), lambda asked: "s3" in str(asked.body), refuse(400))
-    with pytest.raises(BatchError) as caught:
-        service.launch(50, concurrency=1, stop_on_error=True)
-    assert caught.value.report.summary() == {"Pending": 3, "Not launched": 47}
-    assert isinstance(caught.value.__cause__, libtes.BadRequestException)
+    with pytest.raises(BatchError, match=rf"stopped: POST .* {status}") as caught:
+        service.launch(100, concurrency=1, stop_on_error=stop)
+    report = caught.value.report
+    assert isinstance(caught.value.__cause__, libtes.ApiException)
+    assert report.summary() == {"Pending": made, "Not launched": 100 - made}
+    assert set(report.run_ids) == set(service.names)
+    assert len(service.launches) == sent
+    assert report[sent].error == "not sent: the batch was stopped"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-@hasty
-def test_a_service_that_does_not_respond_for_long_stops_the_batch(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calling, "WAITS", dataclasses.replace(HASTY, patience=0.05))
+@pytest.mark.usefixtures("impatient")
+def test_a_long_silence_stops_the_batch(service: Service) -> None:
     service.before = on(EVER, is_launch, lose)
     with pytest.raises(BatchError, match="connection lost") as caught:
         service.launch(50)
     assert caught.value.report.summary().keys() <= {"Not launched", "Unsure"}
-
-
-def test_20_consecutive_forbidden_launches_stop_the_batch(service: Service) -> None:
-    service.before = on(range(5, 100), is_launch, refuse(403))
-    with pytest.raises(BatchError, match=r"stopped: POST .* 403") as caught:
-        service.launch(100, concurrency=1)
-    assert caught.value.report.summary() == {"Pending": 5, "Not launched": 95}
-    assert len(service.launches) == 25
 
 
 def test_occasional_forbidden_launches_do_not_stop_the_batch(service: Service) -> None:

@@ -14,7 +14,7 @@ from libica.batch import BatchWarning, LaunchesError
 from libica.batch.mark import LONGEST_MARK, Mark, has_room, mark_in, marked, may_be_cut, new_batch
 
 from ..server import Answer
-from .service import EVER, Service, UnrulyService, cohort, is_launch, is_list, lose, on
+from .service import EVER, Service, cohort, is_launch, is_list, lose, on
 
 pytestmark = pytest.mark.usefixtures("hasty")
 MARK = Mark("0123456789abcdef", 17)
@@ -31,9 +31,7 @@ def test_a_mark_is_read_from_the_end_of_any_text(text: str, mark: Mark) -> None:
 
 
 @given(st.text(min_size=1), marks, st.data())
-def test_a_truncated_description_is_told_from_others(
-    text: str, mark: Mark, data: st.DataObject
-) -> None:
+def test_a_truncated_description_is_told_from_others(text: str, mark: Mark, data: Any) -> None:
     sent = marked(text, mark)
     cut = sent[: data.draw(st.integers(1, len(sent) - 1))]
     assert may_be_cut(cut, text, mark) == (cut != text)
@@ -42,99 +40,71 @@ def test_a_truncated_description_is_told_from_others(
 
 
 def sent(service: Service) -> list[tuple[str, str]]:
+    """Return the names and descriptions in the launch requests."""
     found = [each.json for each in service.asked if is_launch(each)]
     return [(each["name"], each.get("description")) for each in found]
 
 
 def test_it_follows_the_text_of_the_launch_or_else_of_the_version(service: Service) -> None:
     service.version["description"] = "The version's."
-    launches = [{**cohort(2)[0], "description": "My own."}, *cohort(2)[1:]]
-    report = service.launch(launches)
-    assert dict(sent(service)) == {
-        "s0": f"My own. [batch {report.batch}-1]",
-        "s1": f"The version's. [batch {report.batch}-2]",
-    }
+    launches = [{**cohort(2)[0], "description": "My own."}, cohort(2)[1]]
+    batch = service.launch(launches).batch
+    texts = {"s0": f"My own. [batch {batch}-1]", "s1": f"The version's. [batch {batch}-2]"}
+    assert dict(sent(service)) == texts
 
 
 def test_each_launch_keeps_its_own_when_it_is_sent_again(service: Service, tmp_path: Path) -> None:
     service.before = on(range(1), is_launch, lose)
     service.after = on(range(4, 5), is_launch, lose)
     first, second = (service.launch(journal=tmp_path / "journal") for _ in range(2))
-    assert len(sent(service)) == 6
-    assert len(set(sent(service))) == 5
+    assert (len(sent(service)), len(set(sent(service)))) == (6, 5)
     assert second.run_ids == first.run_ids
     service.launch()
     assert len({description for _, description in sent(service)}) == 10
 
 
-@pytest.mark.parametrize("whose", ["launch", "version"])
+@pytest.mark.parametrize(("of_launch", "of_version", "problems"), [(1, 0, 1), (0, 1, 2)])
 def test_a_description_without_room_for_it_is_refused_before_anything_is_sent(
-    service: Service, whose: str
+    service: Service, of_launch: int, of_version: int, problems: int
 ) -> None:
     text = "x" * (4096 - LONGEST_MARK + 1)
     assert not has_room(text)
     assert has_room(text[1:])
     launches = cohort(2)
-    if whose == "launch":
-        launches[1]["description"] = text
-    else:
-        service.version["description"] = text
+    launches[1].update({"description": text} if of_launch else {})
+    service.version["description"] = text * of_version
     with pytest.raises(LaunchesError, match=r"4,049 characters.*mark=False") as caught:
         service.launch(launches)
-    assert len(caught.value.problems) == {"launch": 1, "version": 2}[whose]
+    assert len(caught.value.problems) == problems
     assert not service.launches
     assert service.launch(launches, mark=False).summary() == {"Pending": 2}
 
 
-@pytest.mark.parametrize("kept", [0, 10, 60])
-def test_a_service_that_cuts_descriptions_is_noticed(kept: int) -> None:
-    for seed in range(2):
-        with UnrulyService(seed, most_described=kept) as service:
-            service.version["description"] = "A text that is longer than that. " * 2
-            report = service.launch(30)
-            for each in report:
-                made = service.runs_of(each.name)
-                assert len(made) <= 1
-                assert [each.run_id] == made or each.outcome == "Unsure"
-            assert "does not keep marks" in report.notes[0]
-            assert report.batch is None
-
-
-# Runs without marks
-
-
 @pytest.mark.parametrize("listed", [True, False])
-def test_without_marks_descriptions_are_kept_and_the_first_run_is_looked_for_before_others(
-    service: Service, listed: bool
-) -> None:
-    if not listed:
-        service.before = on(EVER, is_list, lambda _: Answer(200, {"items": []}))
+def test_without_marks_the_first_run_is_found_before_others(service: Service, listed: bool) -> None:
+    service.before = None if listed else on(EVER, is_list, lambda _: Answer(200, {"items": []}))
     report = service.launch(mark=False)
     assert report.summary() == {"Pending": 5}
     assert {description for _, description in sent(service)} == {None}
     assert report.batch is None
     assert not (listed and report.notes)
-    kinds = ["launch" if is_launch(each) else "list" for each in service.asked[1:]]
-    assert kinds[:2] == ["launch", "list"]
+    assert list(map(is_list, service.asked))[1:3] == [False, True]
 
 
 @pytest.mark.parametrize("mark", [True, False])
-def test_a_run_of_another_with_the_name_of_a_launch_is_not_adopted(
-    service: Service, mark: bool
-) -> None:
+def test_a_run_of_another_with_its_name_is_not_adopted(service: Service, mark: bool) -> None:
     def by_another(asked: Any) -> Any:
-        service.add_runs(["s0" if mark else "s9"])  # without marks, before s9 was sent
-        return lose(asked)
+        if is_launch(asked) and len(service.runs) == 1:
+            service.add_runs(["s0" if mark else "s9"])  # without marks, before s9 was sent
+            return lose(asked)
+        return None
 
-    service.before = on(
-        range(1), lambda asked: is_launch(asked) and len(service.runs) == 1, by_another
-    )
+    service.before = by_another
     with contextlib.nullcontext() if mark else pytest.warns(BatchWarning, match="than one run"):
         report = service.launch(10, mark=mark, concurrency=1)
     assert report.summary() == {"Pending": 10}
-    assert service.launches.count("s1") == 2
-    assert service.launches.count("s9") == 1
-    assert not set(list(service.runs)[1:2]) & set(report.run_ids)
+    assert (service.launches.count("s1"), service.launches.count("s9")) == (2, 1)
+    assert list(service.runs)[1] not in report.run_ids
 
 
 # Proof
@@ -152,20 +122,9 @@ def test_a_run_whose_mark_may_have_been_cut_off_leaves_its_launch_unsure(service
     assert f"its run may be {next(iter(service.runs))}" in str(report[0].error)
 
 
-def test_a_launch_without_a_witness_is_unsure_and_not_sent_again(service: Service) -> None:
-    service.before = on(range(1), is_launch, lose)
-    report = service.launch(1)
-    assert report.summary() == {"Unsure": 1}
-    assert "no later launch exists to prove" in str(report[0].error)
-    assert len(service.launches) == 1
-
-
-def test_an_incomplete_list_proves_nothing(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        service, "listed", lambda runs: [run for run in runs if run["name"] != "s1"]
-    )
+def test_a_partial_list_proves_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = lambda runs: [run for run in runs if run["name"] != "s1"]  # noqa: E731
+    monkeypatch.setattr(service, "listed", without)
     service.before = on(range(1), is_launch, lose)
     report = service.launch(concurrency=1)
     assert report.summary() == {"Pending": 4, "Unsure": 1}

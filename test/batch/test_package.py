@@ -1,4 +1,4 @@
-"""The package: its public names, what it imports of itself and of the client, and how little."""
+"""The package: its public names, what it imports and how little, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import libica.batch
-from libica.batch import workbook
+from libica.batch import BatchError, JournalError, LaunchesError, Report, workbook
 from libica.batch.progress import bar
 from libica.openapi import libtes
 
@@ -33,7 +33,6 @@ DEFERRED = {"report": {"journal", "plot", "waiting"}}
 """Methods of a report import these when they are called."""
 
 CLIENT = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("exceptions", "placeholders", "rest"))}
-each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
 
 def imports(file: Path) -> Iterator[tuple[str, list[str], bool]]:
@@ -49,7 +48,7 @@ def imports(file: Path) -> Iterator[tuple[str, list[str], bool]]:
             yield from ((each.name, [], id(node) in deferred) for each in node.names)
 
 
-@each_file
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_imports_only_go_down_and_of_the_client_to_public_names(file: Path) -> None:
     assert file.read_text(encoding="utf-8").startswith('"""')
     below = LAYERS[: LAYERS.index(file.stem)]
@@ -71,34 +70,38 @@ def test_these_names_are_public() -> None:
     assert libica.batch.placeholders({"command": "{{b}} {{a}}{{b}}"}) == ["b", "a"]
     with pytest.raises(AttributeError, match="has no attribute 'launch'"):
         libica.batch.launch  # noqa: B018
+    assert issubclass(BatchError, libtes.OpenApiException)
+    assert issubclass(JournalError, libtes.ApiValueError)
+    assert issubclass(LaunchesError, libtes.ApiValueError)
+
+
+HEAVY = ["tqdm", "matplotlib", "pandas", "polars"]
+REPORT = 'Report([Launch("a", "trn.1")])'
 
 
 @pytest.mark.parametrize(
-    "code",
-    ["import libica.batch", "from libica.batch import *", "from libica.batch.report import *"],
+    ("code", "heavy"),
+    [
+        ("import libica.batch", [*HEAVY, "urllib3", "csv", "tempfile", "ssl"]),
+        ("from libica.batch import *", HEAVY),
+        (
+            f"from libica.batch.report import *; repr({REPORT}), {REPORT}.to_dicts()",
+            [*HEAVY, "urllib3", "html"],
+        ),
+        ("from libica.batch.progress import bar\nwith bar(None, 3, '') as it: it.update()", HEAVY),
+    ],
 )
-def test_importing_it_loads_no_heavy_module(code: str) -> None:
-    heavy = ["tqdm", "matplotlib", "pandas", "polars"]
-    if "import *" not in code:
-        heavy += ["urllib3", "csv", "tempfile", "ssl"]
-    if "report" in code:
-        heavy += ["urllib3", "html"]
-        code += '\nreport = Report([Launch("a", "trn.1")])\nrepr(report), report.to_dicts()'
-    code = f"{code}\nimport sys; print([m for m in {heavy} if m in sys.modules])"
-    assert run_python(code).strip() == "[]"
-
-
-def open_bar(_: object) -> None:
-    with bar(True, 3, "Launches"):
-        pass
+def test_importing_or_using_it_loads_no_heavy_module(code: str, heavy: list[str]) -> None:
+    ask = f"import sys; print([module for module in {heavy} if module in sys.modules])"
+    assert run_python(f"{code}\n{ask}").strip() == "[]"
 
 
 @pytest.mark.parametrize(
     ("module", "use", "told"),
     [
-        ("pandas", lambda _: libica.batch.Report().to_frame(), "pandas"),
-        ("matplotlib", lambda _: libica.batch.Report().plot(), "'libica-libtes[plot]'"),
-        ("tqdm", open_bar, "'libica-libtes[progress]'"),
+        ("pandas", lambda _: Report().to_frame(), "pandas"),
+        ("matplotlib", lambda _: Report().plot(), "'libica-libtes[plot]'"),
+        ("tqdm", lambda _: bar(True, 3, "Launches").__enter__(), "'libica-libtes[progress]'"),
         ("openpyxl", workbook.read, "'libica-libtes[excel]'"),
     ],
 )
@@ -113,7 +116,32 @@ def test_a_missing_package_is_named_with_how_to_install_it(
         use(Path())
 
 
-def test_its_errors_are_errors_of_the_client_and_invalid_input_is_a_value_error() -> None:
-    assert issubclass(libica.batch.BatchError, libtes.OpenApiException)
-    assert issubclass(libica.batch.JournalError, libtes.ApiValueError)
-    assert issubclass(libica.batch.LaunchesError, libtes.ApiValueError)
+LAUNCH_LARGE = """
+import resource
+from libica.batch import launch_all
+from libica.openapi import libtes
+from bench import cases, server
+
+def launches(count):
+    for number in range(count):
+        arguments = dict.fromkeys(("sample", "volume", "genome"), "x" * 6000)
+        yield {"name": f"sample-{number}", "arguments": {**arguments, "threads": str(number)}}
+
+def launch(count, journal):
+    report = launch_all(client, cases.TASK, cases.VERSION, launches(count), journal=journal)
+    assert report.summary() == {"Pending": count}
+    return report, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+with server.running(cases.RESPONSES) as host:
+    client = libtes.ApiClient(libtes.Configuration(host))
+    _, before = launch(300, folder + "/small")
+    report, after = launch(1300, folder + "/journal")
+    print(after - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit is known on Linux only")
+def test_requests_are_not_kept_in_memory(tmp_path: Path) -> None:
+    grown = int(run_python(f"folder = {str(tmp_path)!r}\n{LAUNCH_LARGE}"))
+    assert grown < 10_000  # kilobytes; the requests have 23,000

@@ -1,4 +1,4 @@
-"""Checks of launches before anything is sent."""
+"""Checks of launches before anything is sent, and dry runs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,20 @@ from typing import Any
 
 import pytest
 
-from libica.batch import LaunchesError, launch_all
+from libica.batch import LaunchesError
 from libica.batch.plan import Plan
 from libica.openapi import libtes
 
-from .service import Service, cohort
-from .tables import CLIENT, WANTED, problems
+from .service import Service, cohort, is_launch, on, refuse
+from .tables import CLIENT, WANTED, problems, refusal
 
 ARGUMENTS = {"x": "1", "y": "2"}
 GOOD: dict[str, Any] = {"name": "a", "arguments": ARGUMENTS}
 
 
-def read(launches: Any) -> list[Any]:
+def requests(launches: Any) -> list[Any]:
     with Plan(CLIENT, launches, WANTED) as plan:
         return [json.loads(plan.request(row)) for row in range(len(plan))]
-
-
-def test_a_request_is_a_model_or_a_dict_in_any_casing() -> None:
-    for request in (
-        libtes.LaunchTaskRequest(name="a", arguments={"x": "1", "y": "2"}),
-        {"Name": "a", "ARGUMENTS": {"x": "1", "y": "2"}, "acl": None},
-    ):
-        assert read([request]) == read(iter([request])) == [GOOD]
-    longest = changed(name="x" * 255, description="x" * 4096)
-    for more in (longest, {**GOOD, "acl": ["wid:1"], "unknown": {"a": [1, None]}}):
-        assert read([more]) == [more]
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -43,6 +32,19 @@ def modified() -> libtes.LaunchTaskRequest:
     request = libtes.LaunchTaskRequest(**changed(arguments=dict(ARGUMENTS)))
     request.arguments["y"] = 2  # type: ignore[index,assignment]
     return request
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (libtes.LaunchTaskRequest(**GOOD), GOOD),
+        ({"Name": "a", "ARGUMENTS": ARGUMENTS, "acl": None}, GOOD),
+        *((each, each) for each in (changed(name="x" * 255), changed(description="x" * 4096))),
+        *((each, each) for each in (changed(acl=["wid:1"]), changed(unknown={"a": [1, None]}))),
+    ],
+)
+def test_a_request_is_a_model_or_a_dict_in_any_casing(given: Any, sent: Any) -> None:
+    assert requests([given]) == requests(iter([given])) == [sent]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +64,9 @@ def modified() -> libtes.LaunchTaskRequest:
         (changed(arguments={**ARGUMENTS, "z": "3"}), " ('a'): no placeholder for z"),
         (
             changed(arguments={"x": 1, "y": None}),
-            ": argument x must be a string, not int; argument y must be a string, not None",
+            ": argument x must be a string, not int; argument",
         ),
+        (changed(arguments={"x": "1", "y": None}), ": argument y must be a string, not None"),
         (modified(), " ('a'): argument y must be a string, not int"),
         (changed(name="a\nb"), " ('a\\nb'): the name contains a line break or a control character"),
         (changed(name="a\u2028b"), " ('a\\u2028b'): the name contains a line break or"),
@@ -92,12 +95,11 @@ def test_all_problems_are_listed_by_row_and_name() -> None:
 
 def test_the_message_groups_equal_problems_shows_20_and_hides_arguments() -> None:
     with pytest.raises(LaunchesError) as caught:
-        read([changed(arguments={**ARGUMENTS, str(each): ""}) for each in range(1500)])
+        requests([changed(arguments={**ARGUMENTS, str(each): ""}) for each in range(1500)])
     shown = str(caught.value).splitlines()
-    assert len(shown) == 22
-    assert shown[-1].strip() == "... and 1,480 more"
+    assert (len(shown), shown[-1].strip()) == (22, "... and 1,480 more")
     with pytest.raises(LaunchesError) as caught:
-        read([None] * 1500)
+        requests([None] * 1500)
     head, line = str(caught.value).splitlines()
     assert head == "nothing was launched: 1,500 launches cannot be sent"
     assert line.startswith("  row 1, row 2, row 3 and 1,497 more: must be a LaunchTaskRequest")
@@ -106,24 +108,53 @@ def test_the_message_groups_equal_problems_shows_20_and_hides_arguments() -> Non
     assert "s3cret" not in problem
 
 
-def test_nothing_is_sent_unless_all_launches_are_valid(service: Service) -> None:
-    with pytest.raises(LaunchesError):
-        launch_all(service.client, *service.ids, [*cohort(3), {"name": "bad"}])
-    assert [each.method for each in service.asked] == ["GET"]
-
-
 def test_an_error_of_the_given_iterator_is_raised(service: Service) -> None:
     def broken() -> Any:
         yield from cohort(3)
         raise KeyError("sheet")
 
     with pytest.raises(KeyError, match="sheet"):
-        launch_all(service.client, *service.ids, broken())
+        service.launch(broken())
     assert not service.launches
 
 
-def test_a_table_without_rows_is_refused_by_its_path(tmp_path: Path) -> None:
+# Tables
+
+OPTIONS: dict[str, Any] = {"name_column": "run", "ignore_columns": ["notes"], "allow_empty": True}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "cohort.csv"
-    path.write_text("name,sample\n")
-    with pytest.raises(libtes.ApiValueError, match=r"cohort\.csv has no rows"):
-        Plan(CLIENT, path, ["sample"])
+    path.write_text("sample,run,url,notes\n1,s1,gds://v/1,-\n2,s2,,-\n")
+    return path
+
+
+def test_a_table_is_sent_as_the_options_say(
+    service: Service, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    service.before = on(range(1), is_launch, refuse(400))
+    report = service.launch(table, progress=True, **OPTIONS)
+    assert [each.name for each in report] == ["s1", "s2"]
+    sent = {each.json["name"]: each.json["arguments"] for each in service.asked if is_launch(each)}
+    assert sent == {"s1": {"sample": "1", "url": "gds://v/1"}, "s2": {"sample": "2", "url": ""}}
+    shown = capsys.readouterr().err.rpartition("\r")[2]
+    assert "2/2" in shown
+    assert "1 failed]" in shown
+
+
+def test_a_dry_run_checks_all_launches_and_sends_none(service: Service, table: Path) -> None:
+    service.journal = table.with_name("journal")
+    report = service.launch(table, dry_run=True, **OPTIONS)
+    assert [each.error for each in report] == ["not sent: dry run"] * 2
+    for dry_run in (True, False):
+        with pytest.raises(LaunchesError, match=r"line 3 \('s2'\): url is empty"):
+            service.launch(table, dry_run=dry_run, **{**OPTIONS, "allow_empty": False})
+    assert [each.method for each in service.asked] == ["GET"] * 3
+    assert not service.journal.exists()
+
+
+def test_a_table_without_rows_is_refused_by_its_path(table: Path) -> None:
+    table.write_text("name,x,y\n")
+    assert "cohort.csv has no rows" in refusal(table)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from libica.batch import JournalError, Report, launch_all, relaunch, wait_all
+from libica.batch import JournalError, Report, relaunch, wait_all
 from libica.batch.mark import mark_in
 from libica.openapi import libtes
 
@@ -19,65 +19,63 @@ pytestmark = pytest.mark.usefixtures("hasty")
 STATUSES = {each[0]: each for each in ("Completed", "Failed", "TimedOut", "Aborted", "Running")}
 
 
-class Batch:
-    """A batch of a table, with a journal in the same folder."""
+class Batch(Service):
+    """A service with a batch of a table that has a journal in the same folder."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
-        self.service = service
-        self.journal = folder / "cohort.jsonl"
-        self.table = folder / "cohort.csv"
-        with self.table.open("w", newline="") as file:
-            rows = [[each["name"], *each["arguments"].values()] for each in cohort(5)]
-            csv.writer(file).writerows([["name", "sample", "url"], *rows])
+    table: Path
 
-    def launch(self, statuses: str, launches: Any = None) -> Report:
+    def begin(self, statuses: str, launches: Any = None) -> Report:
         """Launch, and have the runs end with these statuses, by their first letters."""
-        report = self.service.launch(launches or self.table, journal=self.journal, concurrency=1)
+        report = self.launch(launches or self.table, concurrency=1)
         for run_id, letter in zip(report.run_ids, statuses):
-            self.service.set_status([run_id], STATUSES[letter])
-        self.service.asked.clear()
+            self.set_status([run_id], STATUSES[letter])
+        self.asked.clear()
         return report
 
     def again(self, *launches: Any, **options: Any) -> Report:
-        return relaunch(self.service.client, self.journal, *launches, **options)
+        return relaunch(self.client, self.journal, *launches, **options)
 
     def runs_of(self, name: str) -> set[str]:
-        return {key for key, each in self.service.names.items() if each == name}
+        return {key for key, each in self.names.items() if each == name}
 
 
 @pytest.fixture
-def batch(service: Service, tmp_path: Path) -> Batch:
-    return Batch(service, tmp_path)
+def batch(tmp_path: Path) -> Any:
+    with Batch() as batch:
+        batch.journal, batch.table = tmp_path / "cohort.jsonl", tmp_path / "cohort.csv"
+        rows = [[each["name"], *each["arguments"].values()] for each in cohort(5)]
+        with batch.table.open("w", newline="") as file:
+            csv.writer(file).writerows([["name", "sample", "url"], *rows])
+        yield batch
 
 
 @pytest.fixture
-def unsure(service: Service, batch: Batch) -> Batch:
+def unsure(batch: Batch) -> Batch:
     """A batch whose first launch has a run that was neither in a response nor listed."""
-    service.before = on(EVER, is_list, refuse(403))
-    service.after = on(range(1), is_launch, lose)
-    assert batch.launch("CCCC").summary() == {"Pending": 4, "Unsure": 1}
-    service.before = service.after = None
+    batch.before = on(EVER, is_list, refuse(403))
+    batch.after = on(range(1), is_launch, lose)
+    assert batch.begin("CCCC").summary() == {"Pending": 4, "Unsure": 1}
+    batch.before = batch.after = None
     return batch
 
 
-def test_failed_runs_are_launched_again_from_the_table(service: Service, batch: Batch) -> None:
-    before = batch.launch("CFTAR")
+def test_failed_runs_are_launched_again_from_the_table(batch: Batch) -> None:
+    before = batch.begin("CFTAR")
     report = batch.again()
-    assert service.launches == ["s1", "s2"]
-    assert [each.name for each in report] == [f"s{number}" for number in range(5)]
+    assert batch.launches == ["s1", "s2"]
+    assert [each.name for each in report] == [each.name for each in before]
     assert [each.tries for each in report] == [1, 2, 2, 1, 1]
     assert report.summary() == {"Completed": 1, "Aborted": 1, "Running": 1, "Pending": 2}
     (earlier,) = report[1].earlier
     assert (earlier.run_id, earlier.status) == (before[1].run_id, "Failed")
     assert report[1].run_id not in before.run_ids
-    marks = [mark_in(each.json["description"]) for each in service.asked if is_launch(each)]
+    marks = [mark_in(each.json["description"]) for each in batch.asked if is_launch(each)]
     assert sorted(map(str, marks)) == [f"[batch {before.batch}-{each}.2]" for each in (2, 3)]
 
 
-def test_all_tries_are_reported(service: Service, batch: Batch) -> None:
-    batch.launch("CFCCC")
-    second = batch.again()
-    service.set_status([str(second[1].run_id)], "TimedOut")
+def test_all_tries_are_reported(batch: Batch) -> None:
+    batch.begin("CFCCC")
+    batch.set_status([str(batch.again()[1].run_id)], "TimedOut")
     third = batch.again()
     tries = [(each.name, each.status) for each in third.tries]
     expected = [("s1", "Failed"), ("s1", "TimedOut"), ("s1", "Pending")]
@@ -86,73 +84,60 @@ def test_all_tries_are_reported(service: Service, batch: Batch) -> None:
     assert [each.run_id for each in told.tries] == [each.run_id for each in third.tries]
     assert told[1].earlier[0].status == "Failed"
     assert "'s1' (try 3)" not in str(third)
-    waited = wait_all(service.client, third, timeout=0)
+    waited = wait_all(batch.client, third, timeout=0)
     assert [each.earlier for each in waited] == [each.earlier for each in third]
 
 
-def test_the_run_of_a_try_without_a_response_is_found(service: Service, batch: Batch) -> None:
-    batch.launch("FCCCC")
-    service.after = on(range(1), is_launch, lose)
-    report = batch.again()
-    assert report[0].run_id == list(service.runs)[-1]
-    assert len(service.launches) == 1
-    assert not report.doubled
-
-
-def test_a_batch_resumes_after_a_relaunch_that_was_stopped(service: Service, batch: Batch) -> None:
-    batch.launch("FFCCC")
-    service.after = on(range(1), is_launch, lose)
-    service.before = on(EVER, is_list, refuse(403))
+def test_a_batch_resumes_after_a_relaunch_that_was_stopped(batch: Batch) -> None:
+    batch.begin("FFCCC")
+    batch.after = on(range(1), is_launch, lose)
+    batch.before = on(EVER, is_list, refuse(403))
     with pytest.raises(libtes.ForbiddenException):
         batch.again()  # the statuses of the runs are not known
-    service.before = on(EVER[1:], is_list, refuse(403))
+    batch.before = on(EVER[1:], is_list, refuse(403))
     assert batch.again().summary() == {"Completed": 3, "Pending": 1, "Unsure": 1}
-    service.before = None
-    again = launch_all(service.client, *service.ids, batch.table, journal=batch.journal)
+    batch.before = None
+    again = batch.launch(batch.table)
     assert [each.tries for each in again] == [2, 2, 1, 1, 1]
-    assert set(again.run_ids) | {each.earlier[0].run_id for each in again[:2]} == set(service.runs)
-    assert len(service.launches) == 2
-
-
-def test_some_of_the_launches_can_be_passed_again(service: Service, batch: Batch) -> None:
-    batch.launch("FFFFF", cohort(5))
-    with pytest.raises(libtes.ApiValueError, match="pass `launches`"):
-        batch.again()
-    assert batch.again(cohort(5)[3:]).summary() == {"Failed": 3, "Pending": 2}
-    assert service.launches == ["s3", "s4"]
-
-
-def test_rows_that_differ_are_refused(service: Service, batch: Batch) -> None:
-    batch.launch("FCCCC")
-    batch.table.write_text(batch.table.read_text().replace("s0,0,", "s0,1,") + "new,1,2\n")
-    with pytest.raises(JournalError) as caught:
-        batch.again()
-    assert caught.value.differences == ["row 1 ('s0') has changed", "row 6 ('new') is new"]
-    assert not service.launches
+    assert set(again.run_ids) | {each.earlier[0].run_id for each in again[:2]} == set(batch.runs)
+    assert len(batch.launches) == 2
 
 
 @pytest.mark.parametrize(
-    ("status", "names"), [("Aborted", ["s1"]), (("Completed", "Aborted"), ["s0", "s1"]), ((), [])]
+    ("launches", "options", "launched"),
+    [
+        ([], {"status": "Aborted"}, ["s1"]),
+        ([], {"status": ("Completed", "Aborted")}, ["s0", "s1"]),
+        ([], {"status": ()}, []),
+        ([cohort(5)[3:]], {}, ["s3"]),
+    ],
 )
-def test_the_statuses_can_be_chosen(
-    service: Service, batch: Batch, status: Any, names: list[str]
+def test_the_statuses_and_launches_can_be_chosen(
+    batch: Batch, launches: Any, options: Any, launched: list[str]
 ) -> None:
-    batch.launch("CAFFR")
+    batch.begin("CAFFR")
+    batch.again(*launches, **options)
+    assert batch.launches == launched
+
+
+def test_a_status_that_does_not_exist_and_missing_launches_are_refused(batch: Batch) -> None:
+    batch.begin("FFFFF", cohort(5))
+    with pytest.raises(libtes.ApiValueError, match="pass `launches`"):
+        batch.again()
     with pytest.raises(libtes.ApiValueError, match="status must be 'Failed', not 'failed'"):
-        batch.again(status="failed")
-    batch.again(status=status)
-    assert service.launches == names
+        batch.again(cohort(5), status="failed")
+    assert not batch.launches
 
 
-def test_an_unsure_launch_can_be_launched_again(service: Service, unsure: Batch) -> None:
+def test_an_unsure_launch_can_be_launched_again(unsure: Batch) -> None:
     """A run that lists do not have until then is reported afterwards."""
-    service.hidden |= unsure.runs_of("s0")
+    unsure.hidden |= unsure.runs_of("s0")
 
     def show(asked: Asked) -> None:
         if is_launch(asked):
-            service.hidden.clear()
+            unsure.hidden.clear()
 
-    service.before = show
+    unsure.before = show
     with pytest.warns(UserWarning, match="more than one run"):
         report = unsure.again(status="Unsure")
     (launched,) = report.doubled
@@ -160,45 +145,49 @@ def test_an_unsure_launch_can_be_launched_again(service: Service, unsure: Batch)
 
 
 @pytest.mark.parametrize("others", [0, 1500])
-def test_an_unsure_launch_is_not_launched_again_if_lists_have_its_run_by_now(
-    service: Service, unsure: Batch, others: int
+def test_an_unsure_launch_is_not_launched_again_if_its_run_is_listed(
+    unsure: Batch, others: int
 ) -> None:
     if others:
-        service.runs[next(iter(service.runs))]["timeCreated"] = "2020-01-01T00:00:00Z"
-        service.add_runs(["other"] * others, age=60)
+        unsure.runs[next(iter(unsure.runs))]["timeCreated"] = "2020-01-01T00:00:00Z"
+        unsure.add_runs(["other"] * others, age=60)
     report = unsure.again(status="Unsure")
-    assert not service.launches
-    assert set(report.run_ids) == set(service.runs) - unsure.runs_of("other")
+    assert not unsure.launches
+    assert set(report.run_ids) == set(unsure.runs) - unsure.runs_of("other")
     assert Report.from_journal(unsure.journal).run_ids == report.run_ids
 
 
-def test_a_refused_launch_has_no_second_try(service: Service, batch: Batch) -> None:
-    service.before = on(range(1), is_launch, refuse(400))
-    batch.launch("CCCC")
+def test_a_refused_launch_has_no_second_try(batch: Batch) -> None:
+    batch.before = on(range(1), is_launch, refuse(400))
+    batch.begin("CCCC")
     assert batch.again(status="Not launched")[0].tries == 1
-    assert service.launches == ["s0"]
+    assert batch.launches == ["s0"]
 
 
-def test_the_table_is_found_from_another_folder_unless_it_was_moved(
-    service: Service, batch: Batch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    batch.launch("FFCCC", batch.table.name)
-    service.hidden.update(service.runs)  # so the runs are requested one by one
+def test_the_table_is_found_if_not_moved(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(batch.table.parent)
+    batch.begin("FFCCC", batch.table.name)
+    batch.hidden.update(batch.runs)  # so the runs are requested one by one
     monkeypatch.chdir("/")
     report = batch.again()
     assert report.summary() == {"Completed": 3, "Pending": 2}
-    service.set_status(report.run_ids[:1], "Failed")
+    batch.set_status(report.run_ids[:1], "Failed")
     moved = batch.table.rename(batch.table.with_name("moved.csv"))
     with pytest.raises(libtes.ApiValueError, match=r"pass `launches`: .*cohort\.csv.* no longer"):
         batch.again()
     assert batch.again(moved)[0].tries == 3
 
 
-def test_a_missing_or_empty_journal_is_refused(batch: Batch) -> None:
+def test_rows_that_differ_and_a_missing_or_empty_journal_are_refused(batch: Batch) -> None:
     with pytest.raises(JournalError, match=r"cohort\.jsonl does not exist"):
         batch.again()
     assert not batch.journal.exists()
     batch.journal.write_bytes(b"")
     with pytest.raises(JournalError, match="has no launches"):
         batch.again()
+    batch.begin("FCCCC")
+    batch.table.write_text(batch.table.read_text().replace("s0,0,", "s0,1,") + "new,1,2\n")
+    with pytest.raises(JournalError) as caught:
+        batch.again()
+    assert caught.value.differences == ["row 1 ('s0') has changed", "row 6 ('new') is new"]
+    assert not batch.launches

@@ -6,8 +6,8 @@ import csv
 import pickle
 import re
 from datetime import datetime, timedelta, timezone
-from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,19 +15,30 @@ from libica.batch.report import Launch, Report
 
 TIME = datetime(2021, 3, 8, 4, 5, 54, 645483, timezone.utc)
 LATER = TIME + timedelta(minutes=5)
+BEGUN = {"attempts": 1, "time_created": TIME}
+ENDED = {**BEGUN, "time_modified": LATER}
 LAUNCHES = [
-    Launch("a", "trn.1", "Completed", 1, time_created=TIME, time_modified=LATER),
-    Launch("b", "trn.2", "Failed", 2, time_created=TIME, time_modified=LATER),
+    Launch("a", "trn.1", "Completed", **ENDED),
+    Launch("b", "trn.2", "Failed", **ENDED),
     Launch("c", error="400: no such argument", attempts=1),
-    Launch("d", "trn.3", "Running", 1, time_created=TIME),
+    Launch("d", "trn.3", "Running", **BEGUN),
     Launch("e", error="unsure: the service could not be asked", attempts=3),
-    Launch("f", "trn.4", "TimedOut", 1, time_created=TIME, time_modified=LATER),
-    Launch("g", "trn.5", "Aborted", 1, time_created=TIME, time_modified=LATER),
-    Launch("h", "trn.6", "Completed", 1, time_created=TIME, time_modified=LATER),
-    Launch("i", "trn.7", "Finalizing", 1, time_created=TIME),
+    Launch("f", "trn.4", "TimedOut", **ENDED),
+    Launch("g", "trn.5", "Aborted", **ENDED),
+    Launch("h", "trn.6", "Completed", **ENDED),
+    Launch("i", "trn.7", "Finalizing", **BEGUN),
     Launch("j", "trn.8", attempts=1),
     Launch("k"),
 ]
+FAILED = Launch(
+    "b<b>",
+    "trn.2",
+    "Failed",
+    attempts=1,
+    status_details="It read https://x/y?signature and\nended with exit status 3.",
+    exit_status=3,
+    stderr="gds://logs/b.err",
+)
 REPORT = Report(LAUNCHES)
 
 
@@ -61,31 +72,27 @@ def test_each_launch_is_in_one_subset_and_counted_from_completed_to_unsure() -> 
     assert Report().summary() == {}
 
 
-def test_tries_have_one_row_each() -> None:
-    launch = Launch("a", "trn.2", "Running", 1, earlier=(Launch("a", "trn.1", "Failed", 1),))
-    report = Report([launch, Launch("b", "trn.3", "Completed", 1)])
-    assert report.tries.run_ids == ["trn.1", "trn.2", "trn.3"]
-    assert [each["tries"] for each in report.to_dicts()] == [2, 1]
-
-
 # Data
 
 
-def test_to_dicts_has_all_attributes() -> None:
-    later = ("status_details", "exit_status", "stdout", "stderr")
-    assert REPORT.to_dicts()[1] == {
-        "name": "b",
-        "run_id": "trn.2",
-        "status": "Failed",
-        "attempts": 2,
-        "error": None,
-        "time_created": TIME,
-        "time_modified": LATER,
-        "number": None,
-        "doubles": [],
-        "tries": 1,
-        **dict.fromkeys(later),
-    }
+def test_to_dicts_has_all_attributes_of_the_last_try() -> None:
+    launch = Launch("b", "trn.3", "Failed", earlier=(FAILED,), doubles=("trn.4",), **ENDED)
+    assert Report([launch]).to_dicts() == [
+        {
+            "name": "b",
+            "run_id": "trn.3",
+            "status": "Failed",
+            "attempts": 1,
+            "error": None,
+            "time_created": TIME,
+            "time_modified": LATER,
+            "number": None,
+            "doubles": ["trn.4"],
+            "tries": 2,
+            **dict.fromkeys(("status_details", "exit_status", "stdout", "stderr")),
+        }
+    ]
+    assert Report([launch]).tries.run_ids == ["trn.2", "trn.3"]
 
 
 def test_to_frame_has_one_row_per_launch_and_times_even_if_all_are_unset() -> None:
@@ -104,15 +111,6 @@ def test_to_frame_has_one_row_per_launch_and_times_even_if_all_are_unset() -> No
 
 # Text
 
-FAILED = Launch(
-    "b<b>",
-    "trn.2",
-    "Failed",
-    1,
-    status_details="It read https://x/y?signature and\nended with exit status 3.",
-    exit_status=3,
-    stderr="gds://logs/b.err",
-)
 WHY = (
     "'b<b>': Failed: exit status 3; It read https://x/y?*** and ended with exit status 3.; "
     "stderr: gds://logs/b.err"
@@ -149,89 +147,55 @@ def test_repr_of_a_launch_is_one_short_line() -> None:
 # HTML
 
 
-class Seen(HTMLParser):
-    """The tags of a page and the texts within them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        assert tag in {"code", "p", "table", "tr", "th", "td"}
-        self.tags.append(tag)
-        self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((self._open[-1] if self._open else "", data))
-
-    def of(self, tag: str) -> list[str]:
-        return [text for around, text in self.texts if around == tag]
+def texts(html: str, tag: str) -> list[str]:
+    """Return the texts of all elements of a kind, if the HTML has none but these, all closed."""
+    page = ElementTree.fromstring(f"<div>{html}</div>")
+    assert {each.tag for each in page.iter()} <= {"div", "code", "p", "table", "tr", "th", "td"}
+    return ["".join(each.itertext()) for each in page.iter(tag)]
 
 
-def inside(document: str) -> str:
-    """Return the body of a document."""
-    return document.partition("<body>\n")[2].partition("\n</body>")[0]
+def written(report: Report, path: Path) -> tuple[str, str]:
+    """Write a report as HTML, and return the text of the file and the body in it."""
+    report.to_html(path)
+    text = path.read_text(encoding="utf-8")
+    return text, text.partition("<body>\n")[2].partition("\n</body>")[0]
 
 
 def test_a_notebook_shows_a_table_of_the_columns_in_use() -> None:
-    seen = Seen(REPORT._repr_html_())
-    assert seen.of("code")[0] == repr(REPORT)
-    assert seen.of("th") == list(REPORT.to_dicts()[0])[:7]
-    assert seen.tags.count("tr") == 12
+    html = REPORT._repr_html_()
+    assert texts(html, "th") == list(REPORT.to_dicts()[0])[:7]
+    assert len(texts(html, "tr")) == 12
     times = ["2021-03-08 04:05:54 UTC", "2021-03-08 04:10:54 UTC"]
-    assert seen.of("code")[1:7] == ["a", "trn.1", "Completed", "1", *times]
-    assert Seen(Report([Launch("a")])._repr_html_()).of("th") == ["name", "attempts"]
-    assert Seen(Report()._repr_html_()).of("code") == ["<Report: 0 launches>"]
-    seen = Seen(Report([Launch("a")] * 1000)._repr_html_())
-    assert seen.tags.count("tr") == 101
-    assert seen.of("p") == ["... and 900 more"]
+    assert texts(html, "code")[:7] == [repr(REPORT), "a", "trn.1", "Completed", "1", *times]
+    assert texts(Report([Launch("a")])._repr_html_(), "th") == ["name", "attempts"]
+    assert texts(Report()._repr_html_(), "code") == ["<Report: 0 launches>"]
+    html = Report([Launch("a")] * 1000)._repr_html_()
+    assert len(texts(html, "tr")) == 101
+    assert texts(html, "p")[1:] == ["... and 900 more"]
 
 
-def test_hostile_values_are_escaped(tmp_path: Path) -> None:
-    for text in (
-        "<script>alert(1)</script>",
-        "</code><img src=x>",
-        "'\"><b>",
-        "<!-- ",
-        "&lt;",
-        "\ud800",
-    ):
-        report = Report(
-            [Launch(text, text, "Failed", status_details=text, stderr=text)], notes=[text]
-        )
-        report.to_html(tmp_path / "report.html")
-        report.to_csv(tmp_path / "report.csv")
-        for html in (report._repr_html_(), inside((tmp_path / "report.html").read_text("utf-8"))):
-            assert "".join(Seen(html).of("code")).count(text.replace("\ud800", "?")) == 4
-        assert len(str(report).splitlines()) == 3
+HOSTILE = ("<script>alert(1)</script>", "</code><img src=x>", "'\"><b>", "<!-- ", "&lt;", "\ud800")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_values_are_escaped(text: str, tmp_path: Path) -> None:
+    launch = Launch(text, text, "Failed", status_details=text, stderr=text)
+    report = Report([launch], notes=[text])
+    report.to_csv(tmp_path / "report.csv")
+    for html in (report._repr_html_(), written(report, tmp_path / "report.html")[1]):
+        assert "".join(texts(html, "code")).count(text.replace("\ud800", "?")) == 4
+    assert len(str(report).splitlines()) == 3
 
 
 def test_to_html_is_one_file_with_all_rows_and_no_secrets(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
     report = Report([FAILED] * 300, notes=["<Take note>"])
-    report.to_html(path)
-    text = path.read_text(encoding="utf-8")
+    text, body = written(report, tmp_path / "report.html")
     assert text.startswith("<!DOCTYPE html>")
-    assert Seen(inside(text)).tags.count("tr") == 301
+    assert len(texts(body, "tr")) == 301
     assert not re.search(r"(src|href|url)\s*[=(]", text)
+    shown = ("exit status 3", "b.err", "b&lt;b&gt;", "&lt;Take note&gt;", "https://x/y?***")
     for html in (text, report._repr_html_()):
-        for each in (
-            "exit status 3",
-            "b.err",
-            "b&lt;b&gt;",
-            "&lt;Take note&gt;",
-            "https://x/y?***",
-        ):
-            assert each in html
-        assert "signature" not in html
+        assert [each for each in (*shown, "signature") if each not in html] == ["signature"]
 
 
 def test_to_csv_writes_all_rows_and_columns(tmp_path: Path) -> None:

@@ -21,25 +21,23 @@ pyarrow: Any = pytest.importorskip("pyarrow")
 
 COLUMNS = {"x": ["1", "3"], "name": ["a", "b"], "y": ["2", "4"]}
 ROWS = [ROW, ("b", "3", "4")]
+X_IS_NAME = [("a", "a", "2"), ("b", "b", "4")]
 
 
 def dicts(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 
-FRAMES = {
+TYPED = {
     "pandas": pandas.DataFrame,
     "polars": polars.DataFrame,
     "lazy": polars.LazyFrame,
     "arrow": pyarrow.table,
-    "batch": pyarrow.RecordBatch.from_pydict,
-    "dicts": dicts,
-    "generator": lambda columns: iter(dicts(columns)),
 }
+COLUMNAR = {**TYPED, "batch": pyarrow.RecordBatch.from_pydict}
+FRAMES = {**COLUMNAR, "dicts": dicts, "generator": lambda columns: iter(dicts(columns))}
 each_frame = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-each_typed_frame = pytest.mark.parametrize(
-    "frame", [FRAMES["pandas"], FRAMES["polars"], FRAMES["lazy"], FRAMES["arrow"]]
-)
+each_typed_frame = pytest.mark.parametrize("frame", TYPED.values(), ids=TYPED)
 
 # Accepted
 
@@ -57,8 +55,8 @@ def test_a_frame_is_read_by_its_columns(frame: Any) -> None:
 @each_frame
 def test_another_column_may_have_the_names(frame: Any) -> None:
     table = frame({"name": ["1"], "y": ["2"], "sample": ["a"]})
-    with_x = frame({"name": ["1"], "y": ["2"], "sample": ["a"], "x": ["1"]})
-    assert read(with_x, name_column="sample", ignore_columns=["name"]) == [ROW]
+    more = frame({"name": ["1"], "y": ["2"], "sample": ["a"], "x": ["1"]})
+    assert read(more, name_column="sample", ignore_columns=["name"]) == [ROW]
     found = read(table, ["sample", "y"], name_column="sample", ignore_columns=["name"])
     assert found == [("a", "a", "2")]
 
@@ -73,17 +71,12 @@ def test_pandas_columns_of_any_type_of_texts_and_integers_are_read() -> None:
     assert read(frame) == read(polars.from_pandas(frame)) == ROWS
 
 
-@pytest.mark.parametrize("label", [None, "name", "sample", "x"])
-def test_the_index_of_a_frame_may_be_the_names(label: Any) -> None:
-    columns = {key: COLUMNS[key] for key in ("x", "y") if key != label}
-    frame = pandas.DataFrame(columns, index=pandas.Index(["a", "b"], name=label))
-    found = [("a", "a", "2"), ("b", "b", "4")] if label == "x" else ROWS
-    assert read(frame) == found
-    if label:
-        assert read(frame, name_column=label) == found
-
-
-def test_levels_of_an_index_may_be_names_and_arguments_or_be_ignored() -> None:
+def test_an_index_and_its_levels_may_be_names_and_arguments_or_be_ignored() -> None:
+    for label, found in {None: ROWS, "name": ROWS, "sample": ROWS, "x": X_IS_NAME}.items():
+        columns = {key: COLUMNS[key] for key in ("x", "y") if key != label}
+        frame = pandas.DataFrame(columns, index=pandas.Index(["a", "b"], name=label))
+        assert read(frame) == found
+        assert not label or read(frame, name_column=label) == found
     frame = pandas.DataFrame({**COLUMNS, "run": [1, 2]}).set_index(["run", "name", "x"])
     assert read(frame) == ROWS
     assert read(frame.set_index(frame.index.droplevel("run"))) == ROWS
@@ -93,16 +86,14 @@ def test_levels_of_an_index_may_be_names_and_arguments_or_be_ignored() -> None:
     assert read(frame[frame["x"] == "3"]) == ROWS[1:]
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
+def test_rows_and_requests_may_be_mixed() -> None:
+    arguments = {"x": "1", "y": "2"}
+    for first in (
         {"name": "a", "x": "1", "y": 2},
-        {"Name": "a", "Arguments": {"x": "1", "y": "2"}, "description": "d"},
-        libtes.LaunchTaskRequest(name="a", arguments={"x": "1", "y": "2"}),
-    ],
-)
-def test_rows_and_requests_may_be_mixed(request_: Any) -> None:
-    assert read([request_, {"name": "b", "x": "3", "y": "4"}]) == ROWS
+        {"Name": "a", "Arguments": arguments, "description": "d"},
+        libtes.LaunchTaskRequest(name="a", arguments=arguments),
+    ):
+        assert read([first, {"name": "b", "x": "3", "y": "4"}]) == ROWS
     for key in ("description", "arguments", "acl"):  # placeholders may have the names of fields
         assert read([{"name": "a", key: "1"}], [key]) == [("a", "1")]
         assert read([{"name": "a", "arguments": {key: "1"}}], [key]) == [("a", "1")]
@@ -111,24 +102,27 @@ def test_rows_and_requests_may_be_mixed(request_: Any) -> None:
 # Refused
 
 
+UNCLEAR: list[tuple[dict[str, list[Any]], str]] = [
+    ({"x": ["1", None]}, "row 2 ('b'): x has no value ("),
+    ({"x": [1.5, float("nan")]}, "row 2 ('b'): x has no value ("),
+    ({"name": ["a", None]}, "row 2: the name has no value ("),
+    ({"name": ["a", "b\nc"]}, "row 2 ('b\\nc'): the name contains a line break"),
+    ({"x": [5.0, 5.0]}, "row 1 ('a'): x has integers stored as floats, such as 1431.0"),
+    ({"x": ["1", ""]}, "row 2 ('b'): x is empty (to allow that, pass allow_empty=True)"),
+]
+
+
 @each_frame
-@pytest.mark.parametrize(
-    ("columns", "problem"),
-    [
-        ({"x": ["1", None]}, "row 2 ('b'): x has no value ("),
-        ({"x": [1.5, float("nan")]}, "row 2 ('b'): x has no value ("),
-        ({"name": ["a", None]}, "row 2: the name has no value ("),
-        ({"name": ["a", "b\nc"]}, "row 2 ('b\\nc'): the name contains a line break"),
-        ({"x": [5.0, 5.0]}, "row 1 ('a'): x has integers stored as floats, such as 1431.0"),
-        ({"x": ["1", ""]}, "row 2 ('b'): x is empty (to allow that, pass allow_empty=True)"),
-    ],
-)
+@pytest.mark.parametrize(("columns", "problem"), UNCLEAR)
 def test_a_cell_without_a_clear_text_is_one_problem(frame: Any, columns: Any, problem: str) -> None:
     (found,) = problems(frame({**COLUMNS, **columns}))
     assert found.startswith(problem)
-    if "is empty" in problem:
-        found = read(frame({**COLUMNS, **columns}), allow_empty=True)
-        assert found == [ROW, ("b", "", "4")]
+
+
+@each_frame
+def test_an_empty_cell_is_an_argument_if_allowed(frame: Any) -> None:
+    table = frame({**COLUMNS, "x": ["1", ""]})
+    assert read(table, allow_empty=True) == [ROW, ("b", "", "4")]
 
 
 def test_each_kind_of_missing_value_is_refused_also_as_text() -> None:
@@ -146,6 +140,10 @@ def test_a_value_with_more_than_one_text_is_refused(frame: Any) -> None:
         (problem,) = problems(frame({"name": ["a"], "x": [value], "y": ["2"]}))
         kind = f"must be text or a number, not {type(value).__name__}"
         assert problem == f"row 1 ('a'): x {'is infinite' if value == float('inf') else kind}"
+
+
+@each_typed_frame
+def test_a_column_of_texts_that_were_floats_is_refused(frame: Any) -> None:
     (problem,) = problems(frame({"name": ["a", "b"], "x": ["7", "1431.0"], "y": ["1.0", "1.1"]}))
     assert problem.startswith("row 2 ('b'): x has integers stored as floats")
 
@@ -158,7 +156,7 @@ def test_columns_and_placeholders_without_a_match_are_one_problem_each(frame: An
         "ignore them, pass ignore_columns=['batch', 'Notes']"
     ]
     assert read(frame(columns), ignore_columns=["batch", "Notes"]) == ROWS
-    if frame is not dicts and frame is not FRAMES["generator"]:  # each row has keys of its own
+    if frame in COLUMNAR.values():  # the rows of others have keys of their own
         (problem,) = problems(frame(COLUMNS), ignore_columns=["y"])
         told = "table: no column for the placeholders 'y'"
         assert problem == f"{told}; ignore_columns excludes 'y'"
@@ -187,22 +185,17 @@ def test_equal_headings_are_refused(frame: Any) -> None:
     assert "two columns are named 'x'; the table has 'name', 'x', 'x'" in refusal(twice)
 
 
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ("b,3", "line 3 ('b'): has 2 cells, but the table has 3 columns"),
-        ("b,3,4,5", "line 3 ('b'): has 4 cells, but the table has 3 columns"),
-        ('b,"3,4', "line 3 ('b'): a quoted cell spans several lines; look for an"),
-        ("b,,4", "line 3 ('b'): x is empty"),
-    ],
-)
 @pytest.mark.parametrize("ends", [True, False])
-def test_the_rows_of_a_csv_reader_are_refused_with_their_lines(
-    row: str, problem: str, ends: bool
-) -> None:
-    lines = f'name,x,y\na,1,2\n{row}\n\nc,5,"6"\n'.splitlines(keepends=ends)
-    (found,) = problems(csv.DictReader(lines))
-    assert found.startswith(problem)
+def test_the_rows_of_a_csv_reader_are_refused_with_their_lines(ends: bool) -> None:
+    for row, problem in {
+        "b,3": "line 3 ('b'): has 2 cells, but the table has 3 columns",
+        "b,3,4,5": "line 3 ('b'): has 4 cells, but the table has 3 columns",
+        'b,"3,4': "line 3 ('b'): a quoted cell spans several lines; look for an",
+        "b,,4": "line 3 ('b'): x is empty",
+    }.items():
+        lines = f'name,x,y\na,1,2\n{row}\n\nc,5,"6"\n'.splitlines(keepends=ends)
+        (found,) = problems(csv.DictReader(lines))
+        assert found.startswith(problem)
 
 
 def test_the_lines_of_a_csv_reader_count_from_its_start() -> None:
