@@ -83,7 +83,8 @@ def test_what_ipython_prints_with_locals_has_no_secret(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verbose = pytest.importorskip("IPython.core.ultratb").VerboseTB()
-        for host, way in ((server.url, "create"), (f"http://{refusing}", "get")):
+        nowhere = f"http://{refusing}"
+        for host, way in ((server.url, "create"), (nowhere, "launch in the background")):
             error = caught(lambda host=host, way=way: WAYS[way][0](client_for(host)))
             text = verbose.text(type(error), error, error.__traceback__)
             assert "WAYS[way][0]" in text
