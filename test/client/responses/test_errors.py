@@ -83,9 +83,7 @@ def test_an_error_whose_body_is_spoiled_keeps_its_status(connect: Connect, key: 
     slow = key in ("silent", "in drops", "a negative size of a chunk")
     settings = {"max_response_bytes": 1 << 20, "retries": 0, "timeout": (5, 1 if slow else 30)}
     with misbehaving(SPOILED[key]) as raw:
-        client = connect(
-            raw.url, max_response_bytes=1 << 20, retries=0, timeout=(5, 1 if slow else 30)
-        )
+        client = connect(raw.url, **settings)
         for operation, preload in CALLS[: 1 if slow else 4]:
             raw.received.clear()
             with little_memory():
