@@ -45,11 +45,11 @@ def ask(wire: Wire, client: libtes.ApiClient, operation: Operation, **changed: A
 def refusal_or_request(
     wire: Wire, call: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> tuple[str, Optional[Asked]]:
-    """Return why a call was refused, if nothing was sent, or the one request that came."""
+    """Return why nothing was sent, if that is so, or the one request that came."""
     before = len(wire.received)
     try:
         call(*args, **kwargs)
-    except (libtes.ApiTypeError, libtes.ApiValueError) as error:
+    except (libtes.ApiTypeError, libtes.ApiValueError, libtes.ConnectException) as error:
         assert wire.received[before:] == []
         return str(error), None
     [raw] = wire.received[before:]

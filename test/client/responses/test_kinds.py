@@ -99,10 +99,10 @@ UNUSABLE = {
         for status in (202, 204, 205)
     },
     "blanks": unusable(" \r\n\t ", "JSON"),
-    "an array": unusable(b"[" + BODY + b"]", "$ must be an object, not list"),
-    "a string": unusable('"x"', "$ must be an object, not str"),
-    "an integer": unusable("5", "$ must be an object, not int"),
-    "a boolean": unusable("true", "$ must be an object, not bool"),
+    **{
+        kind: unusable(body, f"$ must be an object, not {kind}")
+        for kind, body in {"list": b"[%b]" % BODY, "str": '"x"', "int": "5", "bool": "true"}.items()
+    },
     "null": unusable("null", "None"),
     "two objects": unusable(BODY * 2, "JSON"),
     "JSON that is cut short": unusable(BODY[:-3], "JSON"),
@@ -157,33 +157,24 @@ UNUSABLE = {
 if hasattr(sys, "get_int_max_str_digits"):  # otherwise this Python reads integers of any length
     UNUSABLE["5,000 digits"] = unusable(f'{{"x": {"1" * 5000}}}', "JSON")
 NOT_HTTP = {
-    "an SSH banner": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "a banner": b"SSH-2.0-OpenSSH_9.6\r\n",
     "TLS": b"\x15\x03\x01\x00\x02\x02\x46\r\n",
     "random bytes": bytes(range(128, 256)) * 4 + b"\r\n\r\n",
     "HTTP/0.9": HTML + b"\r\n\r\n",
     "a status that is a word": b"HTTP/1.1 OK\r\n\r\n",
     **{f"the status {status}": head(f"{status} Odd") for status in (0, 99, 1000, -1)},
 }
+HEAD, CHUNKS = FULL.index(b"\r\n\r\n"), chunked(BODY)
 IN_THE_HEAD: dict[str, Union[Talk, bytes]] = {
-    "nothing": b"",
-    "half a status line": FULL[:12],
-    "a status line alone": FULL[: FULL.index(b"\r\n") + 2],
-    "half a header": FULL[:30],
-    "a head without its end": FULL[: FULL.index(b"\r\n\r\n") + 2],
-    "half a length": b"HTTP/1.1 200 OK\r\nContent-Length: 1",
-    "reset before the head": reset(),
-    "reset in the head": reset(FULL[:30]),
+    **{f"{size} bytes of the head": FULL[:size] for size in (0, 12, 17, 30, 34, HEAD, HEAD + 2)},
+    **{f"{size} bytes and a reset": reset(FULL[:size]) for size in (0, 30)},
 }
 IN_THE_BODY: dict[str, Union[Talk, bytes]] = {
-    "no body": FULL[: -len(BODY)],
-    "half a body": FULL[:-5],
-    "no chunk": chunked(),
-    "half a chunk": chunked(BODY)[:-9],
-    "no last chunk": chunked(BODY),
-    "half the size of a chunk": chunked() + b"1",
+    **{f"{size} bytes of the body": FULL[: HEAD + 4 + size] for size in (0, len(BODY) - 5)},
+    **{f"{size} bytes of chunks": CHUNKS[:size] for size in (79, 80, 111, len(CHUNKS))},
     "an invalid size of a chunk": chunked() + b"zz\r\n",
     "reset in the body": reset(FULL[:-5]),
-    "reset in a chunk": reset(chunked(BODY)[:-9]),
+    "reset in a chunk": reset(CHUNKS[:-9]),
     "reset in a body without a length": reset(head() + BODY[:-5]),
 }
 WITHOUT_HEAD = {

@@ -157,17 +157,6 @@ def test_a_wait_that_ends_after_the_deadline_is_not_begun(
     assert clock.waits == []
 
 
-def test_redirects_are_within_the_deadline(server: Server, connect: Connect) -> None:
-    def slow(asked: Asked) -> Response:
-        threading.Event().wait(0.15)
-        return Response(302, b"", {"Location": "/round"})
-
-    server.respond(slow)
-    exception = failure(connect(server.url), READ, _request_timeout=0.35)
-    assert type(exception) is libtes.DeadlineException
-    assert len(server.asked) <= 3
-
-
 def test_a_token_is_refreshed_within_the_deadline(
     server: Server, connect: Connect, clock: Clock
 ) -> None:

@@ -33,7 +33,6 @@ from .hidden import (
     encode,
     filled,
     found,
-    get,
     leaks,
     looks,
 )
@@ -64,18 +63,6 @@ def test_a_call_that_succeeds_shows_no_secret_and_sends_all(
     logged = "\n".join(seen())
     assert f"{operation.method} {operation.target}: {operation.status}" in logged
     assert leaks(logged) == {}
-
-
-def test_a_warning_about_certificates_has_no_secret(
-    secure: Server, client_for: ClientOf, seen: Seen
-) -> None:
-    client = client_for(secure.url)
-    client.configuration.verify_ssl = False
-    get(client)
-    assert found(secure.last.headers) == SENT
-    texts = "\n".join(seen())
-    assert "InsecureRequestWarning" in texts
-    assert leaks(texts) == {}
 
 
 # -- Responses that repeat what was sent -----------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NoReturn, Optional
@@ -30,7 +29,6 @@ from .hidden import (
     STORED,
     TOKEN,
     WAYS,
-    caught,
     failure,
     found,
     get,
@@ -208,14 +206,3 @@ def test_a_token_that_was_exchanged_is_a_secret_too(
     check(client_for(server.url), lambda client: exchange(client, None), libtes.BadRequestException)
     assert found(server.asked[0].headers) == {"API_KEY"}
     assert found(server.last.headers) == {*SENT, "FRESH"} - {"TOKEN"}
-
-
-def test_a_caller_sees_the_locals_of_his_own_frames(client_for: ClientOf) -> None:
-    def script() -> None:
-        of_the_caller = "stays"  # noqa: F841
-        get(client)
-
-    client = client_for(NOWHERE)
-    error = caught(script, libtes.ConnectException)
-    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-    assert "of_the_caller" in "".join(trace.format())
