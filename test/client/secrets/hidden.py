@@ -235,6 +235,12 @@ def call_api(client: ApiClient) -> Any:
     )
 
 
+def create_with_a_header_for_the_token(client: ApiClient) -> Any:
+    client.configuration.api_key = {}
+    client.set_default_header("Authorization", f"{PREFIX} {TOKEN}")
+    return create(client)
+
+
 # Each way to call, and the secrets that its first request holds.
 WAYS: dict[str, tuple[Callable[[ApiClient], Any], set[str]]] = {
     "create": (create, {*SENT, *OF_RUNS}),
@@ -248,4 +254,5 @@ WAYS: dict[str, tuple[Callable[[ApiClient], Any], set[str]]] = {
     "walk": (lambda client: list(RUNS(client).iter_task_runs()), SENT),
     "call_api": (call_api, {*SENT, *OF_RUNS}),
     "heartbeat": (lambda client: RUNS(client).heartbeat_task_run(RUN, body=BEAT), {*SENT, "NONCE"}),
+    "create with a header": (create_with_a_header_for_the_token, {*SENT, *OF_RUNS}),
 }

@@ -82,19 +82,14 @@ planted = st.recursive(
 
 
 @many_examples
-@given(planted=st.dictionaries(keys, planted, max_size=20).map(in_dict), at=st.data())
-def test_secrets_are_masked_wherever_they_stand_in_data_and_wherever_its_json_is_cut(
-    planted: tuple[Any, Any, Any], at: st.DataObject
-) -> None:
+@given(planted=st.dictionaries(keys, planted, max_size=20).map(in_dict))
+def test_secrets_are_masked_wherever_they_stand_in_data(planted: tuple[Any, Any, Any]) -> None:
     data, shown, under_a_secret_name = planted
     before = copy.deepcopy(data)
     assert redact(data, known=[SECRET]) == shown
     assert redact(data, "jwt", known=[SECRET]) == under_a_secret_name
     assert data == before
-    text = json.dumps(data)
-    assert json.loads(redact_text(text, [SECRET])) == shown
-    cut = redact_text(text[: at.draw(st.integers(0, len(text)))], [SECRET])
-    assert SECRET not in cut
+    assert json.loads(redact_text(json.dumps(data), [SECRET])) == shown
 
 
 def test_every_secret_name_is_known_and_no_other() -> None:
@@ -169,17 +164,14 @@ def test_secrets_are_masked_in_broken_json(value: str) -> None:
 
 @many_examples
 @given(data=json_values, name=st.sampled_from(NAMES), known=st.text(min_size=6), at=st.data())
-def test_no_secret_is_left_wherever_it_stands_in_json_and_wherever_that_is_cut(
+def test_no_secret_is_left_in_json_wherever_that_is_cut(
     data: Any, name: str, known: str, at: st.DataObject
 ) -> None:
-    named = "named-" + SECRET
-    text = json.dumps([data, {"more": [{name: named, "url": f"gds://a?{SECRET}"}]}, known])
+    text = json.dumps([data, {name: SECRET, "url": f"gds://a?{SECRET}"}, known])
     cut = at.draw(st.integers(0, len(text)))
-    masked = redact_text(text[:cut], secrets_of([known], None))
-    assert named[:8] not in masked
-    assert SECRET[:4] not in masked
+    assert SECRET[:4] not in redact_text(text[:cut], secrets_of([known], None))
     whole = json.loads(redact_text(text, [known]))
-    assert whole[1]["more"][0][redact(name, known=[known])] == "***"
+    assert whole[1][redact(name, known=[known])] == "***"
 
 
 # -- What to look for ------------------------------------------------------------------------------
@@ -320,18 +312,12 @@ OF_OTHERS = [
 
 def test_frames_of_this_package_and_of_what_it_calls_are_cleared_and_others_are_not() -> None:
     for module in [*CLEARED, *OF_OTHERS]:
-        error = caught(within(OURS, within(module)), ValueError)
-        assert kept(error) == [True, True]
-        clear_frames(error)
-        assert kept(error) == [False, module in OF_OTHERS], module
-
-
-@pytest.mark.parametrize("link", ["__cause__", "__context__"])
-def test_the_frames_of_the_causes_of_an_exception_are_cleared_too(link: str) -> None:
-    error, cause = KeyError(), caught(within("hook", within("http.client")), ValueError)
-    setattr(error, link, cause)
-    clear_frames(error)
-    assert kept(cause) == [True, False]
+        for link in ("__cause__", "__context__"):
+            error, cause = KeyError(), caught(within(OURS, within(module)), ValueError)
+            setattr(error, link, cause)
+            assert kept(cause) == [True, True]
+            clear_frames(error)
+            assert kept(cause) == [False, module in OF_OTHERS], module
 
 
 def test_a_frame_that_is_still_running_is_left_alone_and_the_others_are_cleared() -> None:

@@ -21,21 +21,7 @@ from ...operations import OPERATIONS, Operation, page
 from ...server import Asked, RawServer, Response, Server, wait_until
 from ...wire import reset
 from .conftest import Check, ClientOf, Seen
-from .hidden import (
-    FRESH,
-    LOGIN,
-    PREFIX,
-    SENT,
-    SIGNED,
-    STORED,
-    TOKEN,
-    WAYS,
-    encode,
-    filled,
-    found,
-    leaks,
-    looks,
-)
+from .hidden import FRESH, LOGIN, SENT, SIGNED, STORED, WAYS, encode, filled, found, leaks, looks
 
 # -- Calls that succeed ----------------------------------------------------------------------------
 
@@ -180,17 +166,6 @@ def test_a_token_that_was_replaced_is_still_not_shown(
     error = check(client, "create", libtes.UnauthorizedException)
     assert found(*(each.headers for each in server.asked)) == {*SENT, "FRESH"}
     assert "***" in error.message
-
-
-def test_a_default_header_for_authorization_is_a_secret_too(
-    server: Server, client_for: ClientOf, check: Check
-) -> None:
-    server.respond(refuse(400))
-    client = client_for(server.url)
-    client.configuration.api_key = {}
-    client.set_default_header("Authorization", f"{PREFIX} {TOKEN}")
-    check(client, "create", libtes.BadRequestException)
-    assert found(server.last.headers) == SENT
 
 
 def test_a_redirect_shows_neither_secrets_nor_the_signature_of_its_target(
