@@ -62,14 +62,15 @@ def test_any_value_of_any_field_is_taken_or_refused(cls: Any, data: Any) -> None
         json.dumps(ApiClient().sanitize_for_serialization(model))
 
 
-BEYOND_ALL_TIMES = [1e10, 1e300, 10**400, 10**5_000, (1e300, 5), (None, 1e300)]
+ODD_TIMEOUTS = [
+    *(None, 0, -1, math.nan, math.inf, "5", True, (), (1, 2, 3)),
+    *(1e10, 1e300, 10**400, 10**5_000, (1e300, 5), (None, 1e300)),  # beyond all times
+]
 OPTIONS = {
     "body": st.dictionaries(texts, anything, max_size=3) | anything,
-    "async_req": st.booleans() | anything,
+    "async_req": st.just(True) | anything,
     "_preload_content": st.booleans() | anything,
-    "_request_timeout": st.sampled_from(
-        [30, (30, 30), None, 0, -1, math.nan, math.inf, "5", True, (), (1, 2, 3), *BEYOND_ALL_TIMES]
-    ),
+    "_request_timeout": st.sampled_from([30, (30, 30), *ODD_TIMEOUTS]),
 }
 
 
@@ -115,10 +116,10 @@ def test_any_arguments_make_the_call_they_should_or_are_refused(
             assert {*asked.lines} - {*harmless.lines} <= {length}
 
 
-@pytest.mark.parametrize("timeout", BEYOND_ALL_TIMES, ids=range(6))
-def test_a_timeout_beyond_all_times_is_taken_or_refused(wired: ApiClient, timeout: Any) -> None:
+@pytest.mark.parametrize("timeout", ODD_TIMEOUTS, ids=range(len(ODD_TIMEOUTS)))
+def test_an_odd_timeout_is_taken_or_refused(wired: ApiClient, timeout: Any) -> None:
     for options in ({}, {"async_req": True}):
-        with contextlib.suppress(libtes.ApiValueError):
+        with contextlib.suppress(libtes.ApiValueError, libtes.ApiTypeError):
             result = libtes.TasksApi(wired).get_task("t", _request_timeout=timeout, **options)
             assert (result.get(30) if options else result) == libtes.TaskSummary()
 

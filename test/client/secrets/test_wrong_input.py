@@ -171,7 +171,7 @@ def test_a_hook_that_raises_reveals_nothing_but_its_own_locals(
 
 def granted(body: str, status: int = 201) -> Callable[[Asked], Response]:
     """Return a script that repeats the API key in place of ``KEY``."""
-    return lambda asked: Response(status, body.replace("KEY", asked.headers["X-Api-Key"]))
+    return lambda asked: Response(status, body.replace("KEY", asked.headers["X-API-Key"]))
 
 
 EXCHANGES = [
@@ -192,7 +192,8 @@ def test_an_exchange_of_an_api_key_that_fails_reveals_nothing(
 ) -> None:
     for script in EXCHANGES:
         server.respond(script)
-        check(client_for(server.url), lambda client: exchange(client, key))
+        error = check(client_for(server.url), lambda client: exchange(client, key))
+        assert error.status is not None  # it came of the response
         assert found(server.last.headers) == {"API_KEY"}
     client = client_for(f"http://{refusing}")
     check(client, lambda client: exchange(client, key), libtes.ConnectException)
