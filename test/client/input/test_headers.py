@@ -36,18 +36,19 @@ PLACES: dict[str, tuple[str, Any]] = {
 }
 
 
-def put_for_proxy(client: ApiClient, headers: dict[str, str], host: str) -> None:
-    client.configuration.proxy = client.configuration.host
-    client.configuration.host = host
-    client.configuration.proxy_headers = headers
+def for_proxy(part: str, scheme: str) -> Any:
+    """Return how to put a text into the value or the name of a header for a proxy."""
+
+    def put(client: ApiClient, text: str) -> None:
+        settings = client.configuration
+        settings.proxy, settings.host = settings.host, f"{scheme}://tes.example"
+        settings.proxy_headers = {"X": text} if part == "value" else {f"X{text}": "1"}
+
+    return put
 
 
 OF_PROXIES = {
-    f"{part} of a header for a proxy, {scheme}": lambda client, text, part=part, scheme=scheme: (
-        put_for_proxy(
-            client, {"X": text} if part == "value" else {f"X{text}": "1"}, f"{scheme}://tes.example"
-        )
-    )
+    f"{part} for a proxy, {scheme}": for_proxy(part, scheme)
     for part in ("value", "name")
     for scheme in ("http", "https")
 }
