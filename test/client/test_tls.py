@@ -19,7 +19,7 @@ from libica.openapi import libtes
 from ..authority import Authority
 from ..conftest import TOKEN
 from ..server import RawServer, Response, Server
-from ..wire import head
+from ..wire import head, reset
 from .calls import LAUNCH, READ, WRITES, failure
 from .conftest import Clock, Connect
 
@@ -141,8 +141,12 @@ def test_what_speaks_no_tls_is_never_sent_the_call(connect: Connect) -> None:
         connection.sendall(said[len(seen) - 1])
 
     with RawServer(talk, read=False) as plain:
-        for _ in said:
-            client = connect(plain.url.replace("http:", "https:"), retries=0)
-            assert isinstance(failure(client, LAUNCH), libtes.ConnectException)
-    assert len(seen) == 4
+        for number in range(len(said)):
+            client = connect(plain.url.replace("http:", "https:"))
+            assert type(failure(client, LAUNCH)) is libtes.TlsException
+            assert len(seen) == number + 1  # it is not retried
     assert TOKEN.encode() not in b"".join(seen)
+    with RawServer(lambda c: (c.recv(65536), reset()(c)), read=False) as resetting:
+        client = connect(resetting.url.replace("http:", "https:"))
+        assert type(failure(client, LAUNCH)) is libtes.ConnectException
+        assert resetting.connections == 3

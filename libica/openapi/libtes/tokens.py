@@ -3,7 +3,7 @@
 import os
 from typing import Any, Optional
 
-from ._redaction import Boundary
+from ._redaction import MASK, Boundary
 from .api_client import ApiClient
 from .configuration import Configuration, check_header
 from .exceptions import ApiTypeError, ApiValueError, InvalidResponseException
@@ -40,7 +40,11 @@ class ApiKeyExchange(Boundary):
             raise ApiValueError(f"Set the environment variable {VARIABLE}, or give an `api_key`")
         path, headers = "/v1/tokens", {"X-API-Key": key}
         with ApiClient(configuration) as client:
-            made = client.call_api(path, "POST", header_params=headers, response_type=object)
+            try:
+                made = client.call_api(path, "POST", header_params=headers, response_type=object)
+            except InvalidResponseException as error:
+                error.body = MASK  # a token may stand in it, in whatever form
+                raise
         response, status, _ = made
         given = response if isinstance(response, dict) else {}
         token, prefix = given.get("access_token"), given.get("token_type") or "Bearer"

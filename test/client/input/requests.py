@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Optional
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -17,7 +16,6 @@ from ...helpers import few_examples
 from ...operations import OPERATIONS, Operation
 from ...wire import Wire
 
-REFUSALS = (libtes.ApiTypeError, libtes.ApiValueError)
 CREATE = next(each for each in OPERATIONS if each.name == "create_task")
 
 fuzzed = settings(few_examples, max_examples=int(os.environ.get("LIBTES_EXAMPLES", "50")))
@@ -44,11 +42,18 @@ def ask(wire: Wire, client: libtes.ApiClient, operation: Operation, **changed: A
     return Asked(raw)
 
 
-@contextlib.contextmanager
-def nothing_sent(wire: Wire) -> Iterator[None]:
+def refusal_or_request(
+    wire: Wire, call: Callable[..., Any], *args: Any, **kwargs: Any
+) -> tuple[str, Optional[Asked]]:
+    """Return why nothing was sent, if that is so, or the one request that came."""
     before = len(wire.received)
-    yield
-    assert wire.received[before:] == []
+    try:
+        call(*args, **kwargs)
+    except (libtes.ApiTypeError, libtes.ApiValueError, libtes.ConnectException) as error:
+        assert wire.received[before:] == []
+        return str(error), None
+    [raw] = wire.received[before:]
+    return "", Asked(raw)
 
 
 def has_surrogates(text: str) -> bool:

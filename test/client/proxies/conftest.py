@@ -73,28 +73,17 @@ access_log none
 cache_store_log none
 shutdown_lifetime 1 second
 coredump_dir {folder}
-{access}
 """
-OPEN = "http_access allow all"
-CLOSED = "http_access deny all"
 WITH_LOGIN = """
-auth_param basic program {helper} {folder}/passwords
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/passwords
 acl known proxy_auth REQUIRED
 http_access allow known
-http_access deny all
 """
-
-TINYPROXY = """
-Port {port}
-Listen 127.0.0.1
-Timeout 60
-MaxClients 100
-{access}
-"""
+TINYPROXY = "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 100\n{access}\n"
 
 
 @contextlib.contextmanager
-def squid(folder: Path, access: str = OPEN) -> Iterator[str]:
+def squid(folder: Path, access: str = "http_access allow all") -> Iterator[str]:
     """Run a squid; it gives up root where it has it, so its folder is open to others."""
     program, port = real_part("squid"), free_port()
     folder.chmod(0o777)
@@ -103,17 +92,16 @@ def squid(folder: Path, access: str = OPEN) -> Iterator[str]:
             parent.chmod(parent.stat().st_mode | 0o011)
     if access is WITH_LOGIN:
         user, password = LOGIN
-        hashed = subprocess.run(
-            ["openssl", "passwd", "-apr1", password], capture_output=True, text=True, check=True
-        )
-        (folder / "passwords").write_text(f"{user}:{hashed.stdout}")
+        command = ["openssl", "passwd", "-apr1", password]
+        hashed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        (folder / "passwords").write_text(f"{user}:{hashed}")
         (folder / "passwords").chmod(0o644)
-    access = access.format(folder=folder, helper="/usr/lib/squid/basic_ncsa_auth")
+    settings = (SQUID + access).format(port=port, folder=folder)
     configuration = folder / "squid.conf"
-    configuration.write_text(SQUID.format(port=port, folder=folder, access=access))
+    configuration.write_text(settings)
     with running([program, "-N", "-f", str(configuration)], port, folder):
         url = f"http://127.0.0.1:{port}"
-        if "auth_param" in access:
+        if access is WITH_LOGIN:
             wait_until(lambda: _takes_the_login(url))  # until its helpers run, it refuses all
         yield url
 
@@ -134,33 +122,38 @@ def tinyproxy(folder: Path, access: str = "") -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+@contextlib.contextmanager
+def relay(context: Optional[ssl.SSLContext] = None) -> Iterator[str]:
+    with Relay(context) as relay:
+        yield relay.url
+
+
 Start = Callable[[str], Optional[str]]
+WAYS = ("direct", "relay", "relay over TLS", "squid", "tinyproxy")
 
 
 @pytest.fixture(scope="session")
 def proxies(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Start]:
     """Return a function that gives the URL of a proxy by its name; each is started once."""
+    folder = tmp_path_factory.mktemp
+    makers = {
+        "relay": relay,
+        "relay over TLS": lambda: relay(authority.server("127.0.0.1")),
+        "squid": lambda: squid(folder("squid")),
+        "squid that forbids": lambda: squid(folder("squid"), "http_access deny all"),
+        "squid with a login": lambda: squid(folder("squid"), WITH_LOGIN),
+        "tinyproxy": lambda: tinyproxy(folder("tinyproxy")),
+        "tinyproxy that forbids": lambda: tinyproxy(folder("tinyproxy"), "Deny 127.0.0.1"),
+        "tinyproxy with a login": lambda: tinyproxy(
+            folder("tinyproxy"), "BasicAuth somebody plain"
+        ),
+    }
     started: dict[str, Optional[str]] = {"direct": None}
     with ExitStack() as stack:
 
         def start(name: str) -> Optional[str]:
-            if name in started:
-                return started[name]
-            folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
-            if name.startswith("relay"):
-                context = authority.server("127.0.0.1") if "TLS" in name else None
-                started[name] = stack.enter_context(Relay(context)).url
-            elif name.startswith("squid"):
-                access = {"forbids": CLOSED, "login": WITH_LOGIN}.get(name.split()[-1], OPEN)
-                started[name] = stack.enter_context(squid(folder, access))
-            else:
-                access = {"forbids": "Deny 127.0.0.1", "login": "BasicAuth somebody plain"}.get(
-                    name.split()[-1], ""
-                )
-                started[name] = stack.enter_context(tinyproxy(folder, access))
+            if name not in started:
+                started[name] = stack.enter_context(makers[name]())
             return started[name]
 
         yield start
-
-
-WAYS = ("direct", "relay", "relay over TLS", "squid", "tinyproxy")

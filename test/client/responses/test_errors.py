@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
-from typing import Any, Union
+from typing import Union
 
 import pytest
 
@@ -14,10 +13,9 @@ from ...server import Talk, wait_until
 from ...wire import chunked, drip, flood, framed, head, hold, reset
 from ..calls import LAUNCH, PAGE, READ, failure, misbehaving
 from ..conftest import Connect
-from .test_kinds import HTML, encoded, typed
-from .test_limits import ENDLESS_GZIP
+from .test_kinds import HTML, JSON_TYPE, encoded, typed
+from .test_limits import ENDLESS_GZIP, little_memory
 
-JSON_TYPE = "application/json"
 ODD_BODIES: dict[str, tuple[bytes, str]] = {
     "html": (HTML, "text/html"),
     "nothing": (b"", "text/plain"),
@@ -40,74 +38,59 @@ ERRORS: dict[str, type[libtes.ApiException]] = {
 }
 
 
-@pytest.mark.parametrize("status", ERRORS)
+CALLS = ((READ, True), (PAGE, False), (LAUNCH, True), (LAUNCH, False))
+
+
 @pytest.mark.parametrize("body", ODD_BODIES)
 def test_an_error_with_any_body_has_its_class_and_says_what_came(
-    connect: Connect, body: str, status: str
+    connect: Connect, body: str
 ) -> None:
     data, content_type = ODD_BODIES[body]
-    with misbehaving(framed(data, status, typed(content_type))) as raw:
-        client = connect(raw.url, retries=0)
-        for operation, preload in ((READ, True), (PAGE, False), (LAUNCH, True), (LAUNCH, False)):
+    for status, (operation, preload) in zip(ERRORS, CALLS):
+        with misbehaving(framed(data, status, typed(content_type))) as raw:
+            client = connect(raw.url, retries=0)
             exception = failure(client, operation, _preload_content=preload)
-            assert type(exception) is ERRORS[status]
-            assert exception.status == int(status[:3])
-            assert (exception.code, exception.message, exception.details) == (None, None, None)
-            assert exception.body == data.decode("utf-8", "replace")
-            assert status in str(exception)
-            assert f"{len(exception.body)} characters of {content_type}" in str(exception)
             wait_until(lambda: raw.closed == raw.connections)
-    assert len(raw.received) == 4
+        assert type(exception) is ERRORS[status]
+        assert exception.status == int(status[:3])
+        assert (exception.code, exception.message, exception.details) == (None, None, None)
+        assert exception.body == data.decode("utf-8", "replace")
+        assert status in str(exception)
+        assert f"{len(exception.body)} characters of {content_type}" in str(exception)
+        assert len(raw.received) == 1
 
 
 ERROR_BODY = b'{"code": "C", "message": "M"}'
-BAD_GATEWAY = framed(ERROR_BODY, "502 Bad Gateway")
+BAD = "502 Bad Gateway"
+BAD_GATEWAY, BAD_CHUNKS = framed(ERROR_BODY, BAD), chunked().replace(b"200 OK", BAD.encode())
 SPOILED: dict[str, Union[Talk, bytes]] = {
     "cut short": BAD_GATEWAY[:-1],
     "reset": reset(BAD_GATEWAY[:-1]),
     "silent": hold(BAD_GATEWAY[:-1]),
-    "in drops": drip(head("502 Bad Gateway", "Content-Length: 9999"), b" "),
-    "beyond the limit": flood(head("502 Bad Gateway"), b" " * 65536),
-    "of a length beyond the limit": hold(head("502 Bad Gateway", "Content-Length: 1000000000")),
-    "endless gzip": flood(
-        head("502 Bad Gateway", encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]
-    ),
-    "invalid gzip": framed(ERROR_BODY, "502 Bad Gateway", encoded("gzip")),
-    "an unknown compression": framed(ERROR_BODY, "502 Bad Gateway", encoded("x-y")),
-    "an invalid size of a chunk": (
-        chunked().replace(b"200 OK", b"502 Bad Gateway") + b"zz\r\n" + ERROR_BODY
-    ),
-    "a negative size of a chunk": hold(
-        chunked().replace(b"200 OK", b"502 Bad Gateway") + b"-23\r\n" + ERROR_BODY
-    ),
+    "in drops": drip(head(BAD, "Content-Length: 9999"), b" "),
+    "beyond the limit": flood(head(BAD), b" " * 65536),
+    "of a length beyond the limit": hold(head(BAD, "Content-Length: 1000000000")),
+    "endless gzip": flood(head(BAD, encoded("gzip")) + ENDLESS_GZIP[0], ENDLESS_GZIP[1]),
+    "invalid gzip": framed(ERROR_BODY, BAD, encoded("gzip")),
+    "an unknown compression": framed(ERROR_BODY, BAD, encoded("x-y")),
+    "an invalid size of a chunk": BAD_CHUNKS + b"zz\r\n" + ERROR_BODY,
+    "a negative size of a chunk": hold(BAD_CHUNKS + b"-23\r\n" + ERROR_BODY),
 }
-
-
-SLOW = ("silent", "in drops", "a negative size of a chunk")
 
 
 @pytest.mark.parametrize("key", SPOILED)
 def test_an_error_whose_body_is_spoiled_keeps_its_status(connect: Connect, key: str) -> None:
+    slow = key in ("silent", "in drops", "a negative size of a chunk")
+    settings = {"max_response_bytes": 1 << 20, "retries": 0, "timeout": (5, 1 if slow else 30)}
     with misbehaving(SPOILED[key]) as raw:
-        client = connect(raw.url, max_response_bytes=1 << 20, retries=0)
-        seconds = 1 if key in SLOW else 30
-        calls = ((LAUNCH, False), (LAUNCH, True), (READ, False), (READ, True))
-        for operation, preload in calls[: 1 if key in SLOW else 4]:
+        client = connect(raw.url, **settings)
+        for operation, preload in CALLS[: 1 if slow else 4]:
             raw.received.clear()
-            options: dict[str, Any] = {
-                "_preload_content": preload,
-                "_request_timeout": (5, seconds),
-            }
-            tracemalloc.start()
-            try:
-                exception = failure(client, operation, **options)
-                _, peak = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-            assert peak < 64 << 20
+            with little_memory():
+                exception = failure(client, operation, _preload_content=preload)
             assert type(exception) is libtes.ServiceException
             assert (exception.status, exception.body) == (502, "")
-            assert "502 Bad Gateway" in str(exception)
+            assert BAD in str(exception)
             assert len(raw.received) == 1
             wait_until(lambda: raw.closed == raw.connections)
 

@@ -23,32 +23,28 @@ def run(name: str) -> bytes:
 
 
 # As much as http.client reads at once, so that the rest stays with the socket or TLS.
-BUFFERFUL = framed(json.dumps({"id": "first"}).ljust(8000).encode())
-BUFFERFUL = framed(json.dumps({"id": "first"}).ljust(8000 + 8192 - len(BUFFERFUL)).encode())
-RESPONSES: dict[str, tuple[bytes, bytes]] = {
-    "another response": (run("first"), run("evil")),
-    "another response after a full buffer": (BUFFERFUL, run("evil")),
-    "another response after chunks": (chunked(b'{"id": "first"}') + LAST_CHUNK, run("evil")),
-    "another response after 103": (head("103 Early Hints") + run("first"), run("evil")),
-    "the rest of a body that is longer than its length": (
-        head("200 OK", "Content-Length: 15") + b'{"id": "first"}',
-        run("evil"),
-    ),
-    "a body after 204": (head("204 No Content"), run("evil")),
-    "a body after 304": (head("304 Not Modified"), run("evil")),
-    "a response after an error": (framed(b"{}", "400 Bad Request"), run("evil")),
-    "a response after an unusable one": (framed(b"[]"), run("evil")),
-    "a hundred responses": (run("first"), run("evil") * 100),
+BUFFERFUL = run("first").replace(b"Length: 15", b"Length: 8119").ljust(8192)
+FIRST = {
+    "a response": run("first"),
+    "a full buffer": BUFFERFUL,
+    "chunks": chunked(b'{"id": "first"}') + LAST_CHUNK,
+    "103": head("103 Early Hints") + run("first"),
+    "a body of no type": head("200 OK", "Content-Length: 15") + b'{"id": "first"}',
+    "204": head("204 No Content"),
+    "304": head("304 Not Modified"),
+    "an error": framed(b"{}", "400 Bad Request"),
+    "an unusable response": framed(b"[]"),
 }
+EVIL = run("evil") * 9
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("key", RESPONSES)
+@pytest.mark.parametrize("after", FIRST)
 def test_what_nobody_asked_for_is_never_the_response_of_the_next_call(
-    connect: Connect, authority: Authority, key: str, scheme: str, later: bool
+    connect: Connect, authority: Authority, after: str, scheme: str, later: bool
 ) -> None:
-    first, evil = RESPONSES[key]
+    first = FIRST[after]
     heard, sent = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -57,7 +53,7 @@ def test_what_nobody_asked_for_is_never_the_response_of_the_next_call(
             if later:
                 connection.sendall(first)
                 heard.wait(30)
-            connection.sendall(evil if later else first + evil)
+            connection.sendall(EVIL if later else first + EVIL)
             wait_for_delivery(connection)
             sent.set()
         while read_request(connection).strip():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import urllib3
@@ -53,31 +53,25 @@ def test_waits_double_up_to_the_longest(tried: int, fraction: float) -> None:
     assert retry_delay(endless, tried, "GET", 503) == 1e-18 * 2.0 ** min(tried, 60)
 
 
-def test_retries_end_when_they_are_used_up() -> None:
-    for total, tried in ((0, 0), (0, 1), (1, 1), (3, 3), (3, 4)):
-        policy = POLICY._replace(total=total)
-        for outcome in (503, 429, UNSENT[0], LOST):
-            assert retry_delay(policy, tried, "GET", outcome) is None
-            assert retry_delay(policy, tried, "GET", outcome, retry_after=0.0) is None
-    assert retry_delay(POLICY, 2, "GET", 503) == 2.0
-
-
-def test_a_wait_that_the_service_asks_for_replaces_the_backoff_up_to_120_seconds() -> None:
-    for asked_for in (0, 0.5, 119.9, 120, 120.1, 3600, math.inf):
-        wait = asked_for if asked_for <= 120 else None
-        for tried, fraction in ((0, 0.0), (0, 1.0), (2, 0.5)):
-            assert retry_delay(POLICY, tried, "GET", 503, asked_for, fraction) == wait
-            assert retry_delay(POLICY, tried, "POST", 429, asked_for, fraction) == wait
-    # It makes nothing retried.
-    assert retry_delay(POLICY, 0, "POST", 503, retry_after=0.0) is None
-    assert retry_delay(POLICY, 0, "GET", 404, retry_after=0.0) is None
-
-
-def test_a_wait_that_ends_after_the_deadline_is_not_begun() -> None:
-    for left in (math.inf, 0.6, 0.5, 0.4, 0, -1):
-        wait = 0.5 if left > 0.5 else None
-        assert retry_delay(POLICY, 0, "GET", 503, left=left) == wait
-        assert retry_delay(POLICY, 2, "POST", 429, retry_after=0.5, left=left) == wait
+@pytest.mark.parametrize(
+    ("tried", "more", "wait"),
+    [
+        *((2, {}, 2.0), (3, {}, None), (4, {}, None), (3, {"retry_after": 0.0}, None)),
+        # What the service asks for replaces the backoff, up to 120 seconds.
+        *((0, {"retry_after": s, "fraction": 0.1}, s) for s in (0.0, 0.5, 119.9, 120.0)),
+        *((0, {"retry_after": s}, None) for s in (120.1, 3600.0, math.inf)),
+        # No wait is begun that ends with the deadline or after it.
+        *((0, {"left": left}, 0.5) for left in (math.inf, 0.6)),
+        *((0, {"left": left}, None) for left in (0.5, 0.4, 0.0, -1.0)),
+        (2, {"retry_after": 0.5, "left": 0.6}, 0.5),
+        (2, {"retry_after": 0.5, "left": 0.5}, None),
+    ],
+)
+def test_a_retry_has_limits(tried: int, more: dict[str, float], wait: Optional[float]) -> None:
+    for method, outcome in (("GET", 503), ("POST", 429), ("POST", UNSENT[0]), ("GET", LOST)):
+        assert retry_delay(POLICY, tried, method, outcome, **more) == wait
+    for method, outcome in (("POST", 503), ("GET", 404), ("POST", LOST)):
+        assert retry_delay(POLICY, tried, method, outcome, **more) is None
 
 
 # -- Retry-After -----------------------------------------------------------------------------------

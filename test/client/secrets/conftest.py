@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import pprint
-import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient
 
-from .hidden import API_KEY, LOGIN, WAYS, caught, client_of, leaks, settings, told
+from .hidden import API_KEY, LOGIN, WAYS, caught, client_of, leaks, settings, told, with_locals
 
 ClientOf = Callable[[str], ApiClient]
 Seen = Callable[[], list[str]]
@@ -23,32 +21,26 @@ Check = Callable[..., Any]
 
 
 @pytest.fixture
-def seen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Seen]:
+def seen(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+) -> Seen:
     """Return a function that tells what was logged, warned of and printed meanwhile."""
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
-    names = ["", "libica", "urllib3", "urllib3.connectionpool"]
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(handler)
+    for name in (None, "libica", "urllib3", "urllib3.connectionpool"):
+        caplog.set_level(logging.DEBUG, name)
 
     def texts() -> list[str]:
-        texts = [repr(vars(each)) for each in warned]
-        for each in records:
+        texts = [repr(vars(each)) for each in recwarn]
+        for each in caplog.records:
             texts += [each.getMessage(), repr(each.args), pprint.pformat(vars(each))]
             texts.append(logging.Formatter("%(asctime)s %(message)s").format(each))
             if each.exc_info and each.exc_info[1]:
                 texts += told(each.exc_info[1])
         return [*texts, *capfd.readouterr(), *(file.read_text() for file in tmp_path.glob("*.log"))]
 
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        yield texts
-    logging.getLogger().removeHandler(handler)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    return texts
 
 
 @pytest.fixture
@@ -79,8 +71,7 @@ def check(seen: Seen) -> Check:
         error = caught(lambda: call(client), expected)
         assert leaks(*told(error)) == {}
         assert leaks(*seen()) == {}
-        shown = traceback.format_exception(type(error), error, error.__traceback__)
-        assert any("libtes" in line for line in shown)  # where it happened is still told
+        assert "libtes" in with_locals(error)  # where it happened is still told
         return error
 
     return check

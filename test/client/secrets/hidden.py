@@ -55,8 +55,8 @@ RAW_JSON = secret("RAW_JSON")
 SIGNED = f"https://bucket.example/reads.bam?X-Amz-Signature={SIGNATURE}"
 LOGIN = f"someone:{quote(PROXY_PASSWORD, safe='')}"
 BASIC = base64.b64encode(f"someone:{PROXY_PASSWORD}".encode()).decode()
-
 MARKS["PROXY_PASSWORD"] |= {BASIC[12:24], BASIC[-12:]}
+
 SENT = {"TOKEN", "PREFIX", "COOKIE", "HEADER"}  # with each call
 OF_RUNS = {"IMAGE_PASSWORD", "STORAGE_KEY", "SECURE", "SIGNATURE"}
 
@@ -78,11 +78,10 @@ def found(*texts: Any) -> set[str]:
 
 def filled(cls: Any, raw: bool = False) -> Any:
     """Make a model whose fields hold the secrets that they may, with raw dicts within if told."""
-    values = {name: _secretive(name, field.type, raw) for name, field in cls._fields.items()}
-    return cls(**values)
+    return cls(**{name: _value(name, field.type, raw) for name, field in cls._fields.items()})
 
 
-def _secretive(name: str, declared: Any, raw: bool) -> Any:
+def _value(name: str, declared: Any, raw: bool) -> Any:
     named = {"password": IMAGE_PASSWORD, "jwt": JWT, "nonce": NONCE, "execution_raw_json": RAW_JSON}
     if name in named:
         return named[name]
@@ -90,7 +89,7 @@ def _secretive(name: str, declared: Any, raw: bool) -> Any:
         within = filled(declared, raw)
         return pascal_case(encode(within)) if raw else within
     if get_origin(declared) is list:
-        return [_secretive("", get_args(declared)[0], raw)]
+        return [_value("", get_args(declared)[0], raw)]
     if get_origin(declared) is dict:
         key = {"key": STORAGE_KEY} if name == "credentials" else {"SECURE_KEY": SECURE}
         return {**key, "READS": f"--in={SIGNED}"}
@@ -107,7 +106,6 @@ def pascal_case(data: Any) -> Any:
 
 
 EXECUTION = filled(libtes.Execution)
-RAW_BODY = pascal_case({"execution": encode(EXECUTION)})
 STORED = encode(filled(libtes.TaskRun))
 
 
@@ -138,20 +136,20 @@ def pickles(thing: Any) -> Iterator[str]:
             yield from told(error)
 
 
-def below(error: BaseException) -> Any:
-    """Return the traceback without the frames of tests, whose locals are their own affair."""
+def with_locals(error: BaseException, chained: bool = True) -> str:
+    """Return the traceback with local variables, but for those of these tests."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals["__name__"].startswith(__package__):
         trace = trace.tb_next
-    return trace
+    shown = traceback.TracebackException(type(error), error, trace, capture_locals=True)
+    return "".join(shown.format(chain=chained))
 
 
 def told(error: BaseException) -> Iterator[str]:
     """Yield all that can be seen of an exception: texts, attributes, frames, and its causes'."""
     seen: list[BaseException] = []
     waiting: list[Optional[BaseException]] = [error]
-    while waiting:
-        each = waiting.pop()
+    for each in waiting:
         if each is None or any(each is known for known in seen):
             continue
         seen.append(each)
@@ -160,8 +158,7 @@ def told(error: BaseException) -> Iterator[str]:
         yield repr(each.args)
         for value in vars(each).values():
             yield repr(dict(value)) if isinstance(value, Mapping) else repr(value)
-        trace = traceback.TracebackException(type(each), each, below(each), capture_locals=True)
-        yield from trace.format(chain=False)
+        yield with_locals(each, chained=False)
         if isinstance(each, libtes.OpenApiException):
             yield from pickles(each)
 
@@ -196,51 +193,38 @@ def settings(host: str) -> Configuration:
     return configuration
 
 
-def with_proxy(configuration: Configuration) -> Configuration:
-    """Return settings with a proxy and an API key too."""
-    configuration.proxy = f"http://{LOGIN}@proxy.invalid:8080"
-    configuration.refresh_api_key_hook = libtes.ApiKeyExchange(API_KEY)
-    return configuration
-
-
 def client_of(configuration: Configuration) -> ApiClient:
     """Return a client with all the secrets that it can have."""
     return ApiClient(configuration, "X-Api-Key", HEADER, f"theme=dark; session={COOKIE}")
 
 
-# The locals of these functions have no secret: the frames of callers are not cleared.
-
-
+# What callers have in their own frames stays there, so these have no secret among their locals.
+CREATE = libtes.CreateTaskRunRequest("once", execution=EXECUTION)
+CREATE_RAW = pascal_case({"execution": encode(EXECUTION)})
+LAUNCH = filled(libtes.LaunchTaskRequest)
+BEAT = libtes.HeartbeatTaskRunRequest(nonce=NONCE, container_status=[])
 RUNS = libtes.TaskRunsApi
 
 
 def create(client: ApiClient) -> Any:
-    """Make the call whose body has the most secrets."""
-    return RUNS(client).create_task_run(
-        body=libtes.CreateTaskRunRequest("once", execution=EXECUTION)
-    )
+    return RUNS(client).create_task_run(body=CREATE)
 
 
 def launch(client: ApiClient) -> Any:
-    """Make the call whose arguments are secret, in the background."""
-    body = filled(libtes.LaunchTaskRequest)
     versions = libtes.TaskVersionsApi(client)
-    return versions.launch_task_run(TASK, VERSION, body=body, async_req=True).get(20)
+    return versions.launch_task_run(TASK, VERSION, body=LAUNCH, async_req=True).get(20)
 
 
 def get(client: ApiClient) -> Any:
-    """Make a call without a body."""
     return RUNS(client).get_task_run(RUN)
 
 
 def read_later(client: ApiClient) -> Any:
-    """Make it, and read its response by hand."""
     response = RUNS(client).get_task_run(RUN, _preload_content=False)
     return client.deserialize(response, "TaskRun")
 
 
 def call_api(client: ApiClient) -> Any:
-    """Make a call by the client's own method, with a header of its own."""
     return client.call_api(
         "/v1/x",
         "PATCH",
@@ -251,11 +235,9 @@ def call_api(client: ApiClient) -> Any:
     )
 
 
-def refreshed(client: ApiClient) -> Any:
-    """Make a call whose token is refused at first."""
-    client.configuration.refresh_api_key_hook = lambda configuration: (
-        configuration.api_key.__setitem__("Authorization", FRESH)
-    )
+def create_with_a_header_for_the_token(client: ApiClient) -> Any:
+    client.configuration.api_key = {}
+    client.set_default_header("Authorization", f"{PREFIX} {TOKEN}")
     return create(client)
 
 
@@ -263,7 +245,7 @@ def refreshed(client: ApiClient) -> Any:
 WAYS: dict[str, tuple[Callable[[ApiClient], Any], set[str]]] = {
     "create": (create, {*SENT, *OF_RUNS}),
     "create with a raw body": (
-        lambda client: RUNS(client).create_task_run_with_http_info(body=RAW_BODY),
+        lambda client: RUNS(client).create_task_run_with_http_info(body=CREATE_RAW),
         {*SENT, *OF_RUNS},
     ),
     "launch in the background": (launch, {*SENT, "SECURE", "SIGNATURE"}),
@@ -271,10 +253,6 @@ WAYS: dict[str, tuple[Callable[[ApiClient], Any], set[str]]] = {
     "read later": (read_later, SENT),
     "walk": (lambda client: list(RUNS(client).iter_task_runs()), SENT),
     "call_api": (call_api, {*SENT, *OF_RUNS}),
-    "heartbeat": (
-        lambda client: RUNS(client).heartbeat_task_run(
-            RUN, body=libtes.HeartbeatTaskRunRequest(nonce=NONCE, container_status=[])
-        ),
-        {*SENT, "NONCE"},
-    ),
+    "heartbeat": (lambda client: RUNS(client).heartbeat_task_run(RUN, body=BEAT), {*SENT, "NONCE"}),
+    "create with a header": (create_with_a_header_for_the_token, {*SENT, *OF_RUNS}),
 }

@@ -16,7 +16,7 @@ import pytest
 from ...helpers import ROOT
 from ...server import Asked, Response, Server
 from .conftest import ClientOf
-from .hidden import WAYS, below, caught, client_of, leaks, settings, told
+from .hidden import WAYS, caught, client_of, leaks, settings, told, with_locals
 from .test_responses import refuse
 
 SUITE = """
@@ -79,29 +79,26 @@ def test_what_pytest_prints_with_locals_has_no_secret(
 def test_what_ipython_prints_with_locals_has_no_secret(
     server: Server, client_for: ClientOf, refusing: str
 ) -> None:
+    server.respond(refuse(400))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verbose = pytest.importorskip("IPython.core.ultratb").VerboseTB()
-    server.respond(refuse(400))
-    for host, way in ((server.url, "create"), (f"http://{refusing}", "launch in the background")):
-        error = caught(lambda host=host, way=way: WAYS[way][0](client_for(host)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        nowhere = f"http://{refusing}"
+        for host, way in ((server.url, "create"), (nowhere, "launch in the background")):
+            error = caught(lambda host=host, way=way: WAYS[way][0](client_for(host)))
             text = verbose.text(type(error), error, error.__traceback__)
-        assert "WAYS[way][0]" in text
-        assert leaks(text) == {}
+            assert "WAYS[way][0]" in text
+            assert leaks(text) == {}
 
 
+@pytest.mark.parametrize("way", ["create", "launch in the background"])
 def test_a_developer_sees_all_locals_with_the_switch_on(
-    server: Server, client_for: ClientOf
+    way: str, server: Server, client_for: ClientOf
 ) -> None:
     server.respond(refuse(400))
     client = client_for(server.url)
     client.configuration.show_locals = True
-    for way in ("create", "launch in the background"):
-        error = caught(lambda way=way: WAYS[way][0](client))
-        trace = traceback.TracebackException(type(error), error, below(error), capture_locals=True)
-        assert "TOKEN" in leaks(*trace.format())
+    assert "TOKEN" in leaks(with_locals(caught(lambda: WAYS[way][0](client))))
 
 
 def interrupted(host: str, way: str) -> None:
@@ -113,9 +110,7 @@ def interrupted(host: str, way: str) -> None:
         with client_of(configuration) as client:
             WAYS[way][0](client)
     except KeyboardInterrupt as error:
-        warnings.simplefilter(
-            "ignore"
-        )  # Python 3.15 warns of modules of six when it shows a traceback
+        warnings.simplefilter("ignore")  # in a traceback, Python 3.15 warns of modules of six
         print(f"interrupted: {leaks(*told(error))}")
         print(*traceback.TracebackException.from_exception(error, capture_locals=True).format())
 

@@ -23,32 +23,11 @@ from libica.openapi.libtes.models.base import Model
 from libica.openapi.libtes.models.decoding import Mismatch
 
 from ...helpers import MODELS, each_model
+from . import hidden
 from .conftest import ClientOf
-from .hidden import (
-    API_KEY,
-    COOKIE,
-    EXECUTION,
-    HEADER,
-    IMAGE_PASSWORD,
-    OF_RUNS,
-    PREFIX,
-    SECURE,
-    SIGNATURE,
-    SIGNED,
-    STORAGE_KEY,
-    STORED,
-    TOKEN,
-    encode,
-    failure,
-    filled,
-    found,
-    leaks,
-    looks,
-    pickles,
-    settings,
-    told,
-    with_proxy,
-)
+from .hidden import STORED, encode, failure, filled, found, leaks, looks, pickles, settings, told
+
+NOWHERE = "http://nowhere.invalid"
 
 
 def public_classes() -> Iterator[Any]:
@@ -63,7 +42,15 @@ CLASSES = list(public_classes())
 each_class = pytest.mark.parametrize("cls", CLASSES, ids=[each.__name__ for each in CLASSES])
 
 
-def results() -> list[Any]:
+def with_proxy() -> libtes.Configuration:
+    """Return settings with a proxy and an API key too."""
+    configuration = settings(NOWHERE)
+    configuration.proxy = f"http://{hidden.LOGIN}@proxy.invalid:8080"
+    configuration.refresh_api_key_hook = libtes.ApiKeyExchange(hidden.API_KEY)
+    return configuration
+
+
+def results(client: ApiClient) -> list[Any]:
     """Return a result that is there, one that failed and one that is not there yet."""
     there, failed, pending = (libtes.AsyncResult() for _ in range(3))
     there.set_result(filled(libtes.TaskRun))
@@ -71,31 +58,28 @@ def results() -> list[Any]:
     return [there, failed, pending]
 
 
-def wire(client: ApiClient, cls: Any) -> list[Any]:
-    """Return a request or a response as the transport has it."""
-    values = {
-        "method": "POST",
-        "url": f"{client.configuration.host}/v1/x?pageToken={SIGNATURE}",
-        "headers": {"Authorization": f"{PREFIX} {TOKEN}", "Cookie": COOKIE, "X-Api-Key": HEADER},
-        "body": json.dumps(STORED).encode(),
-        "status": 400,
-        "reason": "Bad Request",
-        "data": json.dumps(STORED).encode(),
-    }
-    return [cls(**{name: values.get(name) for name in cls._fields})]
-
-
+ON_THE_WIRE = {
+    "method": "POST",
+    "url": f"{NOWHERE}/v1/x?pageToken={hidden.SIGNATURE}",
+    "headers": {"Authorization": hidden.TOKEN, "Cookie": hidden.COOKIE, "X-Key": hidden.HEADER},
+    "body": json.dumps(STORED).encode(),
+    "status": 400,
+    "reason": "Bad Request",
+    "data": json.dumps(STORED).encode(),
+}
 # How to make those that are no models, exceptions and APIs.
 MAKERS: dict[str, Callable[[ApiClient], list[Any]]] = {
-    "Configuration": lambda client: [client.configuration, with_proxy(settings("http://h"))],
+    "Configuration": lambda client: [client.configuration, with_proxy()],
     "ApiClient": lambda client: [client],
-    "AsyncResult": lambda client: results(),
-    "ApiKeyExchange": lambda client: [libtes.ApiKeyExchange(API_KEY), libtes.ApiKeyExchange()],
-    "Proxy": lambda client: [proxy_for(with_proxy(settings("http://h")), "http://h")],
+    "AsyncResult": results,
+    "ApiKeyExchange": lambda _: [libtes.ApiKeyExchange(hidden.API_KEY), libtes.ApiKeyExchange()],
+    "Proxy": lambda client: [proxy_for(with_proxy(), NOWHERE)],
     "Rest": lambda client: [client._rest],
-    "Response": lambda client: wire(client, Response),
-    "Request": lambda client: wire(client, Request),
-    "Mismatch": lambda client: [Mismatch("text", TOKEN), Mismatch("text", {TOKEN: [TOKEN]})],
+    "Response": lambda client: [Response(*map(ON_THE_WIRE.get, Response._fields))],
+    "Request": lambda client: [Request(*map(ON_THE_WIRE.get, Request._fields))],
+    "Mismatch": lambda client: [
+        Mismatch("text", value) for value in (hidden.TOKEN, {hidden.TOKEN: [hidden.TOKEN]})
+    ],
 }
 # These hold nothing of a user.
 WITHOUT_SECRETS = {
@@ -122,9 +106,13 @@ def made(cls: Any, client: ApiClient) -> list[Any]:
 
 
 @each_class
-def test_no_look_at_an_object_shows_a_secret(cls: Any, client_for: ClientOf) -> None:
-    for thing in [cls, *made(cls, client_for("http://nowhere.invalid"))]:
+def test_no_look_at_an_object_and_no_pickle_but_that_of_data_shows_a_secret(
+    cls: Any, client_for: ClientOf
+) -> None:
+    for thing in [cls, *made(cls, client_for(NOWHERE))]:
         assert leaks(*looks(thing)) == {}
+        if not isinstance(thing, (Model, tuple)):
+            assert found(*pickles(thing)) <= {"PREFIX"}
         if isinstance(thing, BaseException):
             assert leaks(*told(thing)) == {}
         if isinstance(thing, libtes.Configuration):
@@ -136,13 +124,6 @@ def test_the_public_names_are_among_the_classes() -> None:
     assert {each for each in public if isinstance(each, type)} <= set(CLASSES)
 
 
-@each_class
-def test_no_pickle_but_that_of_data_holds_a_secret(cls: Any, client_for: ClientOf) -> None:
-    for thing in made(cls, client_for("http://nowhere.invalid")):
-        if not isinstance(thing, (Model, tuple)):
-            assert found(*pickles(thing)) <= {"PREFIX"}
-
-
 def test_data_and_pickles_of_models_hold_all_that_was_put_in() -> None:
     everything: set[str] = set()
     for model in [filled(cls, raw) for cls in MODELS for raw in (True, False)]:
@@ -150,9 +131,9 @@ def test_data_and_pickles_of_models_hold_all_that_was_put_in() -> None:
         assert found(pprint.pformat(model.to_dict())) == found(repr(pickle.dumps(model))) == held
         assert pickle.loads(pickle.dumps(model)) == copy.deepcopy(model) == model
         everything |= held
-    assert everything == {*OF_RUNS, "JWT", "NONCE", "RAW_JSON"}
+    assert everything == {*hidden.OF_RUNS, "JWT", "NONCE", "RAW_JSON"}
     # The configuration of a model is no data.
-    model = libtes.Image("nginx", local_vars_configuration=with_proxy(settings("http://h")))
+    model = libtes.Image("nginx", local_vars_configuration=with_proxy())
     assert found(*pickles(model)) <= {"PREFIX"}
 
 
@@ -162,15 +143,15 @@ def test_what_a_notebook_shows_has_no_secret(client_for: ClientOf) -> None:
         formatters = pytest.importorskip("IPython.core.formatters")
         from IPython.lib.pretty import pretty
     display = formatters.DisplayFormatter()
-    client = client_for("http://nowhere.invalid")
-    for cls in CLASSES:
-        for thing in made(cls, client):
-            assert leaks(pretty(thing), pretty({"in": [thing]}), display.format(thing)) == {}
+    client = client_for(NOWHERE)
+    for thing in [thing for cls in CLASSES for thing in made(cls, client)]:
+        assert leaks(pretty(thing), pretty({"in": [thing]}), display.format(thing)) == {}
 
 
+PASSWORD = hidden.IMAGE_PASSWORD
 MISFITS: list[Any] = [
-    *(IMAGE_PASSWORD * 200, IMAGE_PASSWORD.encode(), [STORAGE_KEY, 5], EXECUTION, 5),
-    *({"SECURE_KEY": SECURE, 5: STORAGE_KEY}, [{"password": IMAGE_PASSWORD}, SIGNED]),
+    *(PASSWORD * 200, PASSWORD.encode(), [hidden.STORAGE_KEY, 5], hidden.EXECUTION, 5),
+    *({"SECURE_KEY": hidden.SECURE, 5: PASSWORD}, [{"password": PASSWORD}, hidden.SIGNED]),
 ]
 
 
@@ -178,10 +159,9 @@ MISFITS: list[Any] = [
 def test_an_invalid_field_of_a_model_is_reported_without_a_secret(cls: Any) -> None:
     required = {name: "x" for name, field in cls._fields.items() if field.required}
     model = filled(cls)
-    failures: list[BaseException] = []
+    failures = failure(lambda: cls(*[PASSWORD] * 99))
     for name, value in itertools.product([*cls._fields, "unknown"], MISFITS):
         failures += failure(lambda name=name, value=value: cls(**{**required, name: value}))
         failures += failure(lambda name=name, value=value: setattr(model, name, value))
-    failures += failure(lambda: cls(*[IMAGE_PASSWORD] * 99))
     assert len(failures) > 2 * len(MISFITS)
     assert leaks(*(text for each in failures for text in told(each))) == {}
