@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         default="host",
         choices=["host", *ENGINES],
         metavar="HOW",
-        help="host to run the commands of this machine (the default), or docker, podman or apptainer "
+        help="host to run the commands of this machine (the default); docker, podman or apptainer "
         "to run the images",
     )
     runs.add_argument(
