@@ -90,10 +90,9 @@ def _rows(
         if name not in ("acls", driver)
     ]
     downwards = cursor.descending != cursor.backwards
-    in_order = driver is None or cursor.sort in listing.indexed.get(driver, ())
     found = heapq.merge(
         *(
-            _arm(db, listing, cursor, downwards, in_order, [*arm, *rest])
+            _arm(db, listing, cursor, downwards, driver, [*arm, *rest])
             for arm in _arms(listing, cursor, audiences, driver)
         ),
         key=lambda row: row[:-1],
@@ -160,7 +159,7 @@ def _arm(
     listing: Listing,
     cursor: Cursor,
     downwards: bool,
-    in_order: bool,
+    driver: Optional[str],
     conditions: Sequence[Condition],
 ) -> Iterator[tuple[Any, ...]]:
     columns = [*listing.sorts[cursor.sort], "seq"]
@@ -171,6 +170,10 @@ def _arm(
             return iter(())
         where.append(beyond)
     all_of = _all(*where)
+    in_order = driver is None or (
+        cursor.sort in listing.indexed.get(driver, ())
+        and any(each.column in listing.filters[driver] for each in conditions)
+    )
     # A `+` keeps SQLite from an index in the order of the list, where the filter's serves better.
     by, direction = "" if in_order else "+", "DESC" if downwards else "ASC"
     order = ", ".join(f"{by}{column} {direction}" for column in columns)
