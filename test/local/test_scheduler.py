@@ -1,280 +1,377 @@
-"""The scheduler: order, capacity, retries, aborts, and stopping."""
+"""The scheduler: order, capacity, retries, aborts, full disks, and stopping."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
+from libica.local.engine.interface import BusyError, RefusedError
 from libica.local.engine.scheduler import Scheduler
-from libica.local.node.job import Job, Outcome
-from libica.local.store import objects
-from libica.local.store.identity import Identity
-from libica.local.store.store import Store
+from libica.local.node.job import Settings
 
 from .caller import PATIENCE, wait_until
-
-ME = Identity.named("main")
-
-
-class RecordingStore(Store):
-    """A store in memory that records how jobs ended, and fails as often as told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outcomes: list[tuple[str, str, bool]] = []
-        self.failures = 0
-
-    def add(self, *run_ids: str, cpu: float = 1, memory: float = 1, **more: Any) -> None:
-        resources = {"cpuCores": cpu, "memoryGb": memory}
-        execution = {"environment": {"resources": resources}, "retryCount": 0, **more}
-        for run_id in run_ids:
-            self.add_run({**objects.run({}, execution, ME), "id": run_id}, execution).result()
-
-    def status(self, run_id: str) -> str:
-        return str(json.loads(self.run(run_id, ME)[0])["status"])
-
-    def pending(self) -> list[str]:
-        if self.failures:
-            self.failures -= 1
-            raise OSError("disk")
-        return super().pending()
-
-    def ended(self, job: Job, outcome: Outcome, again: bool) -> None:
-        super().ended(job, outcome, again)
-        self.outcomes.append((job.run_id, outcome.status, again))
+from .engines import ME, Desk, Manual
 
 
-class Runner:
-    """Ends jobs when the test says so, and records which ran at the same time."""
+class Office(Desk):
+    """A desk with an engine that ends attempts when the test says so."""
 
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.running: list[str] = []
-        self.order: list[str] = []
-        self.ends: dict[str, str] = {}
-        self.always: Optional[str] = None
-        self.error: Optional[Exception] = None
-
-    def run(self, job: Job, stop: threading.Event) -> Outcome:
-        with self.changed:
-            self.running.append(job.run_id)
-            self.order.append(job.run_id)
-            self.changed.notify_all()
-            while not (stop.is_set() or self.always or job.run_id in self.ends or self.error):
-                self.changed.wait(0.01)
-            self.running.remove(job.run_id)
-            status = self.ends.pop(job.run_id, None) or self.always or "Aborted"
-        if self.error:
-            raise self.error
-        return Outcome(status, f"It {status}.", {"error": "some"})
-
-    def end(self, *run_ids: str, status: str = "Completed") -> None:
-        with self.changed:
-            self.ends.update(dict.fromkeys(run_ids, status))
-            self.changed.notify_all()
-
-
-class Desk:
-    """A store, a runner and the schedulers that a test starts on them."""
-
-    def __init__(self) -> None:
-        self.store = RecordingStore()
-        self.runner = Runner()
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.engine = Manual()
         self.schedulers: list[Scheduler] = []
 
     def start(
-        self, cpu: float = 4, memory: float = 100, workers: Optional[int] = None
+        self, cpu: float = 4, memory: float = 100, retry_delay: float = 0, **more: Any
     ) -> Scheduler:
-        scheduler = Scheduler(self.store, self.runner, cpu=cpu, memory_gb=memory, workers=workers)
+        always = self.engine.always
+        self.engine = Manual(cpu, memory)
+        self.engine.always = always
+        scheduler = Scheduler(
+            self.runs, self.engine, self.folder, Settings(""), retry_delay=retry_delay, **more
+        )
         self.schedulers.append(scheduler)
         scheduler.start()
         return scheduler
 
     def running(self, *run_ids: str) -> None:
         """Check that exactly these runs start, and no other a moment later."""
-        wait_until(lambda: sorted(self.runner.running) == sorted(run_ids))
+        wait_until(lambda: sorted(self.engine.running) == sorted(run_ids))
         time.sleep(0.03)
-        assert sorted(self.runner.running) == sorted(run_ids)
+        assert sorted(self.engine.running) == sorted(run_ids)
 
-    def outcomes(self, *expected: tuple[str, str, bool]) -> None:
-        """Check which runs end, how, and whether they are retried."""
-        wait_until(lambda: len(self.store.outcomes) >= len(expected))
-        assert sorted(self.store.outcomes) == sorted(expected)
+    def become(self, status: str, *run_ids: str) -> None:
+        wait_until(lambda: all(self.status(each) == status for each in run_ids))
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
+def desk(tmp_path: Path) -> Iterator[Office]:
+    desk = Office(tmp_path)
     yield desk
     for scheduler in desk.schedulers:
         assert scheduler.stop(PATIENCE)
     desk.store.close()
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what fails be tried again soon."""
+    monkeypatch.setattr("libica.local.engine.timing._SHORTEST", 0.01)
+    monkeypatch.setattr("libica.local.engine.timing._LONGEST", 0.02)
+
+
 @pytest.mark.parametrize("limit", [{"cpu": 2}, {"memory": 2}, {"workers": 2}])
 def test_pending_and_added_runs_are_started_as_far_as_they_fit(
-    desk: Desk, limit: dict[str, Any]
+    desk: Office, limit: dict[str, Any]
 ) -> None:
-    desk.store.add(*"abc")
+    desk.add(*"abc")
     scheduler = desk.start(**limit)
     desk.running("a", "b")
-    desk.store.add("d")
+    desk.add("d")
     scheduler.wake()
-    desk.runner.end("b")
+    desk.engine.end("b")
     desk.running("a", "c")
-    desk.runner.end("a", "c")
+    desk.engine.end("a", "c")
     desk.running("d")
-    desk.outcomes(*((each, "Completed", False) for each in "abc"))
+    desk.become("Completed", *"abc")
+    wait_until(lambda: [each.name for each in desk.folder.iterdir()] == ["d-1"])
 
 
-def test_fractions_of_processors_add_up(desk: Desk) -> None:
+def test_fractions_of_processors_add_up(desk: Office) -> None:
     ids = [f"r{number:02}" for number in range(11)]
-    desk.store.add(*ids, cpu=0.1)
+    desk.add(*ids, cpu=0.1)
     desk.start(cpu=1)
     desk.running(*ids[:10])
 
 
 @pytest.mark.parametrize("large", [{"cpu": 4}, {"cpu": 64}, {"memory": 972}])
 def test_none_overtakes_the_oldest_and_one_that_never_fits_runs_alone(
-    desk: Desk, large: dict[str, Any]
+    desk: Office, large: dict[str, Any]
 ) -> None:
-    desk.store.add("before")
-    desk.store.add("large", **large)
-    desk.store.add("after")
+    desk.add("before")
+    desk.add("large", **large)
+    desk.add("after")
     desk.start(cpu=4)
     for each in ("before", "large"):
         desk.running(each)
-        desk.runner.end(each)
+        desk.engine.end(each)
     desk.running("after")
+
+
+@pytest.mark.parametrize("at_the_head", [True, False])
+def test_a_large_run_that_is_aborted_makes_way_for_small_ones(
+    desk: Office, at_the_head: bool
+) -> None:
+    desk.add("a")
+    large = ["large"] if at_the_head else ["first", "large"]
+    desk.add(*large, cpu=4)
+    desk.add("c")
+    scheduler = desk.start(cpu=4)
+    desk.running("a")
+    for each in reversed(large):  # the head last
+        desk.store.abort(each, ME).result()
+        scheduler.abort(each)
+    desk.running("a", "c")
+    assert desk.engine.order == ["a", "c"]
+    assert {desk.status(each) for each in large} == {"Aborted"}
 
 
 @pytest.mark.parametrize(("limit", "attempts"), [(0, 1), (2, 3), (None, 4)])
 def test_a_failed_run_is_retried_up_to_its_limit(
-    desk: Desk, limit: Optional[int], attempts: int
+    desk: Office, limit: Optional[int], attempts: int
 ) -> None:
-    desk.store.add("a", retryLimit=limit)
-    desk.runner.always = "Failed"
+    desk.add("a", retryLimit=limit)
+    desk.engine.always = "Failed"
     desk.start()
-    desk.outcomes(*(("a", "Failed", each < attempts) for each in range(1, attempts + 1)))
+    desk.become("Failed", "a")
+    assert desk.engine.order == ["a"] * attempts
+    assert len(desk.shown("a")["logs"]) == attempts
 
 
 @pytest.mark.parametrize("status", ["Completed", "TimedOut", "Aborted", "Failed"])
-def test_a_run_that_ends_otherwise_or_is_aborted_is_not_retried(desk: Desk, status: str) -> None:
-    desk.store.add("a", "b")
+def test_a_run_that_ends_otherwise_or_is_aborted_is_not_retried(desk: Office, status: str) -> None:
+    desk.add("a", "b")
     scheduler = desk.start()
     desk.running("a", "b")
     if status in ("Completed", "TimedOut"):
-        desk.runner.end("a", status=status)
+        desk.engine.end("a", status=status)
+        desk.become(status, "a")
     else:
-        with desk.runner.changed:
-            if status == "Failed":  # while it is aborted
-                desk.runner.ends["a"] = "Failed"
-            scheduler.abort("a")
-            scheduler.abort("no such run")
-    desk.outcomes(("a", status, False))
+        desk.engine.deaf = status == "Failed"
+        desk.store.abort("a", ME).result()
+        scheduler.abort("a")
+        scheduler.abort("no such run")
+        if status == "Failed":  # while it is aborted
+            desk.running("a", "b")
+            assert desk.details("a") == "Being aborted"
+            desk.engine.end("a", status="Failed")
+            desk.engine.deaf = False
+        desk.become("Aborted", "a")
     desk.running("b")
+    assert desk.engine.order == ["a", "b"]
 
 
-def test_a_run_that_is_aborted_while_it_does_not_fit_makes_way(desk: Desk) -> None:
-    desk.store.add("a")
-    desk.store.add("large", cpu=4)
-    desk.store.add("c")
-    scheduler = desk.start(cpu=4)
-    desk.running("a")
-    desk.store.abort("large", ME).result()
-    scheduler.abort("large")
-    desk.running("a", "c")
-    assert desk.runner.order == ["a", "c"]
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Desk) -> None:
-    desk.store.add("a")
-    desk.store.add("b", retryLimit=0)
-    desk.store.add("c")
-    scheduler = desk.start(cpu=2)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stepped(desk: Office, clock: Clock) -> Callable[[], Scheduler]:
+    """Makes a scheduler that goes by the clock, a step at a time."""
+
+    def make() -> Scheduler:
+        return Scheduler(desk.runs, desk.engine, desk.folder, Settings(""), clock=clock)
+
+    return make
+
+
+def test_retries_wait_longer_each_time_and_say_so(
+    desk: Office, clock: Clock, stepped: Callable[[], Scheduler]
+) -> None:
+    desk.add("a", retryLimit=6)
+    desk.engine.always = "Failed"
+    scheduler = stepped()
+    scheduler.step()
+    waits = []
+    while desk.status("a") != "Failed":
+        scheduler.step()  # hears of the end
+        if desk.status("a") == "Pending":
+            wait = scheduler.pause()
+            assert wait is not None
+            number = len(waits) + 2
+            expected = f"Waiting {wait:g} s for attempt {number} of 7; the last one: It Failed."
+            assert desk.details("a") == expected
+            waits.append(wait)
+            clock.now += wait - 0.1
+            scheduler.step()
+            assert desk.engine.order == ["a"] * (number - 1)
+            clock.now += 0.2
+            scheduler.step()
+            assert desk.engine.order == ["a"] * number
+    assert waits == [2, 8, 32, 128, 300, 300]
+
+
+@pytest.mark.parametrize("jump", [0.0, -1e9, 1e9])
+def test_a_retry_waits_as_long_after_a_restart_whatever_the_system_clock_does(
+    desk: Office,
+    clock: Clock,
+    stepped: Callable[[], Scheduler],
+    monkeypatch: pytest.MonkeyPatch,
+    jump: float,
+) -> None:
+    desk.add("a", retryLimit=6)
+    desk.engine.always = "Failed"
+    scheduler = stepped()
+    for _ in range(2):
+        scheduler.step()
+    assert desk.status("a") == "Pending"
+    time_now = time.time
+    monkeypatch.setattr(time, "time", lambda: time_now() + jump)
+    scheduler = stepped()
+    scheduler.step()
+    assert (scheduler.pause() or 0) <= (300 if jump < 0 else 2)
+    assert len(desk.engine.order) == (2 if jump > 0 else 1)
+    clock.now += 301
+    scheduler.step()
+    assert len(desk.engine.order) == 2
+
+
+def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Office) -> None:
+    desk.add("a")
+    desk.add("b", retryLimit=0)
+    desk.add("c")
+    scheduler = desk.start(cpu=2, retry_delay=1000)
     desk.running("a", "b")
     assert scheduler.stop(PATIENCE)
-    assert [desk.store.status(each) for each in "abc"] == ["Pending", "Failed", "Pending"]
-    desk.outcomes(("a", "Failed", True), ("b", "Failed", False))
+    assert desk.statuses("abc") == ["Pending", "Failed", "Pending"]
+    assert "The service was stopped" not in desk.details("c")
     desk.start()
     desk.running("a", "c")
 
 
-def test_a_stop_returns_false_if_a_run_does_not_end_in_time(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release = threading.Event()
-
-    def run(job: Job, stop: threading.Event) -> Outcome:
-        release.wait(PATIENCE)
-        return Outcome("Completed", "", {})
-
-    desk.store.add("a")
-    monkeypatch.setattr(desk.runner, "run", run)
-    assert Scheduler(desk.store, desk.runner).stop(PATIENCE)  # it never started
-    scheduler = desk.start()
-    wait_until(lambda: desk.store.status("a") == "Running")
+def test_a_stop_returns_false_if_a_run_does_not_end_in_time(desk: Office) -> None:
+    desk.add("a")
+    assert Scheduler(desk.runs, desk.engine, desk.folder, Settings("")).stop(PATIENCE)
+    scheduler = desk.start()  # the one above never started
+    desk.running("a")
+    desk.engine.deaf = True
     assert not scheduler.stop(0.05)
-    release.set()
+    desk.engine.end("a")
 
 
-def test_failures_of_runner_and_store_are_logged_and_survived(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_full_disk_delays_and_loses_nothing(
+    desk: Office, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: Any) -> None:
-        raise OSError("disk")
+    desk.add(*"abc", retryLimit=0)
+    desk.runs.full = True
+    scheduler = desk.start(cpu=2)
+    time.sleep(0.1)
+    assert desk.engine.order == []
+    desk.runs.full = False
+    desk.running("a", "b")
+    desk.runs.full = True
+    desk.engine.end("a")
+    desk.engine.end("b", status="TimedOut")
+    desk.add("d")
+    scheduler.wake()
+    time.sleep(0.1)
+    assert desk.statuses("abcd") == ["Running", "Running", "Pending", "Pending"]
+    desk.runs.full = False  # nothing else happens
+    desk.running("c", "d")
+    assert desk.statuses("ab") == ["Completed", "TimedOut"]
+    assert desk.engine.order == [*"abcd"]
+    # One message for each time that it began to fail, and one when it worked again.
+    for said in ("cannot read which runs", "works again to read which", "cannot record runs"):
+        assert 1 <= caplog.text.count(said) <= 3, caplog.text
 
-    monkeypatch.setattr("libica.local.engine.scheduler._PAUSE", 0.01)
-    desk.store.failures = 3
-    desk.store.add("a", retryLimit=0)
-    desk.start()
+
+def test_a_stop_on_a_full_disk_does_not_wait_for_room(desk: Office) -> None:
+    desk.add("a")
+    scheduler = desk.start()
     desk.running("a")
-    assert "cannot start runs" in caplog.text
-    desk.runner.error = RuntimeError("oops")
-    desk.outcomes(("a", "Failed", False))
-    assert "unexpected error in an attempt of a" in caplog.text
-    desk.runner.error = None
-    monkeypatch.setattr(desk.store, "ended", broken)
-    desk.store.add("b")
-    desk.schedulers[0].wake()
+    desk.runs.full = True
+    assert scheduler.stop(PATIENCE)
+    assert desk.status("a") == "Running"  # until the next start
+    desk.runs.full = False
+
+
+def test_a_lack_delays_a_start_says_so_and_costs_no_attempt(
+    desk: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("libica.local.engine.timing._SHORTEST", 0.2)
+    desk.add("a", retryLimit=0)
+    desk.add("b", retryLimit=0)
+    scheduler = Scheduler(desk.runs, desk.engine, desk.folder, Settings(""))
+    desk.schedulers.append(scheduler)
+    desk.engine.errors = [BusyError("no threads"), BusyError("no threads")]
+    scheduler.start()
+    wait_until(lambda: "no threads" in desk.details("a"))
+    assert desk.details("a") == "Attempt 1 is waiting to start: no threads"
+    desk.running("a", "b")
+    wait_until(lambda: desk.details("a") == "Attempt 1 is running")
+    assert desk.shown("a")["retryCount"] == 0
+    assert caplog.text.count("cannot submit attempts") == 1
+
+
+def test_a_run_that_waits_for_what_is_lacking_can_be_aborted(desk: Office, quick: None) -> None:
+    desk.add("a")
+    scheduler = Scheduler(desk.runs, desk.engine, desk.folder, Settings(""))
+    desk.schedulers.append(scheduler)
+    desk.engine.errors = [BusyError("no threads")] * 10_000
+    scheduler.start()
+    wait_until(lambda: "no threads" in desk.details("a"))
+    desk.store.abort("a", ME).result()
+    scheduler.abort("a")
+    desk.become("Aborted", "a")
+    assert desk.engine.order == []
+
+
+def test_a_refused_attempt_fails_with_the_words_of_the_engine(desk: Office) -> None:
+    desk.add("a", retryLimit=3)
+    desk.engine.errors = [RefusedError("invalid partition specified: fast")]
+    scheduler = Scheduler(desk.runs, desk.engine, desk.folder, Settings(""))
+    desk.schedulers.append(scheduler)
+    scheduler.start()
+    desk.become("Failed", "a")
+    assert desk.details("a") == "invalid partition specified: fast"
+
+
+def test_an_unexpected_error_is_logged_once_and_survived(
+    desk: Office, quick: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.add(*"ab")
+    desk.start(cpu=1)
+    desk.running("a")
+    with monkeypatch.context() as broken:
+        broken.setattr("libica.local.node.attempt.outcome", lambda _: 1 / 0)
+        desk.engine.end("a")
+        wait_until(lambda: "cannot schedule runs" in caplog.text)
+        time.sleep(0.1)
     desk.running("b")
-    desk.runner.end("b")
-    wait_until(lambda: "cannot store the outcome of b" in caplog.text)
+    desk.become("Completed", "a")
+    assert caplog.text.count("cannot schedule runs") == 1
 
 
-def test_an_unknown_machine_is_left_to_the_runner(desk: Desk) -> None:
-    desk.store.add("a", environment={"resources": {"type": "unknown"}})
+def test_an_unknown_machine_is_left_to_the_node(desk: Office) -> None:
+    desk.add("a", environment={"resources": {"type": "unknown"}})
     desk.start()
     desk.running("a")
 
 
-def test_each_of_many_runs_runs_once(desk: Desk) -> None:
-    desk.runner.always = "Completed"
+def test_each_of_many_runs_runs_once(desk: Office) -> None:
+    desk.engine.always = "Completed"
     scheduler = desk.start(cpu=8)
 
     def add(part: int) -> None:
         for number in range(100):
-            desk.store.add(f"{part}-{number}")
+            desk.add(f"{part}-{number}")
             scheduler.wake()
 
     with ThreadPoolExecutor(5) as threads:
         list(threads.map(add, range(5)))
-    wait_until(lambda: len(desk.store.outcomes) == 500)
-    assert len(set(desk.runner.order)) == len(desk.runner.order) == 500
+    wait_until(lambda: len(desk.engine.order) == 500 and not desk.store.runs.under_way())
+    assert len(set(desk.engine.order)) == 500
 
 
-def test_an_idle_scheduler_uses_no_processor_time(desk: Desk) -> None:
-    desk.store.add("a")
+def test_an_idle_scheduler_uses_no_processor_time(desk: Office) -> None:
+    desk.add("a")
     desk.start()
     desk.running("a")
-    desk.runner.end("a")
-    desk.outcomes(("a", "Completed", False))
+    desk.engine.end("a")
+    desk.become("Completed", "a")
     began = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - began < 0.1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from libica.local.engine.protocols import RunStore
+from libica.local.engine.scheduler import RunStore
 from libica.local.node.job import Job, Outcome
 from libica.local.store import database, objects
 from libica.local.store.database import Database
@@ -42,9 +42,19 @@ def add(store: Store, **execution: Any) -> str:
     return str(run["id"])
 
 
-def started(store: Store) -> Job:
-    job = store.runs.job(add(store))
-    assert store.runs.started(job)
+def job_of(store: Store, run_id: str) -> Job:
+    planned = store.runs.planned(run_id)
+    assert planned is not None
+    return planned.job
+
+
+def start(store: Store, job: Job, status: str = "Running") -> bool:
+    return store.runs.started(job, "engine", "", status, "It started").result()
+
+
+def started(store: Store, status: str = "Running") -> Job:
+    job = job_of(store, add(store))
+    assert start(store, job, status)
     return job
 
 
@@ -57,72 +67,83 @@ def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store
     needed: RunStore = store.runs
     ids = [add(store) for _ in range(20)]
     assert {shown(store, each)["status"] for each in ids} == {"Pending"}
-    assert needed.pending() == ids
+    assert needed.pending(100) == ids
+    assert needed.pending(5) == ids[:5]
 
 
 def test_a_run_goes_from_pending_to_running_to_its_end(store: Store) -> None:
     run_id = add(store)
-    job = store.runs.job(run_id)
-    assert job == Job(run_id, EXECUTION, 1)
-    assert store.runs.started(job)
+    assert store.runs.planned(run_id) == (Job(run_id, EXECUTION, 1), "run")
+    job = job_of(store, run_id)
+    assert start(store, job)
     running = shown(store, run_id)
     assert running["status"] == "Running"
     assert running["timeModified"] > running["timeCreated"]
-    assert store.runs.pending() == []
-    store.runs.ended(job, Outcome("Completed", "well", LOG), again=False)
+    assert store.runs.pending(9) == []
+    assert store.runs.planned(run_id) is None
+    store.runs.noted(job, "handle", "Running", "It runs", {"stdout": "url"}).result()
+    assert shown(store, run_id)["logs"] == [{"stdout": "url"}]
+    assert store.runs.under_way() == [(Job(run_id, EXECUTION, 1), "run", "engine", "handle", False)]
+    store.runs.ended(job, Outcome("Completed", "well", LOG)).result()
+    assert store.runs.under_way() == []
     done = shown(store, run_id)
     assert (done["status"], done["statusDetails"], done["logs"]) == ("Completed", "well", [LOG])
 
 
 def test_a_retried_run_is_pending_with_its_log_kept(store: Store) -> None:
     job = started(store)
-    store.runs.ended(job, Outcome("Failed", "exit status 1" + "x" * 5000, LOG), again=True)
+    failed = Outcome("Failed", "exit status 1", LOG)
+    store.runs.ended(job, failed, "Waiting; exit status 1" + "x" * 5000).result()
     waiting = shown(store, job.run_id)
     assert (waiting["status"], waiting["logs"]) == ("Pending", [LOG])
     assert "exit status 1" in waiting["statusDetails"]
     assert len(waiting["statusDetails"]) == 4096  # the limit of the contract
     assert waiting["execution"]["retryCount"] == 1
-    assert store.runs.pending() == [job.run_id]
-    assert store.runs.job(job.run_id).attempt == 2
+    assert store.runs.pending(9) == [job.run_id]
+    again = job_of(store, job.run_id)
+    assert again.attempt == 2
+    assert start(store, again)
+    store.runs.ended(again, failed, "Waiting", start_after=123.5).result()
+    assert store.runs.pending(9) == []  # not yet
+    assert store.runs.delayed() == [(job.run_id, 123.5)]
+    assert start(store, job_of(store, job.run_id))
+    assert store.runs.delayed() == []
+
+
+def test_an_attempt_that_did_not_begin_is_put_back(store: Store) -> None:
+    job = started(store)
+    store.runs.put_back(job, "Waiting").result()
+    waiting = shown(store, job.run_id)
+    assert (waiting["status"], waiting["statusDetails"]) == ("Pending", "Waiting")
+    assert waiting["logs"] == []
+    assert job_of(store, job.run_id) == job
 
 
 def test_a_pending_run_is_aborted_at_once_and_never_started(store: Store) -> None:
-    job = store.runs.job(add(store))
+    job = job_of(store, add(store))
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Aborted"
-    assert not store.runs.started(job)
-    assert store.runs.pending() == []
+    assert not start(store, job)
+    assert store.runs.pending(9) == []
     with pytest.raises(WrongStatusError, match="Aborted"):
         store.abort(job.run_id, ME).result()
 
 
+@pytest.mark.parametrize("while_it", ["Pending", "Running"])
 @pytest.mark.parametrize(
     ("status", "again", "ends"),
-    [("Aborted", False, "Aborted"), ("Failed", True, "Aborted"), ("Completed", False, "Completed")],
+    [("Aborted", "", "Aborted"), ("Failed", "Waiting", "Aborted"), ("Completed", "", "Completed")],
 )
-def test_a_running_run_that_is_aborted_ends_when_its_job_does(
-    status: str, again: bool, ends: str, store: Store
+def test_a_run_that_is_aborted_under_way_ends_when_its_attempt_does(
+    while_it: str, status: str, again: str, ends: str, store: Store
 ) -> None:
-    job = started(store)
-    assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Running"
-    store.runs.ended(job, Outcome(status, "", LOG), again)
+    job = started(store, while_it)
+    assert json.loads(store.abort(job.run_id, ME).result())["status"] == while_it
+    store.runs.noted(job, "handle", "Running", "It runs", None).result()
+    assert shown(store, job.run_id)["statusDetails"] == "Being aborted"
+    assert [each.aborting for each in store.runs.under_way()] == [True]
+    store.runs.ended(job, Outcome(status, "", LOG), again).result()
     assert shown(store, job.run_id)["status"] == ends
-    assert store.runs.pending() == []
-
-
-def test_runs_that_a_killed_service_left_running_are_retried_or_fail(store: Store) -> None:
-    last, again, aborted, waiting = (add(store, retryLimit=limit) for limit in (0, 1, 1, 1))
-    for run_id in (last, again, aborted):
-        store.runs.started(store.runs.job(run_id))
-    store.abort(aborted, ME).result()
-    store.runs.recover()
-    statuses = [shown(store, each)["status"] for each in (last, again, aborted, waiting)]
-    assert statuses == ["Failed", "Pending", "Aborted", "Pending"]
-    failed = shown(store, last)
-    assert "killed" in failed["statusDetails"]
-    assert "retryLimit" in failed["statusDetails"]
-    assert failed["logs"][0]["error"] == failed["statusDetails"]
-    assert store.runs.job(again).attempt == 2
-    assert store.runs.pending() == [again, waiting]
+    assert store.runs.pending(9) == store.runs.under_way() == []
 
 
 def test_runs_that_ended_long_ago_are_removed(
@@ -163,7 +184,7 @@ def test_removing_old_runs_ends_when_the_store_is_closed(
 def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: add(store), range(200)))
-    assert sorted(store.runs.pending()) == sorted(ids)
+    assert sorted(store.runs.pending(1000)) == sorted(ids)
 
 
 def test_a_store_is_reopened_as_it_was_and_has_no_token_in_its_files(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def check_upgraded(path: Path, made: list[str]) -> None:
     with opened(path) as store:
         assert ids(listed(store)) | ids(listed(store, OTHER)) == set(made)
         assert len(listed(store, status="Failed", versions="1", acls=ME.acl[0])) > 0
-        assert store.runs.pending() == made[::2]
+        assert store.runs.pending(1 << 20) == made[::2]
         assert (store.identity("token"), store.key) == (ME, b"k" * 32)
         cursor = paging.read(lists.TASKS, "", {}, b"")
         (task,) = map(json.loads, store.page(lists.TASKS, cursor, ME, total=False).items)
@@ -218,9 +218,9 @@ def test_a_damaged_file_is_refused_until_it_is_repaired(place: str, path: Path) 
     with opened(path) as store:
         made = add(store, 400) + add(store, 1, description="x" * 20_000)  # on several pages
         store.admit("token", ME, "main").result()
-        job = store.runs.job(made[7])
-        store.runs.started(job)
-        store.runs.ended(job, Outcome("Completed", "", {}), again=False)
+        job = store.runs.planned(made[7]).job
+        store.runs.started(job, "here", "", "Running", "").result()
+        store.runs.ended(job, Outcome("Completed", "", {})).result()
         key = store.key
     find, most_lost = PLACES[place]
     overwrite(path, find(path))
@@ -238,7 +238,7 @@ def test_a_damaged_file_is_refused_until_it_is_repaired(place: str, path: Path) 
         assert (store.identity("token"), store.key) == (ME, key)
         if most_lost:
             assert f"of the runs: {len(made) - len(kept)} (lost" in report
-        assert len(store.runs.pending()) == len(kept) - 1
+        assert len(store.runs.pending(1 << 20)) == len(kept) - 1
         add(store, 1)
     assert sound(path)
 
@@ -347,9 +347,9 @@ def test_a_full_disk_refuses_changes_and_loses_nothing_until_there_is_room(tmp_p
             made += add(store, 100)
             assert ids(listed(store)) == set(made)
             made += add_until_refused(store)
-            job = store.runs.job(made[0])
+            job = store.runs.planned(made[0]).job
             with pytest.raises(UnavailableError):
-                store.runs.started(job)
+                store.runs.started(job, "here", "", "Running", "").result()
         with opened(small / "tes.sqlite") as store:  # it opens on a full disk too
             assert ids(listed(store)) == set(made)
         assert sound(small / "tes.sqlite")

@@ -236,7 +236,8 @@ class Scheduler:
             times.append(self._looks.due)
         if self._delayed:
             times.append(self._delayed[0][0])
-        if self._to_note and not self._storing.failing:
+        to_record = self._to_note or self._attempts.any_within(Phase.ENDED)
+        if to_record and not self._storing.failing:
             times.append(-math.inf)
         return max(0.0, min(times) - self._clock()) if times else None
 
@@ -530,7 +531,7 @@ class Scheduler:
         if each.delay:
             heapq.heappush(self._delayed, (self._clock() + each.delay, each.job.run_id))
         elif each.again:
-            self._more = True
+            self.wake()
 
     def _noted(self, each: Tracked, _: None) -> None:
         each.recorded = each.shown
@@ -544,6 +545,7 @@ class Scheduler:
         else:
             self._forget(each)
             self._remove(each)
+            self.wake()  # for those that fit in its place
 
     def _remove(self, each: Tracked) -> None:
         """Remove the folder of an attempt, beside all else: some file systems take long."""
