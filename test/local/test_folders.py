@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from libica.local.node import folders
 from libica.local.node.copying import copy_file, copy_folder
 from libica.local.node.places import Local
 from libica.local.node.remote import Storage
@@ -99,7 +100,16 @@ def test_a_race_of_links_writes_nothing_outside(tmp_path: Path, swapped: str) ->
     assert [str(path.relative_to(outside)) for path in outside.rglob("*")] == ["data"]
 
 
-def test_links_that_stay_within_bounds_are_followed(tmp_path: Path) -> None:
+@pytest.fixture(params=[True, False], ids=["held", "as on Windows"])
+def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether folders are held open while they are used."""
+    if not request.param:
+        monkeypatch.setattr(folders, "_HELD", False)
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("held")
+def test_links_out_of_bounds_are_errors_and_those_within_are_followed(tmp_path: Path) -> None:
     (tmp_path / "gds/volume/deep").mkdir(parents=True)
     (tmp_path / "gds/volume/deep/x").write_text("x")
     for name, target in {"rel": "volume/deep", "abs": tmp_path / "gds/volume"}.items():
@@ -123,8 +133,14 @@ def test_links_that_stay_within_bounds_are_followed(tmp_path: Path) -> None:
         lambda: None,
     )
     assert (tmp_path / "gds/volume/deep/z").read_text() == "x"
+    (tmp_path / "gds/out").symlink_to(tmp_path)
+    out = source._replace(path=tmp_path / "gds/out/copy")
+    for ends in ((out, Local(tmp_path / "more", None)), (Local(tmp_path / "copy", None), out)):
+        with pytest.raises(ValueError, match="leads out of"):
+            copy_file(*ends, Storage(), lambda: None)
 
 
+@pytest.mark.usefixtures("held")
 def test_permissions_and_times_are_kept(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     (tmp_path / "x").chmod(0o540)

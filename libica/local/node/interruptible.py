@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -37,7 +38,10 @@ def interruptible(work: Callable[[Check], T], check: Check) -> T:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "no thread can be started now") from error
     try:
         while not wait((future,), _CHECK_EVERY).done:
             check()
