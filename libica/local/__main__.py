@@ -91,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--run-in",
         default="host",
         choices=["host", *ENGINES],
-        help="run the commands of this machine (%(default)s), or the images, by one of these",
+        metavar="HOW",
+        help="host to run the commands of this machine (the default); docker, podman or apptainer "
+        "to run the images",
     )
     runs.add_argument(
         "--workers",

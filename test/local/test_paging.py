@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from itsdangerous import URLSafeSerializer
+from itsdangerous import Signer
 
 from libica.local.service import paging
 from libica.local.store import lists, objects
@@ -335,8 +335,7 @@ def test_a_token_that_is_not_of_this_list_is_400_and_shows_another_tenant_nothin
     token = caller.ok("GET", "/v1/tasks?pageSize=2")["nextPageToken"]
     assert other.ok("GET", f"/v1/tasks?pageToken={token}")["items"] == []
     data, _, signature = token.rpartition(".")
-    content: list[Any] = ["tasks", "", "name", False, {}, 2, 9, False, None]
-    forged = URLSafeSerializer(b"another key", salt="libica-local:page").dumps(content)
+    forged = Signer(b"another key", salt="libica-local:page").sign(data).decode()
     for wrong in ("x", ".", f"{data}.", f"{data}A.{signature}", forged, "\u00e9"):
         message = caller.refused(400, "GET", f"/v1/tasks?pageToken={quote(wrong)}")
         assert "pageToken" in message

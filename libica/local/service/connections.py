@@ -145,7 +145,9 @@ class Server(uvicorn.Server):
         while True:
             try:
                 connected, _ = await loop.sock_accept(self._listening)
-            except OSError as error:  # no descriptor is left, or the client has gone
+            except ConnectionError:  # the client has gone
+                continue
+            except OSError as error:  # no descriptor is left
                 _logger.warning("cannot accept a connection: %s", error)
                 await asyncio.sleep(_NO_DESCRIPTOR_PAUSE)
                 continue

@@ -10,10 +10,12 @@ stands when its page is requested.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from ..store.lists import Cursor, Listing, Page
 from .errors import Refused
@@ -63,10 +65,8 @@ def envelope(page: Page, key: bytes) -> dict[str, Any]:
         "lastPageToken": page.cursor.at(None, backwards=True),
     }
     around: dict[str, Any] = {"itemCount": len(page.items)}
-    token_of = _tokens(key).dumps
-    for name, cursor in tokens.items():
-        if cursor:
-            around[name] = token_of(list(vars(cursor).values()))
+    signer = _signer(key)
+    around.update((name, _token(cursor, signer)) for name, cursor in tokens.items() if cursor)
     if page.total is not None:
         around["totalItemCount"] = page.total
         around["totalPageCount"] = -(-page.total // page.cursor.size)
@@ -103,14 +103,19 @@ def _size(text: Optional[str]) -> int:
     raise _bad("pageSize", f"be {least} to {most}, not {text[:20]!r}")
 
 
-def _tokens(key: bytes) -> URLSafeSerializer:
-    signing = {"digest_method": hashlib.sha256}
-    return URLSafeSerializer(key, salt="libica-local:page", signer_kwargs=signing)
+def _signer(key: bytes) -> Signer:
+    return Signer(key, salt="libica-local:page", digest_method=hashlib.sha256)
+
+
+def _token(cursor: Cursor, signer: Signer) -> str:
+    # Not by a serializer, which tries to compress: that takes ten times as long as all the rest.
+    content = json.dumps(list(vars(cursor).values()), separators=(",", ":"))
+    return signer.sign(base64_encode(content)).decode()
 
 
 def _opened(token: str, key: bytes) -> Optional[Cursor]:
     try:
-        return Cursor(*_tokens(key).loads(token))
+        return Cursor(*json.loads(base64_decode(_signer(key).unsign(token))))
     except BadData:
         return None
 

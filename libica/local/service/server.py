@@ -132,7 +132,7 @@ class LocalTes:
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
-        self._gds: Union[str, Path, None] = _check_gds(gds)
+        where = _check_gds(gds)
         with contextlib.ExitStack() as parts:
             log = None if access_log is None else parts.enter_context(_access_log(str(access_log)))
             listening = parts.enter_context(_listen(host, port))
@@ -142,12 +142,7 @@ class LocalTes:
             store = Store(None if data is None else home / _DATABASE)
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
-            if self._gds is None:
-                self._gds = home / "gds"
-            if isinstance(self._gds, Path):
-                self._gds.mkdir(parents=True, exist_ok=True)
-            if gds is None and data is None:
-                (home / "gds" / ".s3").mkdir()  # what keeps nothing, such as a test, stays off S3
+            self._gds: Union[str, Path] = where or _own_gds(home, is_kept=data is not None)
             settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
             scheduler = Scheduler(
                 store.runs,
@@ -333,6 +328,13 @@ def _check_gds(gds: Union[str, Path, None]) -> Union[str, Path, None]:
     folder = Path(gds).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"gds must be a folder or a URL, and {folder} is neither")
+    return folder
+
+
+def _own_gds(home: Path, *, is_kept: bool) -> Path:
+    folder = home / "gds"
+    if not is_kept:  # such as in a test, which stays off S3
+        (folder / ".s3").mkdir(parents=True)
     return folder
 
 
