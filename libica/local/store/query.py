@@ -120,26 +120,24 @@ def _driver(
     if len(names) <= 1 and ordered == names:
         return names[0] if names else None
     numbers = {name: _number(db, listing, cursor, audiences, name) for name in names}
-    rarest = min(names, key=lambda name: numbers[name])
+    rarest = min(names, key=numbers.__getitem__)
     if numbers[rarest] <= _FEW:
         return rarest
-    return ordered[0] if ordered else None
+    return min(ordered, key=numbers.__getitem__, default=None)
 
 
 def _number(
     db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: list[int], name: str
 ) -> int:
-    """Return how many objects a filter accepts, as far as they are few."""
-    number = 0
-    for column in listing.filters[name]:
-        where = _all(
-            *_scope(listing, cursor),
-            _one_of(["audience"], audiences),
-            _one_of([column], cursor.filters[name]),
-        )
-        sql = f"SELECT 1 FROM {listing.table} WHERE {where.sql} LIMIT {_FEW + 1}"  # noqa: S608
-        number += len(db.execute(sql, where.values).fetchall())
-    return number
+    """Return how many objects a filter accepts; if that is not kept, as far as they are few."""
+    where = [_one_of(["audience"], audiences), *_scope(listing, cursor)]
+    where.append(_one_of(listing.filters[name], cursor.filters[name]))
+    for table, known in listing.counted.items():
+        if name in known:
+            return _sum(db, "coalesce(sum(runs), 0)", table, *where)
+    all_of = _all(*where)
+    sql = f"SELECT 1 FROM {listing.table} WHERE {all_of.sql} LIMIT {_FEW + 1}"  # noqa: S608
+    return len(db.execute(sql, all_of.values).fetchall())
 
 
 def _arms(
