@@ -277,9 +277,12 @@ def test_a_file_without_any_row_of_the_service_is_left_as_it_is(path: Path) -> N
         assert [path] == list(path.parent.iterdir())
 
 
-def test_damage_that_is_met_later_is_an_error_of_the_calls_that_meet_it(path: Path) -> None:
+def test_damage_that_is_met_later_is_an_error_of_the_calls_that_meet_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.opening._CACHE", 1 << 16)  # keeps little in memory
     with opened(path) as store:
-        made = add(store, 1500)  # more than the connections keep in memory
+        made = add(store, 400)
     with opened(path) as store:
         with path.open("r+b") as file:
             file.seek((leaf(path, 50) - 1) * 4096)

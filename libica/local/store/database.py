@@ -77,9 +77,8 @@ class Database:
             return db.execute(sql, values).fetchall()
 
     def view(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Return the result of a function that reads; it sees one state throughout."""
+        """Return the result of a function that reads."""
         with self._reader() as db:
-            db.execute("BEGIN")
             return query(db)
 
     def write(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:

@@ -58,7 +58,7 @@ RUNS = Listing(
     },
     {
         "names": ("name", "timeCreated"),
-        "status": ("status", "timeCreated", "timeModified"),
+        "status": ("status", "timeCreated"),
         "versions": ("timeCreated",),
     },
     counted={"counts": {"acls", "status", "versions"}, "name_counts": {"acls", "names", "status"}},
