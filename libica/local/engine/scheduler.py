@@ -215,10 +215,10 @@ class Scheduler:
             announced, self._announced = self._announced, False
             aborts, self._aborts = self._aborts, set()
         self._mark(aborts)
-        while self._delayed and self._delayed[0][0] <= self._now:
-            self._queue.appendleft(heapq.heappop(self._delayed)[1])
         if self._left is None or self._left:
             self._recover()
+        while self._delayed and self._delayed[0][0] <= self._now:
+            self._queue.appendleft(heapq.heappop(self._delayed)[1])
         self._ask(announced)
         self._cancel()
         self._look_for_logs()

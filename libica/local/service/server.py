@@ -148,6 +148,7 @@ class LocalTes:
             thread.start()
             parts.callback(_end, server, thread)
             self._store = store
+            self._scheduler = scheduler
             self._parts: contextlib.ExitStack = parts.pop_all()
 
     @property
