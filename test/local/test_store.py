@@ -41,8 +41,8 @@ def add(store: Store, **execution: Any) -> str:
 
 
 def started(store: Store) -> Job:
-    job = store.job(add(store))
-    assert store.started(job)
+    job = store.runs.job(add(store))
+    assert store.runs.started(job)
     return job
 
 
@@ -52,7 +52,7 @@ def shown(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store: Store) -> None:
-    needed: RunStore = store
+    needed: RunStore = store.runs
     ids = [add(store) for _ in range(20)]
     assert {shown(store, each)["status"] for each in ids} == {"Pending"}
     assert needed.pending() == ids
@@ -60,35 +60,35 @@ def test_runs_are_pending_in_the_order_of_their_launch_and_visible_at_once(store
 
 def test_a_run_goes_from_pending_to_running_to_its_end(store: Store) -> None:
     run_id = add(store)
-    job = store.job(run_id)
+    job = store.runs.job(run_id)
     assert job == Job(run_id, EXECUTION, 1)
-    assert store.started(job)
+    assert store.runs.started(job)
     running = shown(store, run_id)
     assert running["status"] == "Running"
     assert running["timeModified"] > running["timeCreated"]
-    assert store.pending() == []
-    store.ended(job, Outcome("Completed", "well", LOG), again=False)
+    assert store.runs.pending() == []
+    store.runs.ended(job, Outcome("Completed", "well", LOG), again=False)
     done = shown(store, run_id)
     assert (done["status"], done["statusDetails"], done["logs"]) == ("Completed", "well", [LOG])
 
 
 def test_a_retried_run_is_pending_with_its_log_kept(store: Store) -> None:
     job = started(store)
-    store.ended(job, Outcome("Failed", "exit status 1" + "x" * 5000, LOG), again=True)
+    store.runs.ended(job, Outcome("Failed", "exit status 1" + "x" * 5000, LOG), again=True)
     waiting = shown(store, job.run_id)
     assert (waiting["status"], waiting["logs"]) == ("Pending", [LOG])
     assert "exit status 1" in waiting["statusDetails"]
     assert len(waiting["statusDetails"]) == 4096  # the limit of the contract
     assert waiting["execution"]["retryCount"] == 1
-    assert store.pending() == [job.run_id]
-    assert store.job(job.run_id).attempt == 2
+    assert store.runs.pending() == [job.run_id]
+    assert store.runs.job(job.run_id).attempt == 2
 
 
 def test_a_pending_run_is_aborted_at_once_and_never_started(store: Store) -> None:
-    job = store.job(add(store))
+    job = store.runs.job(add(store))
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Aborted"
-    assert not store.started(job)
-    assert store.pending() == []
+    assert not store.runs.started(job)
+    assert store.runs.pending() == []
     with pytest.raises(WrongStatusError, match="Aborted"):
         store.abort(job.run_id, ME).result()
 
@@ -102,31 +102,31 @@ def test_a_running_run_that_is_aborted_ends_when_its_job_does(
 ) -> None:
     job = started(store)
     assert json.loads(store.abort(job.run_id, ME).result())["status"] == "Running"
-    store.ended(job, Outcome(status, "", LOG), again)
+    store.runs.ended(job, Outcome(status, "", LOG), again)
     assert shown(store, job.run_id)["status"] == ends
-    assert store.pending() == []
+    assert store.runs.pending() == []
 
 
 def test_runs_that_a_killed_service_left_running_are_retried_or_fail(store: Store) -> None:
     last, again, aborted, waiting = (add(store, retryLimit=limit) for limit in (0, 1, 1, 1))
     for run_id in (last, again, aborted):
-        store.started(store.job(run_id))
+        store.runs.started(store.runs.job(run_id))
     store.abort(aborted, ME).result()
-    store.recover()
+    store.runs.recover()
     statuses = [shown(store, each)["status"] for each in (last, again, aborted, waiting)]
     assert statuses == ["Failed", "Pending", "Aborted", "Pending"]
     failed = shown(store, last)
     assert "killed" in failed["statusDetails"]
     assert "retryLimit" in failed["statusDetails"]
     assert failed["logs"][0]["error"] == failed["statusDetails"]
-    assert store.job(again).attempt == 2
-    assert store.pending() == [again, waiting]
+    assert store.runs.job(again).attempt == 2
+    assert store.runs.pending() == [again, waiting]
 
 
 def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: add(store), range(200)))
-    assert sorted(store.pending()) == sorted(ids)
+    assert sorted(store.runs.pending()) == sorted(ids)
 
 
 def test_a_store_is_reopened_as_it_was_and_has_no_token_in_its_files(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from ..store.errors import StoreError
 from ..store.identity import Identity
-from ..store.store import Store, dumps
+from ..store.rows import dumps
+from ..store.store import Store
 from . import access, bodies
 from .errors import Refused, error_response, refusal
 from .operations import OPERATIONS, Call, Operation, Service

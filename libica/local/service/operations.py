@@ -35,7 +35,8 @@ from ..store import lists, objects
 from ..store.errors import NameTakenError
 from ..store.identity import Identity
 from ..store.objects import Json
-from ..store.store import Store, dumps
+from ..store.rows import dumps
+from ..store.store import Store
 from . import paging
 from .access import jwt
 from .errors import Refused

@@ -102,13 +102,15 @@ class LocalTes:
             store = Store(None if data is None else home / "tes.sqlite")
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
-            store.recover()
+            store.runs.recover()
             self._gds: Path = home / "gds" if gds is None else Path(gds)
             self._gds.mkdir(parents=True, exist_ok=True)
+            if gds is None and data is None:
+                (self._gds / ".s3").mkdir()  # what keeps nothing, such as a test, stays off S3
             check_engine(run_in)
             settings = Settings(str(self._gds.absolute()), run_in, time_limit)
             runner = Here(home / "attempts", settings)
-            scheduler = Scheduler(store, runner, workers=workers)
+            scheduler = Scheduler(store.runs, runner, workers=workers)
             parts.callback(scheduler.stop)
             app = make_app(Service(store, scheduler, self.url))
             config = uvicorn.Config(
