@@ -147,7 +147,7 @@ def signature(
 ) -> Iterator[str]:
     """Yield the lines of one signature, laid out as ruff does, with its docstring."""
     given = list(inspect.signature(endpoint.function).parameters.values())[1:]
-    parameters = [str(each).replace("'", "") for each in given]
+    parameters = [str(each).replace("'", "").replace("models.", "") for each in given]
     parameters.insert(len(endpoint.ids), "*")
     parameters = ["self", *parameters, *options]
     end = f") -> {returns}:" + ("" if doc else " ...")

@@ -27,15 +27,18 @@ EXTRAS = {"orjson"}
 ALLOWED: dict[str, set[str]] = {
     "_checks": {"exceptions"},
     "_display": {"_redaction"},
-    "_errors": {"_redaction", "configuration", "exceptions"},
+    "_errors": {"_messages", "_proxies", "_redaction", "exceptions"},
+    "_messages": {"_proxies", "_redaction", "configuration"},
     "_proxies": {"configuration", "exceptions"},
     "_retry": {"exceptions"},
-    "_transport": {"_errors", "_proxies", "_retry", "_redaction", "configuration", "exceptions"},
+    "_transport": {"_errors", "_messages", "_proxies", "_retry", "configuration", "exceptions"},
     "__init__": {"_lazy", "_redaction", "api", "models"},
     "api": {"api_client", "_checks", "_redaction", "exceptions", "_lazy", "models"},
     "api_client": {
         "_checks",
         "async_result",
+        "_errors",
+        "_messages",
         "_redaction",
         "configuration",
         "exceptions",
@@ -175,7 +178,7 @@ def test_the_run_time_imports_urllib3_in_the_transport_alone() -> None:
         for each in imports(file)
         if each.module.partition(".")[0] == "urllib3" and not each.for_types
     }
-    assert parts == {"_errors", "_proxies", "_retry", "_transport"}
+    assert parts == {"_errors", "_messages", "_proxies", "_retry", "_transport"}
 
 
 def test_the_dependencies_are_those_that_are_installed_with_the_package() -> None:

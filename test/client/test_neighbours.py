@@ -247,7 +247,8 @@ def test_pyopenssl_injected_into_urllib3_makes_the_connection(
     )
     use = (
         "print(len(api.create_task_run(body={}).name))\n"
-        "[conn] = [c for c in client._rest._latest[1].pool.queue if c]\n"
+        "[(pool, _)] = client._rest._pools.values()\n"
+        "[conn] = [c for c in pool.pool.queue if c]\n"
         "print(type(conn.sock).__module__)\n"
         "try: api.create_task_run(body={}, _request_timeout=(5, 0.3))\n"
         "except libtes.ReadTimeoutException as e: print(e.may_have_happened, str(e).split()[-1])\n"

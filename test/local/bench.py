@@ -20,8 +20,8 @@ class Bench:
         self.gds = folder / "gds"
         self.attempts = folder / "attempts"
         self.bin = folder / "bin"
-        self.gds.mkdir(parents=True)
-        self.bin.mkdir()
+        self.bin.mkdir(parents=True)
+        (self.gds / ".s3").mkdir(parents=True)  # in place of S3 itself
         path = f"{self.bin}{os.pathsep}{os.defpath}"
         self.settings = Settings(str(self.gds), path=path, grace=grace, **options)
 

@@ -11,6 +11,7 @@ import pytest
 from libica.local import LocalTes
 from libica.openapi import libtes
 
+from . import images
 from .bench import Bench
 from .caller import Caller
 from .serving import Serving
@@ -63,3 +64,11 @@ def serve() -> Iterator[Callable[..., Serving]]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return podman with an image of busybox; what is in /opt/app is the image's own."""
+    folder = tmp_path_factory.mktemp("podman")
+    with images.image(f"{images.NAME}:1", folder, {"opt/app/own.txt": "of the image\n"}) as podman:
+        yield podman

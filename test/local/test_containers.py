@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -20,38 +19,13 @@ from libica.local.node.containers import Containers
 from libica.openapi import libtes
 from libica.openapi.libtes import Execution
 
-from ..real_parts import real_part
 from ..server import wait_until
+from . import images
 from .serving import Serving
 
 pytestmark = pytest.mark.slow
 
-IMAGE = "localhost/libica-libtes-test"
-APPLETS = "sh cat cp dd echo env id ln mkdir pwd seq sleep true".split()
-CONFIGURATION = Path(__file__).with_name("containers.conf")
-
-
-@pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return podman with an image of busybox; what is in /opt/app is the image's own."""
-    program = real_part("podman")
-    files = tmp_path_factory.mktemp("image")
-    (files / "bin").mkdir()
-    (files / "bin/busybox").write_bytes(Path(real_part("busybox")).read_bytes())
-    (files / "bin/busybox").chmod(0o755)
-    for applet in APPLETS:
-        (files / "bin" / applet).symlink_to("busybox")
-    (files / "opt/app").mkdir(parents=True)
-    (files / "opt/app/own.txt").write_text("of the image\n")
-    with tarfile.open(files / "image.tar", "w") as archive:
-        for each in ("bin", "opt"):
-            archive.add(files / each, each)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTAINERS_CONF", str(CONFIGURATION))
-        subprocess.run(
-            [program, "import", "--quiet", str(files / "image.tar"), f"{IMAGE}:1"], check=True
-        )
-        yield program
+IMAGE = images.NAME
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 DISTRIBUTIONS: dict[str, set[str]] = {
     "service": {"starlette", "uvicorn"},
-    "node": {"certifi", "psutil", "urllib3"},
+    "node": {"certifi", "fsspec", "psutil", "urllib3"},
     "pytest_plugin": {"pytest"},
 }
 CLIENT = "libica.openapi.libtes"

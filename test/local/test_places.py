@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from libica.local.node.places import Places, shown
+from libica.local.node.places import Places, Remote, shown
 
 
 def test_urls_refer_to_places(tmp_path: Path) -> None:
+    (tmp_path / ".s3").mkdir()
     places = Places(tmp_path)
     assert places.locate("gds://volume/a/b.txt").path == tmp_path / "volume/a/b.txt"
     assert places.locate("GDS://volume/a//b/").path == tmp_path / "volume/a/b"
@@ -18,6 +19,20 @@ def test_urls_refer_to_places(tmp_path: Path) -> None:
     assert places.locate("file:///a%20b/c#d?e%3F").path == Path("/a b/c#d?e?")
     assert places.locate("file://localhost/a").path == Path("/a")
     assert places.locate("/a/b c").path == Path("/a/b c")
+
+
+def test_the_gds_folder_may_be_a_url(tmp_path: Path) -> None:
+    assert Places(tmp_path.as_uri()).locate("gds://volume/x").path == tmp_path / "volume/x"
+    places = Places("memory://data/")
+    assert places.locate("gds://volume//a/") == Remote("memory://data", "volume/a")
+    assert places.locate(f"{places.logs}/x") == Remote("memory://data", "logs/x")
+
+
+@pytest.mark.parametrize("url", ["https://host/x", "nosuch://user:secret@host/x", "gds://x"])
+def test_a_gds_folder_that_nothing_can_reach_is_an_error_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match=f"gds cannot be {shown(url)}") as error:
+        Places(url)
+    assert "secret" not in str(error.value)
 
 
 def test_a_url_that_refers_to_no_place_is_an_error(tmp_path: Path) -> None:

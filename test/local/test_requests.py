@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from libica.openapi.libtes.placeholders import find
 
 from ..contract import facts
 from ..server import Answer, Server
+from . import images
 from .bench import Bench
 from .caller import Caller, Json
 
@@ -91,12 +93,47 @@ def request_named(name: str) -> Json:
     return request
 
 
-@pytest.mark.parametrize("name", sorted({*RESULTS, *facts.requests()}))
+def lowered(content: Json) -> Json:
+    return {key.lower(): value for key, value in content.items()}
+
+
+each_request = pytest.mark.parametrize("name", sorted({*RESULTS, *facts.requests()}))
+
+
+@each_request
 def test_a_request_runs_as_a_version(
     name: str, bench: Bench, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for program, script in STAND_INS.items():
         bench.command(program, script)
+    monkeypatch.setenv("PATH", f"{bench.bin}{os.pathsep}{os.environ['PATH']}")
+    check(name, request_named(name), bench, server, "host")
+
+
+@pytest.mark.slow
+@each_request
+def test_a_request_runs_in_its_image_at_its_real_paths(
+    name: str, bench: Bench, server: Server, tmp_path: Path
+) -> None:
+    request = request_named(name)
+    execution = lowered(lowered(request)["execution"])
+    image = lowered(execution["image"])
+    reference = f"{image['name']}:{image['tag'].replace('{{tag}}', ARGUMENTS['tag'])}"
+    programs = {f"bin/{program}": f"#!/bin/sh\n{script}\n" for program, script in STAND_INS.items()}
+    programs["bin/bash"] = '#!/bin/sh\nexec sh "$@"\n'
+    for path in (execution["command"], "/opt/edico/bin/dragen"):
+        if path.startswith("/"):
+            programs[path.lstrip("/")] = programs[f"bin/{Path(path).name}"]
+    with images.image(reference, tmp_path, programs) as podman:
+        try:
+            check(name, request, bench, server, "podman")
+        finally:
+            remove = [podman, "image", "rm", reference]
+            subprocess.run(remove, check=True, stdout=subprocess.DEVNULL)
+
+
+def check(name: str, request: Json, bench: Bench, server: Server, run_in: str) -> None:
+    """Launch a request with its arguments, and compare its results."""
     for path, text in FILES.items():
         bench.put(path, text)
     listed = {
@@ -108,13 +145,12 @@ def test_a_request_runs_as_a_version(
     ]
     bench.put("volume/manifest.json", json.dumps(manifest))
     server.answer(Answer(body=manifest))
-    monkeypatch.setenv("PATH", f"{bench.bin}{os.pathsep}{os.environ['PATH']}")
 
-    text = json.dumps(request_named(name)).replace("https://bucket.example", server.url)
-    request = {key.lower(): value for key, value in json.loads(text).items()}
+    text = json.dumps(request).replace("https://bucket.example", server.url)
+    request = lowered(json.loads(text))
     version = {"version": "1.0.0", "execution": request["execution"]}
     arguments = {each: ARGUMENTS[each] for each in find(request["execution"])}
-    with LocalTes(gds=bench.gds) as tes, Caller(tes.url, tes.token) as caller:
+    with LocalTes(gds=bench.gds, run_in=run_in) as tes, Caller(tes.url, tes.token) as caller:
         task = caller.ok("POST", "/v1/tasks", {"name": name, "taskVersions": [version]})
         run = caller.launch(task, arguments=arguments).json
         caller.run_when(run["id"], "Completed")

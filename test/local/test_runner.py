@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
@@ -341,8 +341,12 @@ def test_a_daemon_ends_when_what_runs_it_is_killed_and_the_attempt_is_not_run_ag
 
 def supervisors(pid: Optional[int] = None) -> list[psutil.Process]:
     """Return what supervises the commands of a process: the one that forks, and its forks."""
-    found = psutil.Process(pid).children(recursive=True)
-    return [each for each in found if "supervisor.py" in " ".join(each.cmdline())]
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if "supervisor.py" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 @linux
@@ -375,9 +379,9 @@ def test_a_supervisor_that_is_killed_fails_its_run_alone_and_leaves_nothing(
     script, pid = detached
 
     def kill() -> None:
-        daemon = pid_in(pid)
-        (supervisor,) = (each for each in psutil.Process(daemon).parents() if each in supervisors())
-        supervisor.kill()
+        daemon = psutil.Process(pid_in(pid))
+        wait_until(lambda: daemon.parent() in supervisors())
+        daemon.parent().kill()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -388,6 +392,7 @@ def test_a_supervisor_that_is_killed_fails_its_run_alone_and_leaves_nothing(
     wait_until(lambda: not is_alive(pid_in(pid)))
     for each in supervisors():
         each.kill()  # the one that forks them as well
+    wait_until(lambda: not supervisors())
     completed(bench.shell("true"))
 
 

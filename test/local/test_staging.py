@@ -14,7 +14,9 @@ import pytest
 from urllib3 import HTTPResponse, Retry
 from urllib3.util.retry import RequestHistory
 
+from libica.local.node import places
 from libica.local.node.download import _check_response
+from libica.local.node.staging import check_mounts
 
 from ..server import Answer, Server
 from .bench import Bench, completed
@@ -263,6 +265,17 @@ def test_an_output_that_is_a_link_to_a_file_of_the_machine_is_refused(bench: Ben
     assert bench.read("volume/out.txt") == "1\n"
 
 
+def test_an_output_takes_the_place_of_a_link_and_does_not_follow_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    link = bench.put("volume/out/x", "").parent / "link"
+    link.symlink_to(tmp_path / "escaped")
+    completed(bench.shell("echo 1 >/out/link", outputs=[entry("gds://volume/out", "/out/")]))
+    assert link.read_text() == "1\n"
+    assert not link.is_symlink()
+    assert not (tmp_path / "escaped").exists()
+
+
 @pytest.mark.parametrize(
     ("url", "path", "kind", "script", "reason"),
     [
@@ -272,7 +285,6 @@ def test_an_output_that_is_a_link_to_a_file_of_the_machine_is_refused(bench: Ben
         ("gds://volume/x", "/out/", "manifest", "exit 9", "must be one of file, folder"),
         ("https://host/x?s=secret", "/out/", "", "exit 9", "https:// URLs are not supported"),
         ("gds://volume/link/x", "/out/", "", "exit 9", "leads out of"),
-        ("gds://volume/out", "/out/", "", "echo 1 >/out/link", "leads out of"),
         ("gds://volume/x", "/out/x", "File", "ln -s no /out/x", "did not create it"),
         ("gds://volume/x", "/out/x", "File", "mkfifo /out/x", "is not a regular file"),
         ("gds://volume/file/x", "/out/", "", "true", "Not a directory|File exists"),
@@ -283,11 +295,69 @@ def test_an_output_that_cannot_be_copied_fails_the_attempt(
 ) -> None:
     bench.put("volume/file", "")
     (bench.gds / "volume/link").symlink_to(tmp_path)
-    (bench.gds / "volume/out").mkdir()
-    (bench.gds / "volume/out/link").symlink_to(tmp_path / "escaped")
     outcome = bench.shell(script, outputs=[entry(url, path, **({"type": kind} if kind else {}))])
     assert outcome.status == "Failed"
     assert re.search(f"^output .*({reason})", outcome.details), outcome.details
     assert "secret" not in outcome.details
-    assert not (tmp_path / "escaped").exists()
     assert not list(bench.gds.rglob("*.part"))
+
+
+# Declarations.
+
+
+@pytest.mark.parametrize(
+    ("execution", "message"),
+    [
+        ({"inputs": [{"path": "/x"}]}, "inputs[0].url: it has no url"),
+        ({"inputs": [{"url": "/x"}]}, "inputs[0].path: it has no path"),
+        ({"inputs": [{}, entry("/x", "/\0")]}, "inputs[0].path: it has no path"),
+        ({"inputs": [entry("/x", "/\0")]}, "inputs[0].path: it has a null byte"),
+        ({"inputs": [entry("/x", "/x", type="Blob")]}, "inputs[0].type: its type must be one of"),
+        ({"inputs": [entry("ftp://me:secret@h/x", "/x")]}, "inputs[0].url (ftp://h/x): ftp:// URL"),
+        (
+            {"inputs": [entry("https:///x", "/x")]},
+            "inputs[0].url (https:///x): the URL has no host",
+        ),
+        (
+            {"inputs": [entry("https://h/", "/x", type="folder")]},
+            "inputs[0].url (https://h/): http",
+        ),
+        ({"outputs": [entry("https://h/x", "/x")]}, "outputs[0].url (https://h/x): https:// URLs"),
+        ({"outputs": [entry("gds://v/../x", "/x")]}, "outputs[0].url (gds://v/../x): the URL must"),
+        ({"outputs": [entry("gds:///x", "/x")]}, "outputs[0].url (gds:///x): the URL must have a"),
+        ({"outputs": [entry("x", "/x", type="manifest")]}, "outputs[0].type: its type must be one"),
+        ({"systemFiles": {"url": "logs"}}, "systemFiles.url (logs): it is not an absolute path"),
+        (
+            {"outputs": [entry("s3://b/x", "/x", credentials={"AWS_ACCESS_KEY_ID": "secret"})]},
+            "outputs[0].url (s3://b/x): its credentials must have AWS_ACCESS_KEY_ID and AWS_SECRET",
+        ),
+    ],
+)
+def test_what_cannot_be_is_known_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, execution: Any, message: str
+) -> None:
+    monkeypatch.setattr(places, "find_spec", lambda _: True)
+    with pytest.raises(ValueError, match=re.escape(f"$.execution.{message}")) as error:
+        check_mounts(execution, tmp_path)
+    assert "secret" not in str(error.value)
+
+
+def test_s3_without_its_extra_is_refused_unless_a_folder_stands_in_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "find_spec", lambda _: None)
+    execution = {"inputs": [entry("s3://bucket/x", "/x")], "systemFiles": {"url": None}}
+    with pytest.raises(ValueError, match=r"inputs\[0\].url .*pip install 'libica-libtes\[s3\]'"):
+        check_mounts(execution, tmp_path)
+    (tmp_path / ".s3").mkdir()
+    check_mounts(execution, str(tmp_path))
+
+
+def test_a_manifest_is_checked_as_a_whole_before_anything_is_copied(
+    bench: Bench, server: Server
+) -> None:
+    listed = [{"url": f"{server.url}/1"}, {"url": "gds://volume/x", "path": "a", "size": "many"}]
+    bench.put("volume/manifest", json.dumps(listed))
+    inputs = [entry("gds://volume/manifest", "/in", type="manifest")]
+    assert "its size must be a number, not 'many'" in bench.shell("true", inputs=inputs).details
+    assert server.asked == []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Optional
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
@@ -13,57 +13,22 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 import urllib3
 from urllib3.exceptions import HTTPError
 
-_CHUNK = 1 << 20
+from .folders import CHUNK, Details
+
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 # The run is retried as a whole; and retries by urllib3 would log the URL with its secrets.
 _RETRIES = urllib3.Retry(connect=0, read=0, redirect=5, status=0)
-_CHECK_EVERY = 0.02
 
 
-def download(url: str, target: Path, check: Callable[[], None]) -> None:
-    """Download a URL to a file, byte for byte.
-
-    Args:
-        url: An HTTP or HTTPS URL.
-        target: The file to write.
-        check: Called often, to end the download at once by raising an exception.
+@contextmanager
+def downloading(url: str) -> Iterator[tuple[Iterator[bytes], Details]]:
+    """Start to download a URL; yield its content in chunks, byte for byte, and its details.
 
     Raises:
         ValueError: The status of the response is not 200, or HTTPS redirects to HTTP.
-        OSError: The connection fails, or the file cannot be written.
+        OSError: The connection fails.
     """
-    # In a thread, because a call that blocks on a socket cannot be ended at once.
-    fetch = _Fetch(url, target)
     try:
-        while not fetch.done.wait(_CHECK_EVERY):
-            check()
-    finally:
-        fetch.abandoned.set()
-    if fetch.error is not None:
-        raise fetch.error
-
-
-class _Fetch:
-    """A download in its own thread, which ends soon after it is abandoned."""
-
-    def __init__(self, url: str, target: Path) -> None:
-        self.done = threading.Event()
-        self.abandoned = threading.Event()
-        self.error: Optional[Exception] = None
-        threading.Thread(target=self._run, args=(url, target), daemon=True).start()
-
-    def _run(self, url: str, target: Path) -> None:
-        try:
-            self._write(url, target)
-        except HTTPError as error:
-            # The message of MaxRetryError has the URL, which may be signed; its reason has not.
-            self.error = ConnectionError(str(getattr(error, "reason", None) or error))
-        except Exception as error:
-            self.error = error
-        finally:
-            self.done.set()
-
-    def _write(self, url: str, target: Path) -> None:
         response = _pools(_proxy(url)).request(
             "GET",
             url,
@@ -74,13 +39,20 @@ class _Fetch:
         )
         try:
             _check_response(url, response)
-            with target.open("wb") as file:
-                for chunk in response.stream(_CHUNK, decode_content=False):
-                    if self.abandoned.is_set():
-                        return
-                    file.write(chunk)
+            yield response.stream(CHUNK, decode_content=False), _details(response)
         finally:
             response.close()
+    except HTTPError as error:
+        # The message of MaxRetryError has the URL, which may be signed; its reason has not.
+        raise ConnectionError(str(getattr(error, "reason", None) or error)) from None
+
+
+def _details(response: urllib3.BaseHTTPResponse) -> Details:
+    try:
+        modified = parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return Details(0)
+    return Details(0, int(modified) * 10**9)
 
 
 def _check_response(url: str, response: urllib3.BaseHTTPResponse) -> None:

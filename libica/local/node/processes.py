@@ -166,7 +166,9 @@ class _Link:
     def receive(self) -> tuple[str, str]:
         """Return the next line as its first word and the rest."""
         while b"\n" not in self._received:
-            data = self._connection.recv(1 << 16)
+            data = b""
+            with suppress(ConnectionResetError):
+                data = self._connection.recv(1 << 16)
             if not data:
                 raise ChildProcessError("the process that supervises the command was killed")
             self._received += data
@@ -185,7 +187,7 @@ class _Link:
     def close(self) -> None:
         """Wait until the supervisor has ended all processes."""
         until = time.monotonic() + _LAST_WAIT
-        with suppress(OSError):  # it was killed
+        with suppress(ChildProcessError):
             while (left := until - time.monotonic()) > 0:
                 if self.answers(left) and self.receive()[0] == "done":
                     return
@@ -272,6 +274,7 @@ def _control() -> socket.socket:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                cwd="/",
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is for the process that has a terminal
             )

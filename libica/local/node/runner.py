@@ -131,7 +131,7 @@ def _attempt(
         raise ValueError(
             f"{socket.gethostname()} does not see {settings.gds}, which has gds:// files"
         )
-    places = Places(Path(settings.gds))
+    places = Places(settings.gds)
     with _plain(folder) as within, log_files(job, places, folder, check, log) as logs:
         begin(log)
         check()

@@ -13,6 +13,7 @@ unsafe. It answers in lines; the command is marshalled.
 from __future__ import annotations
 
 import marshal
+import math
 import os
 import select
 import signal
@@ -20,11 +21,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 LAST_WAIT = 5.0
-"""Seconds after which to give up on a killed process: it hangs in the kernel."""
+"""Seconds in which killed processes end, unless they hang in the kernel."""
 CLEAN_WAIT = 60.0
 """Seconds for the command that cleans up, such as the removal of a container."""
 ASK = b"a"
@@ -91,7 +92,8 @@ def _supervise(link: socket.socket, descriptors: list[int], woken: int) -> None:
     The descriptors are its standard output, standard error and what to keep open until the end.
     """
     with link.makefile("rb") as stream:
-        program, arguments, variables, folder, clean = marshal.load(stream)  # noqa: S302 - from its parent
+        request = marshal.load(stream)  # noqa: S302 - from the process that started this one
+    program, arguments, variables, folder, clean = request
     if select.select([link], [], [], 0)[0]:
         return  # it is no longer wanted
     try:
@@ -101,7 +103,8 @@ def _supervise(link: socket.socket, descriptors: list[int], woken: int) -> None:
         return
     _answer(link, f"started {process.pid}")
     poll = _poll(link.fileno(), woken)
-    while True:
+    wanted = True
+    while wanted:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if woken in ready:
             os.read(woken, 4096)
@@ -109,23 +112,35 @@ def _supervise(link: socket.socket, descriptors: list[int], woken: int) -> None:
                 if pid == process.pid:
                     _answer(link, f"ended {os.waitstatus_to_exitcode(status)}")
         if link.fileno() in ready:
-            if link.recv(1) != ASK:
-                break
-            _ask(process.pid)
+            wanted = _received(link) == ASK
+            if wanted:
+                _ask(process.pid)
     if clean:
-        with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(  # noqa: S603 - of the engine that the user chose
-                clean,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=CLEAN_WAIT,
-            )
-    _kill_all(process.pid, woken)
+        _clean(clean, variables)
+    _kill_all(process.pid, woken, LAST_WAIT)
     for descriptor in descriptors:
         os.close(descriptor)
     _answer(link, "done")  # a moment before this process has ended
+    _kill_all(process.pid, woken, math.inf)
+
+
+def _received(link: socket.socket) -> bytes:
+    try:
+        return link.recv(1)
+    except OSError:  # its other end was killed before it read the last answer
+        return b""
+
+
+def _clean(command: list[bytes], variables: dict[bytes, bytes]) -> None:
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(  # noqa: S603 - of the engine that the user chose
+            command,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=CLEAN_WAIT,
+        )
 
 
 def _start(
@@ -164,9 +179,9 @@ def _ask(leader: int) -> None:
             os.killpg(leader, signal.SIGTERM)
 
 
-def _kill_all(leader: int, woken: int) -> None:
+def _kill_all(leader: int, woken: int, seconds: float) -> None:
     """Kill all descendants: the orphans of those that are killed become children."""
-    until = time.monotonic() + LAST_WAIT
+    until = time.monotonic() + seconds
     poll = _poll(woken)
     while time.monotonic() < until:
         if not _LINUX:
@@ -182,7 +197,7 @@ def _kill_all(leader: int, woken: int) -> None:
             os.read(woken, 4096)
 
 
-def _kill(pids: Any) -> None:
+def _kill(pids: Iterable[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, KILL)

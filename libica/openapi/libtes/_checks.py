@@ -86,8 +86,9 @@ def _convert_number(declared: Any, value: Any, where: str, accepted: str) -> Any
         whole = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
         if whole and declared is int:
             return int(value)
-    hint = _QUOTED.get(type(value), "") if declared is str else ""
-    raise wrong_type(where, accepted + hint, value)
+    if declared is str and type(value) in _QUOTED:
+        accepted += f' (quote the text to send, such as "{_QUOTED[type(value)]}")'
+    raise wrong_type(where, accepted, value)
 
 
 def check_str(value: object, where: str) -> None:
@@ -102,7 +103,4 @@ _EXPECTED: dict[Any, tuple[Any, str]] = {
     float: ((int, float), "a number"),
     int: (int, "int, or a whole float up to 2**53"),
 }
-_QUOTED = {
-    float: ' (quote the text to send, such as "0.5")',
-    bool: ' (quote the text to send, such as "true")',
-}
+_QUOTED = {float: "0.5", bool: "true"}

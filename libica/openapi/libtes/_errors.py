@@ -1,17 +1,19 @@
-"""Maps urllib3's errors to ours: the class follows from whether the request was sent, and why."""
+"""Maps urllib3's errors and refused calls to our exceptions, without the secrets they repeat."""
 
 import re
 import socket
 import ssl
 from http import client as http
-from typing import Optional
+from typing import Any, Optional
 from urllib.parse import urlsplit
 
+from urllib3 import HTTPHeaderDict
 from urllib3 import exceptions as wire
 
 from . import exceptions as ours
-from ._redaction import chain, redact, scrub
-from .configuration import Timeout
+from ._messages import Request
+from ._proxies import Proxy
+from ._redaction import chain, redact, redact_text, scrub
 
 _CLASSES: dict[type[ours.ApiException], str] = {
     ours.TlsException: "could not make a secure connection to",
@@ -33,32 +35,64 @@ _REFUSED = re.compile(r"Tunnel connection failed: 4\d\d|SOCKS5AuthError").search
 
 def connection_exception(
     error: BaseException,
-    method: str,
-    url: str,
-    *,
+    request: Request,
+    proxy: Optional[Proxy],
     sent: bool,
-    proxy: Optional[str],
-    timeout: Timeout,
-    secrets: list[str],
     status: Optional[int],
 ) -> ours.ApiException:
     """Make the exception for a call without a complete response; ``error`` is its cause.
 
-    ``sent`` tells whether a byte of the request may have left, ``proxy`` is the URL of the proxy.
+    ``sent`` tells whether a byte of the request may have left.
     """
     causes = chain(error)
-    cls = _class_of(causes, sent, proxy, timeout)
+    cls = _class_of(causes, request, proxy, sent)
     root, inner = error, _origin(error)
     while inner is not None:
         root, inner = (inner if str(inner) else root), _origin(inner)  # pyOpenSSL's have no text
+    secrets = request.secrets(proxy)
     scrub(error, secrets)
-    parts = urlsplit(url)
-    through = f" through {proxy}" if proxy else ""
-    reason = redact(f"{_CLASSES[cls]} {parts.hostname}{through}: {root}", known=secrets)
-    exception = cls(status, reason, method=method, path=parts.path)
+    host, through = urlsplit(request.url).hostname, f" through {proxy.url}" if proxy else ""
+    reason = redact(f"{_CLASSES[cls]} {host}{through}: {root}", known=secrets)
+    exception = cls(status, reason, method=request.method, path=request.path)
     exception.__cause__ = error
     if cls is ours.ProxyException:
         exception._permanent = any(_REFUSED(f"{type(each).__name__} {each}") for each in causes)
+    return exception
+
+
+def response_exception(
+    response: Any, request: Request, token: Optional[str], unusable: Any = None
+) -> ours.ApiException:
+    """Make the exception for a response; secrets that it repeats are masked."""
+    known = ours.STATUS_EXCEPTIONS.get(response.status, ours.ApiException)
+    cls = ours.InvalidResponseException if unusable else known
+    sent = request.secrets(response.proxy, token)
+    headers = HTTPHeaderDict(redact(list(response.headers.items()), known=sent))
+    reason = redact((unusable or response).reason, known=sent)
+    body = redact_text(response.data.decode("utf-8", "replace"), sent).encode("utf-8", "replace")
+    masked = response._replace(reason=reason, headers=headers, data=body)
+    exception = cls(None, None, masked, request.method, request.path)
+    if unusable:
+        exception.__cause__ = unusable.__cause__
+        scrub(exception.__cause__, sent)
+    return exception
+
+
+def is_of_proxy(response: Any) -> bool:
+    """Tell whether a response is a refusal by a proxy rather than the service's."""
+    server = response.headers.get("Server", "").lower()
+    own = "X-Squid-Error" in response.headers or server.startswith(("squid", "tinyproxy"))
+    # tinyproxy sends 401 for a wrong login.
+    return response.status == 407 or (response.status in (401, 403) and own)
+
+
+def proxy_exception(response: Any, request: Request, proxy: Proxy) -> ours.ProxyException:
+    """Make the exception for a call that its proxy refused."""
+    said = redact(f"{response.status} {response.reason}", known=request.secrets(proxy))
+    host = urlsplit(request.url).hostname
+    reason = f"could not connect to {host} through {proxy.url}: the proxy returned {said}"
+    exception = ours.ProxyException(None, reason, method=request.method, path=request.path)
+    exception._permanent = True
     return exception
 
 
@@ -67,12 +101,12 @@ def _origin(error: BaseException) -> Optional[BaseException]:
 
 
 def _class_of(
-    causes: list[BaseException], sent: bool, proxy: Optional[str], timeout: Timeout
+    causes: list[BaseException], request: Request, proxy: Optional[Proxy], sent: bool
 ) -> type[ours.ApiException]:
     late = any(type(each) in _TIMEOUTS or isinstance(each, _LATE) for each in causes)
     if sent:
         if late:
-            whole = isinstance(timeout, (int, float))
+            whole = isinstance(request.timeout, (int, float))
             return ours.DeadlineException if whole else ours.ReadTimeoutException
         if any(type(each) in _NO_HTTP or isinstance(each, wire.DecodeError) for each in causes):
             return ours.InvalidResponseException

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import math
 import os
 import random
@@ -20,74 +19,29 @@ import time
 from collections import OrderedDict
 from http import client as http
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3 import exceptions as wire
 
-from ._errors import connection_exception
+from ._errors import connection_exception, is_of_proxy, proxy_exception
+from ._messages import PUBLIC_HEADERS, Request, Response
 from ._proxies import Proxy, proxy_for
-from ._redaction import redact, secrets_of
 from ._retry import SAFE_METHODS, RetryPolicy, retry_after, retry_delay
 from .configuration import Configuration, Timeout
-from .exceptions import ApiException, ProxyException, wrong_value
+from .exceptions import ApiException, wrong_value
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
-PUBLIC_HEADERS = frozenset(("accept", "content-type", "user-agent"))  # all others may be secret
 CONTENT_CODINGS = frozenset(("", "identity", "gzip", "deflate"))
 MAX_POOLS = 8  # hosts, or settings of one host, whose connections are kept open
 MAX_HEAD = 2**20
 CHUNK = 2**14  # bytes to decompress at a time; each may expand to a thousand
 _ONCE = urllib3.Retry(total=False, redirect=False)  # urllib3 itself never retries
-
-
-class Request(NamedTuple):
-    """A call, checked and ready to be sent."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: Optional[bytes]
-    timeout: Timeout
-    preload: bool
-
-    @property
-    def path(self) -> str:
-        """The path without the query."""
-        return urlsplit(self.url).path
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    def secrets(self, proxy: Optional[Proxy], refused: Optional[str] = None) -> list[str]:
-        """Return what messages about the call must not show; ``refused`` is an earlier token."""
-        texts = [v for k, v in self.headers.items() if k.lower() not in PUBLIC_HEADERS]
-        texts += [refused or "", *(proxy.secrets if proxy else ())]
-        return secrets_of(texts, json.loads(self.body or "null"))
-
-    def __repr__(self) -> str:
-        return f"<{self.method} {self.path}>"  # headers and body may be secret
-
-
-class Response(NamedTuple):
-    """A response that was read completely; a raw one is urllib3's, with the same attributes."""
-
-    status: int
-    reason: Optional[str]
-    headers: urllib3.HTTPHeaderDict
-    data: bytes
-    proxy: Optional[Proxy] = None
-
-    def __repr__(self) -> str:
-        return f"<{self.status} with {len(self.data)} bytes>"
 
 
 class _Attempt(threading.local):
@@ -123,12 +77,11 @@ class Rest:
         self._configuration = configuration
         self._pools: OrderedDict[object, _Connected] = OrderedDict()
         self._lock = threading.Lock()
-        self._latest: tuple[Any, ...] = (None, None, None)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
         with self._lock:
-            pools, self._pools, self._latest = self._pools, OrderedDict(), (None, None, None)
+            pools, self._pools = self._pools, OrderedDict()
         for pool, _ in pools.values():
             pool.close()
 
@@ -205,32 +158,20 @@ class Rest:
             if response is not None:
                 response.close()
             if response is None or response.status < 300:
-                return connection_exception(
-                    error,
-                    request.method,
-                    request.url,
-                    sent=_attempt.sent,
-                    proxy=proxy and proxy.url,
-                    timeout=request.timeout,
-                    secrets=request.secrets(proxy),
-                    status=response and response.status,
-                )
+                status = response and response.status
+                return connection_exception(error, request, proxy, _attempt.sent, status)
             data = b""  # the status says enough
-        if forwarded and proxy and _is_of_proxy(response):
-            return _refused_by_proxy(request, response, proxy)
+        if forwarded and proxy and is_of_proxy(response):
+            return proxy_exception(response, request, proxy)
         return Response(response.status, response.reason, response.headers, data, proxy)
 
     def _connections(self, origin: str) -> _Connected:
         """Return the pool for an origin and its proxy; the least recently used pool is dropped."""
         configuration = self._configuration
         made_with = (origin, str(configuration.proxy_headers), *_MADE_WITH(configuration))
-        latest, pool, proxy = self._latest
-        if latest == made_with:
-            return pool, proxy
         with self._lock:
             found = self._pools.pop(made_with, None) or _connect(configuration, origin)
             self._pools[made_with] = found
-            self._latest = (made_with, *found)
             unused = self._pools.popitem(last=False)[1] if len(self._pools) > MAX_POOLS else None
         if unused is not None:
             unused[0].close()
@@ -367,22 +308,6 @@ class _TimedReader(io.RawIOBase):
         if not count and not self.has_head:
             raise http.RemoteDisconnected("closed before the head of the response was complete")
         return count
-
-
-def _is_of_proxy(response: Any) -> bool:
-    server = response.headers.get("Server", "").lower()
-    own = "X-Squid-Error" in response.headers or server.startswith(("squid", "tinyproxy"))
-    # tinyproxy sends 401 for a wrong login.
-    return response.status == 407 or (response.status in (401, 403) and own)
-
-
-def _refused_by_proxy(request: Request, response: Any, proxy: Proxy) -> ProxyException:
-    said = redact(f"{response.status} {response.reason}", known=request.secrets(proxy))
-    host = urlsplit(request.url).hostname
-    reason = f"could not connect to {host} through {proxy.url}: the proxy returned {said}"
-    exception = ProxyException(None, reason, method=request.method, path=request.path)
-    exception._permanent = True
-    return exception
 
 
 def _read(response: BaseHTTPResponse, limit: Optional[int]) -> bytes:

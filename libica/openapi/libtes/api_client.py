@@ -23,16 +23,12 @@ import six
 
 from . import __version__
 from ._checks import check_bounds, check_str, convert
-from ._redaction import Boundary, confidential, redact, redact_text, scrub
-from ._transport import Request, Response, Rest, deadline
+from ._errors import response_exception
+from ._messages import Request, Response
+from ._redaction import Boundary, confidential, scrub
+from ._transport import Rest, deadline
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
-from .exceptions import (
-    STATUS_EXCEPTIONS,
-    ApiException,
-    ApiTypeError,
-    InvalidResponseException,
-    wrong_value,
-)
+from .exceptions import ApiTypeError, InvalidResponseException, wrong_value
 from .models.base import type_name
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
@@ -261,7 +257,7 @@ class ApiClient(Boundary):
         if renewed != token and time.monotonic() < end:
             response = self._exchange(request, end)
         if not 200 <= response.status < 300:
-            raise self._exception(response, request, token)
+            raise response_exception(response, request, token)
         if not request.preload:
             return response
         data = unusable = None
@@ -271,25 +267,8 @@ class ApiClient(Boundary):
         except InvalidResponseException as exception:
             unusable = exception
         if unusable:  # not raised above, where its context may quote secrets
-            raise self._exception(response, request, token, unusable)
+            raise response_exception(response, request, token, unusable)
         return data if data_only else (data, response.status, response.headers)
-
-    def _exception(
-        self, response: Any, request: Request, token: Optional[str], unusable: Any = None
-    ) -> ApiException:
-        """Make the exception for a response; secrets that it repeats are masked."""
-        known = STATUS_EXCEPTIONS.get(response.status, ApiException)
-        cls = InvalidResponseException if unusable else known
-        sent = request.secrets(response.proxy, token)
-        headers = type(response.headers)(redact(list(response.headers.items()), known=sent))
-        reason = redact((unusable or response).reason, known=sent)
-        body = redact_text(response.data.decode("utf-8", "replace"), sent)
-        masked = Response(response.status, reason, headers, body.encode("utf-8", "replace"))
-        exception = cls(None, None, masked, request.method, request.path)
-        if unusable:
-            exception.__cause__ = unusable.__cause__
-            scrub(exception.__cause__, sent)
-        return exception
 
     def _authorize(self, request: Request, refused: Optional[str]) -> Optional[str]:
         """Put the token into the headers; the hook renews one that is missing or was refused."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 from urllib.parse import urlsplit
 
+from . import __version__
 from ._checks import check_bounds
 from ._redaction import SHOW_LOCALS, Boundary
 from .exceptions import ApiValueError, wrong_type, wrong_value
@@ -176,8 +177,6 @@ class Configuration(Boundary):
 
     def to_debug_report(self) -> str:
         """Return platform and versions for a bug report; no secrets."""
-        from . import __version__
-
         return (
             f"Python SDK Debug Report:\nOS: {sys.platform}\nPython Version: {sys.version}\n"
             f"Version of the API: v1\nSDK Package Version: {__version__}"
@@ -207,8 +206,8 @@ class Configuration(Boundary):
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         # The hook is shared: it may refer to what cannot be copied, such as a lock.
-        shared = {"refresh_api_key_hook": self.refresh_api_key_hook}
-        twin.__dict__.update(copy.deepcopy({**vars(self), **dict.fromkeys(shared)}, memo), **shared)
+        memo[id(self.refresh_api_key_hook)] = self.refresh_api_key_hook
+        vars(twin).update(copy.deepcopy(vars(self), memo))
         return twin
 
     def __copy__(self) -> Configuration:

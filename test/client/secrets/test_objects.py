@@ -17,8 +17,8 @@ import pytest
 
 from libica.openapi import libtes
 from libica.openapi.libtes import ApiClient
+from libica.openapi.libtes._messages import Request, Response
 from libica.openapi.libtes._proxies import proxy_for
-from libica.openapi.libtes._transport import Request, Response
 from libica.openapi.libtes.models.base import Model
 from libica.openapi.libtes.models.decoding import Mismatch
 

@@ -90,7 +90,7 @@ class Endpoint:
             self._template = self._template.replace(camel_case(name), name)
 
     def call(
-        self, client: ApiClient, args: Sequence[Any], kwargs: Mapping[str, Any], data_only: bool
+        self, client: ApiClient, args: Sequence[Any], kwargs: Mapping[str, Any], data_only: Any
     ) -> Any:
         """Check the arguments and make the call."""
         values = bind_arguments(self.name, self._accepted, len(self.ids), args, kwargs)
@@ -128,8 +128,7 @@ class Endpoint:
             return self.call(api.api_client, args, kwargs, data_only=True)
 
         def twin(api: Api, /, *args: Any, **kwargs: Any) -> Any:
-            data_only = bool(kwargs.get("_return_http_data_only"))
-            return self.call(api.api_client, args, kwargs, data_only)
+            return self.call(api.api_client, args, kwargs, kwargs.get("_return_http_data_only"))
 
         yield self._present(plain, self.name, self.doc, OPTIONS, self.returns)
         summary, _, rest = self.doc.partition("\n\n")

@@ -6,12 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..models.create_task_run_request import CreateTaskRunRequest
-from ..models.heartbeat_task_run_request import HeartbeatTaskRunRequest
-from ..models.task_run import TaskRun
-from ..models.task_run_heartbeat import TaskRunHeartbeat
-from ..models.task_run_summary import TaskRunSummary
-from ..models.task_run_summary_paged_items import TaskRunSummaryPagedItems
+from .. import models
 from .endpoint import ERRORS_OF_RUNS, Api, Body, Filter, Id, endpoint
 
 
@@ -19,7 +14,7 @@ class TaskRunsApi(Api):
     """Task runs: launch one without a task, read, list and abort them."""
 
     @endpoint("PUT", "/v1/tasks/runs/{runId}:abort")
-    def abort_task_run(self, run_id: Id) -> TaskRunSummary:
+    def abort_task_run(self, run_id: Id) -> models.TaskRunSummary:
         """Abort a run.
 
         The run must be `Pending` or `Running`. It becomes `Aborted`, which may take a while: poll
@@ -27,7 +22,7 @@ class TaskRunsApi(Api):
         """
 
     @endpoint("POST", "/v1/tasks/runs", success=201, errors=ERRORS_OF_RUNS)
-    def create_task_run(self, *, body: Body[CreateTaskRunRequest] = None) -> TaskRun:
+    def create_task_run(self, *, body: Body[models.CreateTaskRunRequest] = None) -> models.TaskRun:
         """Launch a run without a task.
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
@@ -35,13 +30,13 @@ class TaskRunsApi(Api):
         """
 
     @endpoint("GET", "/v1/tasks/runs/{runId}")
-    def get_task_run(self, run_id: Id) -> TaskRun:
+    def get_task_run(self, run_id: Id) -> models.TaskRun:
         """Get a run, with its status, execution and logs."""
 
     @endpoint("POST", "/v1/tasks/runs/{runId}:heartbeat")
     def heartbeat_task_run(
-        self, run_id: Id, *, body: Body[HeartbeatTaskRunRequest] = None
-    ) -> TaskRunHeartbeat:
+        self, run_id: Id, *, body: Body[models.HeartbeatTaskRunRequest] = None
+    ) -> models.TaskRunHeartbeat:
         """Report that a run is still active.
 
         For the agents that execute runs; users do not need it.
@@ -58,7 +53,7 @@ class TaskRunsApi(Api):
         acls: Filter = None,
         page_size: Optional[int] = None,
         page_token: Optional[str] = None,
-    ) -> TaskRunSummaryPagedItems:
+    ) -> models.TaskRunSummaryPagedItems:
         """Get one page of the runs that you can see.
 
         Args:

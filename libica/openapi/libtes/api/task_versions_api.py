@@ -6,12 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..models.create_task_version_request import CreateTaskVersionRequest
-from ..models.launch_task_request import LaunchTaskRequest
-from ..models.task_run import TaskRun
-from ..models.task_version import TaskVersion
-from ..models.task_version_summary_paged_items import TaskVersionSummaryPagedItems
-from ..models.update_task_version_request import UpdateTaskVersionRequest
+from .. import models
 from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
@@ -20,21 +15,21 @@ class TaskVersionsApi(Api):
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions", success=201, errors=ERRORS_OF_NAMES)
     def create_task_version(
-        self, task_id: Id, *, body: Body[CreateTaskVersionRequest] = None
-    ) -> TaskVersion:
+        self, task_id: Id, *, body: Body[models.CreateTaskVersionRequest] = None
+    ) -> models.TaskVersion:
         """Create a version of a task.
 
         `{{name}}` anywhere in its execution is a placeholder, to be filled in at launch.
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}/versions/{versionId}")
-    def get_task_version(self, task_id: Id, version_id: Id) -> TaskVersion:
+    def get_task_version(self, task_id: Id, version_id: Id) -> models.TaskVersion:
         """Get a version, with its execution."""
 
     @endpoint("POST", "/v1/tasks/{taskId}/versions/{versionId}:launch", success=201)
     def launch_task_run(
-        self, task_id: Id, version_id: Id, *, body: Body[LaunchTaskRequest] = None
-    ) -> TaskRun:
+        self, task_id: Id, version_id: Id, *, body: Body[models.LaunchTaskRequest] = None
+    ) -> models.TaskRun:
         """Launch a run of a version.
 
         The run that is returned has an id and the status `Pending`. A call whose response was lost
@@ -52,7 +47,7 @@ class TaskVersionsApi(Api):
         acls: Filter = None,
         page_size: Optional[int] = None,
         page_token: Optional[str] = None,
-    ) -> TaskVersionSummaryPagedItems:
+    ) -> models.TaskVersionSummaryPagedItems:
         """Get one page of the versions of a task.
 
         Args:
@@ -64,8 +59,8 @@ class TaskVersionsApi(Api):
 
     @endpoint("PATCH", "/v1/tasks/{taskId}/versions/{versionId}")
     def update_task_version(
-        self, task_id: Id, version_id: Id, *, body: Body[UpdateTaskVersionRequest] = None
-    ) -> TaskVersion:
+        self, task_id: Id, version_id: Id, *, body: Body[models.UpdateTaskVersionRequest] = None
+    ) -> models.TaskVersion:
         """Change a version.
 
         Fields that are set in the body are replaced, the execution as a whole; others stay.

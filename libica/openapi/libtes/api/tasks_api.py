@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..models import CreateTaskRequest, Task, TaskSummary, TaskSummaryPagedItems, UpdateTaskRequest
+from .. import models
 from .endpoint import ERRORS_OF_NAMES, Api, Body, Filter, Id, endpoint
 
 
@@ -14,7 +14,7 @@ class TasksApi(Api):
     """Tasks: create, read and change them."""
 
     @endpoint("POST", "/v1/tasks", success=201, errors=ERRORS_OF_NAMES)
-    def create_task(self, *, body: Body[CreateTaskRequest] = None) -> Task:
+    def create_task(self, *, body: Body[models.CreateTaskRequest] = None) -> models.Task:
         """Create a task.
 
         Versions can be created with it; `{{name}}` anywhere in their executions is a placeholder,
@@ -22,7 +22,7 @@ class TasksApi(Api):
         """
 
     @endpoint("GET", "/v1/tasks/{taskId}")
-    def get_task(self, task_id: Id) -> TaskSummary:
+    def get_task(self, task_id: Id) -> models.TaskSummary:
         """Get a task, without its versions."""
 
     @endpoint("GET", "/v1/tasks")
@@ -34,7 +34,7 @@ class TasksApi(Api):
         page_size: Optional[int] = None,
         sort: Optional[str] = None,
         page_token: Optional[str] = None,
-    ) -> TaskSummaryPagedItems:
+    ) -> models.TaskSummaryPagedItems:
         """Get one page of the tasks that you can see.
 
         Args:
@@ -44,7 +44,9 @@ class TasksApi(Api):
         """
 
     @endpoint("PATCH", "/v1/tasks/{taskId}", errors=ERRORS_OF_NAMES)
-    def update_task(self, task_id: Id, *, body: Body[UpdateTaskRequest] = None) -> Task:
+    def update_task(
+        self, task_id: Id, *, body: Body[models.UpdateTaskRequest] = None
+    ) -> models.Task:
         """Change the name, description or access list of a task.
 
         Fields that are set in the body are replaced; others stay.
