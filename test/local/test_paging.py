@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from libica.local.service import paging
 from libica.local.service.access import signed
 from libica.local.store import lists, objects
+from libica.local.store import query as pages_of_store
 from libica.local.store.identity import Identity
 from libica.local.store.store import Store
 
@@ -97,6 +99,115 @@ def test_pages_of_any_size_show_everything_in_order_in_both_directions(
     assert "prevPageToken" not in envelope
     assert walked({"pagetoken": envelope["lastPageToken"]}, "prev") == forwards[::-1]
     assert fetch({"pagetoken": envelope["firstPageToken"]})[0] == first
+
+
+EXECUTION = {"command": "true"}
+
+
+@settings(few_examples, max_examples=60)
+@given(
+    made=st.lists(
+        st.fixed_dictionaries(
+            {
+                "by": st.sampled_from(["me", "colleague", "stranger"]),
+                "acl": st.sampled_from([None, ["wid:a"], ["wid:b", "wid:a"], ["wid:c"]]),
+                **{
+                    each: st.sampled_from("ab")
+                    for each in ("name", "status", "version", "timeCreated", "timeModified")
+                },
+            }
+        ),
+        max_size=25,
+    ),
+    sort=st.sampled_from(["timeCreated", "timeModified", "name", "status"]),
+    descending=st.booleans(),
+    filters=st.dictionaries(
+        st.sampled_from(["names", "status", "versions", "acls"]),
+        st.lists(st.sampled_from(["a", "b", "wid:a", "wid:c", "id:a"]), min_size=1, max_size=3),
+    ),
+    size=st.integers(1, 26),
+    limits=st.sampled_from([(256, 1000), (256, 2), (2, 1000), (1, 1)]),
+)
+def test_pages_of_runs_are_those_of_a_plain_sort_and_filter(
+    store: Store,
+    made: list[dict[str, Any]],
+    sort: str,
+    descending: bool,
+    filters: dict[str, list[str]],
+    size: int,
+    limits: tuple[int, int],
+) -> None:
+    tenant = next(TENANTS)
+    callers = {user: Identity.named(tenant, user=user) for user in ("me", "colleague")}
+    callers["stranger"] = Identity.named(next(TENANTS))
+    me, expected = callers["me"], []
+    for number, row in enumerate(made):
+        run = objects.run({"name": row["name"], "acl": row["acl"]}, EXECUTION, callers[row["by"]])
+        run["taskVersionSummary"] = {"version": row["version"], "id": f"id:{row['version']}"}
+        run |= {each: row[each] for each in ("status", "timeCreated", "timeModified")}
+        store.add_run(run, EXECUTION).result()
+        values = {
+            "names": {run["name"]},
+            "status": {run["status"]},
+            "versions": {row["version"], f"id:{row['version']}"},
+            "acls": set(run["acl"]),
+        }
+        visible = run["createdBy"] == me.user or set(run["acl"]) & set(me.acl)
+        if visible and all(values[name] & set(filters[name]) for name in filters):
+            key = [run[column] for column in lists.RUNS.sorts[sort]]
+            expected.append((key, number, run["id"]))
+    expected.sort(reverse=descending)
+    query_text = {name: ",".join(accepted) for name, accepted in filters.items()}
+    cursor = paging.read(
+        lists.RUNS,
+        "",
+        {"sort": f"{sort} {'desc' if descending else 'asc'}", "pagesize": str(size), **query_text},
+        KEY,
+    )
+
+    def walked(cursor: lists.Cursor) -> list[list[str]]:
+        page = store.page(lists.RUNS, cursor, me, total=True)
+        assert page.total == len(expected)
+        found = [json.loads(item)["id"] for item in page.items]
+        if not (page.before if cursor.backwards else page.after):
+            return [found]
+        assert page.ends is not None
+        beyond = page.ends[0] if cursor.backwards else page.ends[1]
+        return [found, *walked(page.cursor.at(beyond, cursor.backwards))]
+
+    every = [run_id for *_, run_id in expected]
+    pages_of_it = [every[at : at + size] for at in range(0, len(every), size)] or [[]]
+    with mock.patch.multiple(pages_of_store, _ARMS=limits[0], _FEW=limits[1]):
+        assert walked(cursor) == pages_of_it
+        assert walked(cursor.at(None, backwards=True)) == pages_of_it[::-1]
+
+
+@pytest.mark.parametrize("sort", ["timeCreated", "timeCreated desc"])
+def test_a_clock_that_is_set_back_neither_hides_nor_repeats_runs(
+    sort: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by = Identity.named(next(TENANTS))
+    clock = itertools.cycle(["2026-03-01", "2026-02-01", "2030-01-01", "2026-01-01"])
+    monkeypatch.setattr(objects, "now", lambda: f"{next(clock)}T00:00:00.0000000Z")
+
+    def add() -> str:
+        run = objects.run({}, EXECUTION, by)
+        store.add_run(run, EXECUTION).result()
+        return str(run["id"])
+
+    made = [add() for _ in range(10)]
+    cursor = paging.read(lists.RUNS, "", {"sort": sort, "pagesize": "3"}, KEY)
+    found: list[str] = []
+    while True:
+        page = store.page(lists.RUNS, cursor, by, total=True)
+        found += [json.loads(item)["id"] for item in page.items]
+        assert page.total == 10
+        if page.ends is None or not page.after:
+            break
+        cursor = page.cursor.at(page.ends[1], backwards=False)
+        add()
+    assert sorted(found) == sorted(made)
+    assert [run_id for run_id in store.runs.pending() if run_id in made] == made
 
 
 @pytest.mark.parametrize("listing", [lists.TASKS, lists.VERSIONS, lists.RUNS])

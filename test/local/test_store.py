@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from libica.local.engine.scheduler import RunStore
 from libica.local.node.job import Job, Outcome
 from libica.local.store import database, objects
 from libica.local.store.database import Database
-from libica.local.store.errors import UnavailableError, WrongStatusError
+from libica.local.store.errors import NotFoundError, UnavailableError, WrongStatusError
 from libica.local.store.identity import Identity
+from libica.local.store.lists import RUNS, Cursor
 from libica.local.store.schema import Schema
 from libica.local.store.store import Store
 
@@ -145,6 +146,41 @@ def test_a_run_that_is_aborted_under_way_ends_when_its_attempt_does(
     store.runs.ended(job, Outcome(status, "", LOG), again).result()
     assert shown(store, job.run_id)["status"] == ends
     assert store.runs.pending(9) == store.runs.under_way() == []
+
+
+def test_runs_that_ended_long_ago_are_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.store._PRUNED_AT_ONCE", 3)
+    with monkeypatch.context() as patch:
+        for module in ("objects", "runs"):
+            patch.setattr(f"libica.local.store.{module}.now", lambda: "2020-01-01T00:00:00.0Z")
+        old = [started(store) for _ in range(10)]
+        for job in old[:8]:
+            store.runs.ended(job, Outcome("Completed", "", LOG), again=False)
+        waiting = add(store)
+    recent = started(store)
+    store.runs.ended(recent, Outcome("Failed", "", LOG), again=False)
+    assert store.prune(36500).result() == 0
+    assert store.prune(30).result() == 8
+    assert store.prune(30).result() == 0
+    kept = {*(job.run_id for job in old[8:]), waiting, recent.run_id}
+    cursor = Cursor("runs", "", "name", descending=False, filters={}, size=10)
+    page = store.page(RUNS, cursor, ME, total=True)
+    assert {json.loads(item)["id"] for item in page.items} == kept
+    assert page.total == len(kept)
+    with pytest.raises(NotFoundError):
+        store.run(old[0].run_id, ME)
+    assert add(store) in store.runs.pending()
+
+
+def test_removing_old_runs_ends_when_the_store_is_closed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.store._PRUNED_AT_ONCE", 0)  # it never ends by itself
+    pruned = store.prune(0)
+    store.close()
+    assert isinstance(pruned.exception(60), CancelledError)
 
 
 def test_many_threads_change_at_once_and_nothing_is_lost(store: Store) -> None:

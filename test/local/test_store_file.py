@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -215,7 +216,7 @@ PLACES: dict[str, tuple[Callable[[Path], int], int]] = {
 @pytest.mark.parametrize("place", PLACES)
 def test_a_damaged_file_is_refused_until_it_is_repaired(place: str, path: Path) -> None:
     with opened(path) as store:
-        made = add(store, 400)
+        made = add(store, 400) + add(store, 1, description="x" * 20_000)  # on several pages
         store.admit("token", ME, "main").result()
         job = store.runs.planned(made[7]).job
         store.runs.started(job, "here", "", "Running", "").result()
@@ -242,6 +243,15 @@ def test_a_damaged_file_is_refused_until_it_is_repaired(place: str, path: Path) 
     assert sound(path)
 
 
+def test_a_damaged_file_of_version_1_is_repaired_too(path: Path) -> None:
+    made = make_version_1(path, 200)
+    overwrite(path, root(path, "runs"))
+    with pytest.raises(ValueError, match="--repair"):
+        Store(path)
+    repair(path)
+    check_upgraded(path, made)
+
+
 @posix
 def test_what_is_only_in_the_log_is_salvaged_too(path: Path) -> None:
     script = (
@@ -260,15 +270,19 @@ def test_what_is_only_in_the_log_is_salvaged_too(path: Path) -> None:
 
 
 def test_a_file_without_any_row_of_the_service_is_left_as_it_is(path: Path) -> None:
-    path.write_text("hello " * 5000)
-    with pytest.raises(ValueError, match="nothing was changed"):
-        repair(path)
-    assert [path] == list(path.parent.iterdir())
+    for text, message in (("hello " * 5000, "nothing was changed"), ("", "empty")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            repair(path)
+        assert [path] == list(path.parent.iterdir())
 
 
-def test_damage_that_is_met_later_is_an_error_of_the_calls_that_meet_it(path: Path) -> None:
+def test_damage_that_is_met_later_is_an_error_of_the_calls_that_meet_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libica.local.store.opening._CACHE", 1 << 16)  # keeps little in memory
     with opened(path) as store:
-        made = add(store, 1500)  # more than the connections keep in memory
+        made = add(store, 400)
     with opened(path) as store:
         with path.open("r+b") as file:
             file.seek((leaf(path, 50) - 1) * 4096)
@@ -342,3 +356,32 @@ def test_a_full_disk_refuses_changes_and_loses_nothing_until_there_is_room(tmp_p
         with opened(small / "tes.sqlite") as store:  # it opens on a full disk too
             assert ids(listed(store)) == set(made)
         assert sound(small / "tes.sqlite")
+
+
+@posix
+@pytest.mark.slow
+def test_a_disk_that_becomes_read_only_refuses_changes_and_loses_nothing(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("there is no mkfs.ext4 command")
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    loop = ("-o", "loop,errors=remount-ro", str(image))
+    with mounted(tmp_path / "disk", *loop) as disk, opened(disk / "tes.sqlite") as store:
+        made = add(store, 20)
+        devices = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+        device = next(line.split()[0] for line in devices if f" {disk} " in line)
+        error = Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error")
+        if not error.exists():
+            pytest.skip("the kernel cannot simulate an error of a disk")
+        error.write_text("test", encoding="utf-8")
+        for _ in range(3):
+            with pytest.raises(UnavailableError, match=r"disk|readonly"):
+                add(store, 1)
+            assert ids(listed(store)) == set(made)
+    with mounted(tmp_path / "again", *loop) as disk:
+        with opened(disk / "tes.sqlite") as store:
+            made += add(store, 20)
+            assert ids(listed(store)) == set(made)
+        assert sound(disk / "tes.sqlite")

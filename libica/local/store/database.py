@@ -64,11 +64,12 @@ class Database:
             late = self._changes.get()
             if late is not None:
                 late.future.cancel()
-        for _ in range(_READERS if self._path else 1):
-            reader = self._readers.get()
-            if reader is not None:
-                reader.close()
-        self._writer.close()
+        readers = [self._readers.get() for _ in range(_READERS if self._path else 1)]
+        for connection in (*readers, self._writer):
+            if connection is not None:
+                connection.close()
+        for _ in readers:  # so that later reads are errors, rather than wait
+            self._readers.put(self._writer)
 
     def read(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows of a query."""
@@ -76,9 +77,8 @@ class Database:
             return db.execute(sql, values).fetchall()
 
     def view(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Return the result of a function that reads; it sees one state throughout."""
+        """Return the result of a function that reads."""
         with self._reader() as db:
-            db.execute("BEGIN")
             return query(db)
 
     def write(self, apply: Callable[[sqlite3.Connection], T]) -> Future[T]:
@@ -125,7 +125,7 @@ class Database:
                 self._begin()
                 outcomes = [_attempt(self._writer, change) for change in batch]
                 self._writer.execute("COMMIT")
-            except sqlite3.Error as error:  # such as a full disk: none of them was made
+            except Exception as error:  # such as a full disk: none of them was made
                 if self._writer.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._writer.execute("ROLLBACK")
@@ -142,7 +142,7 @@ class Database:
             self._writer = connect(self._path)
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _meaning(self, error: sqlite3.Error) -> Exception:
+    def _meaning(self, error: Exception) -> Exception:
         return translated(error, str(self._path)) or error
 
 

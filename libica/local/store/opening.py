@@ -11,6 +11,8 @@ from typing import Optional
 from .errors import DamagedError, damaged, translated
 from .schema import Schema
 
+_CHECKED_ALWAYS = 256 << 20  # bytes; about a second
+_CACHE = 8 << 20  # bytes for each connection; a page of 1000 runs takes more than SQLite's default
 _MAX_WAL = 64 << 20  # bytes that its log keeps on disk once they are in the file itself
 
 
@@ -32,6 +34,7 @@ def connect(path: Optional[Path]) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA journal_size_limit = {_MAX_WAL}")
+        db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
     except BaseException:
         db.close()
         raise
@@ -46,12 +49,11 @@ def opened(path: Optional[Path], schema: Schema) -> sqlite3.Connection:
     """
     with contextlib.ExitStack() as undo:
         try:
-            if path is not None:
-                private(path)
+            must_check = path is not None and _must_check(private(path))
             db = connect(path)
             undo.callback(db.close)
-            if path is not None:
-                _check(db, path)
+            if must_check:
+                _check(db, str(path))
             upgrade(db, path, schema)
         except DamagedError as error:
             raise ValueError(error.message) from error
@@ -64,10 +66,19 @@ def opened(path: Optional[Path], schema: Schema) -> sqlite3.Connection:
     raise AssertionError("not reached")
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def _must_check(path: Path) -> bool:
+    """Return whether to read all of a file before it is used.
+
+    A large one takes seconds, which are spent only if it was not closed: then its log is left.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size <= _CHECKED_ALWAYS or (log.exists() and log.stat().st_size > 0)
+
+
+def _check(db: sqlite3.Connection, name: str) -> None:
     (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if problem != "ok":
-        raise damaged(str(path), problem)
+        raise damaged(name, problem)
 
 
 def upgrade(db: sqlite3.Connection, path: Optional[Path], schema: Schema) -> None:
@@ -84,11 +95,15 @@ def upgrade(db: sqlite3.Connection, path: Optional[Path], schema: Schema) -> Non
     if found and path is not None:
         _back_up(db, path.with_name(f"{path.name}.v{found}.bak"))
     db.executescript(f"BEGIN; {statements} PRAGMA user_version = {schema.version}; COMMIT;")
+    if found:  # what was copied is as large as the file: the next change should not wait for it
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _back_up(db: sqlite3.Connection, path: Path) -> None:
     """Copy a database; a copy that is interrupted is not left under this name."""
-    unfinished = private(path.with_name(f"{path.name}.part"))
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.unlink(missing_ok=True)
+    private(unfinished)
     with contextlib.closing(sqlite3.connect(unfinished)) as copy:
         db.backup(copy)
     os.replace(unfinished, path)

@@ -6,6 +6,7 @@ pages above it, and no page without the first one.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,12 +37,19 @@ class Pages:
 
     Args:
         path: The file; its log lies beside it.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is empty.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.read_bytes()
+        if not path.stat().st_size:
+            raise ValueError(f"{path} is empty")
+        with path.open("rb") as file:
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._size = _PAGE_SIZE
-        if self._file.startswith(_MAGIC):
+        if self._file[:16] == _MAGIC:
             self._size = _page_size(int.from_bytes(self._file[16:18], "big"))
         self._newer: dict[int, bytes] = {}
         log = path.with_name(f"{path.name}-wal")
@@ -49,6 +57,10 @@ class Pages:
             self._newer = _of_log(log.read_bytes())
             self._size = next(map(len, self._newer.values()), self._size)
         self._number = max(-(-len(self._file) // self._size), *self._newer, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def records(self) -> Iterator[Record]:
         """Yield the records of all pages that are in use."""

@@ -46,6 +46,7 @@ def page(
 
     The total is of the objects that existed when paging began, as they are now.
     """
+    db.execute("BEGIN")  # all that follows sees one state
     if cursor.newest is None:
         sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
         cursor = dataclasses.replace(cursor, newest=db.execute(sql).fetchone()[0])
@@ -63,7 +64,7 @@ def page(
     came_from = cursor.start is not None
     return Page(
         cursor,
-        [summary for *_, summary in rows],
+        [row[-1] for row in rows],
         (rows[0][:-1], rows[-1][:-1]) if rows else None,
         before=beyond if cursor.backwards else came_from,
         after=came_from if cursor.backwards else beyond,
@@ -82,7 +83,7 @@ def _audiences(db: sqlite3.Connection, cursor: Cursor, by: Identity) -> list[int
 def _rows(
     db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: list[int]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield sort values, number and JSON of the objects from the cursor on, in its direction."""
+    """Return sort values, number and JSON of the objects from the cursor on, in its direction."""
     driver = _driver(db, listing, cursor, audiences)
     rest = [
         _one_of([f"+{column}" for column in listing.filters[name]], accepted)
@@ -90,17 +91,18 @@ def _rows(
         if name not in ("acls", driver)
     ]
     downwards = cursor.descending != cursor.backwards
-    in_order = driver is None or cursor.sort in listing.indexed.get(driver, ())
-    found = heapq.merge(
-        *(
-            _arm(db, listing, cursor, downwards, in_order, [*arm, *rest])
-            for arm in _arms(listing, cursor, audiences, driver)
-        ),
-        key=lambda row: row[:-1],
-        reverse=downwards,
-    )
+    arms = [
+        _arm(db, listing, cursor, downwards, driver, [*arm, *rest])
+        for arm in _arms(listing, cursor, audiences, driver)
+    ]
+    return arms[0] if len(arms) == 1 else _merged(arms, downwards)
+
+
+def _merged(
+    arms: Sequence[Iterator[tuple[Any, ...]]], downwards: bool
+) -> Iterator[tuple[Any, ...]]:
     previous = None
-    for row in found:
+    for row in heapq.merge(*arms, key=lambda row: row[:-1], reverse=downwards):
         if row[-2] != previous:  # two arms may have the same object
             yield row
         previous = row[-2]
@@ -118,26 +120,24 @@ def _driver(
     if len(names) <= 1 and ordered == names:
         return names[0] if names else None
     numbers = {name: _number(db, listing, cursor, audiences, name) for name in names}
-    rarest = min(names, key=lambda name: numbers[name])
+    rarest = min(names, key=numbers.__getitem__)
     if numbers[rarest] <= _FEW:
         return rarest
-    return ordered[0] if ordered else None
+    return min(ordered, key=numbers.__getitem__, default=None)
 
 
 def _number(
     db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: list[int], name: str
 ) -> int:
-    """Return how many objects a filter accepts, as far as they are few."""
-    number = 0
-    for column in listing.filters[name]:
-        where = _all(
-            *_scope(listing, cursor),
-            _one_of(["audience"], audiences),
-            _one_of([column], cursor.filters[name]),
-        )
-        sql = f"SELECT 1 FROM {listing.table} WHERE {where.sql} LIMIT {_FEW + 1}"  # noqa: S608
-        number += len(db.execute(sql, where.values).fetchall())
-    return number
+    """Return how many objects a filter accepts; if that is not kept, as far as they are few."""
+    where = [_one_of(["audience"], audiences), *_scope(listing, cursor)]
+    where.append(_one_of(listing.filters[name], cursor.filters[name]))
+    for table, known in listing.counted.items():
+        if name in known:
+            return _sum(db, "coalesce(sum(runs), 0)", table, *where)
+    all_of = _all(*where)
+    sql = f"SELECT 1 FROM {listing.table} WHERE {all_of.sql} LIMIT {_FEW + 1}"  # noqa: S608
+    return len(db.execute(sql, all_of.values).fetchall())
 
 
 def _arms(
@@ -160,7 +160,7 @@ def _arm(
     listing: Listing,
     cursor: Cursor,
     downwards: bool,
-    in_order: bool,
+    driver: Optional[str],
     conditions: Sequence[Condition],
 ) -> Iterator[tuple[Any, ...]]:
     columns = [*listing.sorts[cursor.sort], "seq"]
@@ -171,6 +171,10 @@ def _arm(
             return iter(())
         where.append(beyond)
     all_of = _all(*where)
+    in_order = driver is None or (
+        cursor.sort in listing.indexed.get(driver, ())
+        and any(each.column in listing.filters[driver] for each in conditions)
+    )
     # A `+` keeps SQLite from an index in the order of the list, where the filter's serves better.
     by, direction = "" if in_order else "+", "DESC" if downwards else "ASC"
     order = ", ".join(f"{by}{column} {direction}" for column in columns)

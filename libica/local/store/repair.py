@@ -56,10 +56,10 @@ def repair(path: Path) -> str:
     """
     new = path.with_name(f"{path.name}.repaired")
     new.unlink(missing_ok=True)
-    with contextlib.closing(connect(private(new))) as db:
+    with contextlib.closing(Pages(path)) as pages, contextlib.closing(connect(private(new))) as db:
         upgrade(db, None, SCHEMA)
         db.execute("BEGIN")
-        unreadable = _fill(db, Pages(path))
+        unreadable = _fill(db, pages)
         saved = {table: _number(db, table) for table in (*NOUNS, "tokens")}
         gaps = {table: _gaps(db, table) for table in NOUNS}
         has_key = _number(db, "settings") > 0
