@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from libica.local.engine.interface import Attempt, BusyError, Capacity, Engine, Report, State
 from libica.local.engine.scheduler import Scheduler
-from libica.local.node.job import Outcome, Settings
+from libica.local.node.job import Settings
 
 from .engines import ME, Desk
 

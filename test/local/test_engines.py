@@ -115,7 +115,7 @@ with LocalTes() as tes:
         pass
     runs = [launch("true") for _ in range(4)]
     time.sleep(1)
-    assert {status(each) for each in runs} <= {"Pending", "Running"}, [status(each) for each in runs]
+    assert {*map(status, runs)} <= {"Pending", "Running"}, [*map(status, runs)]
     for each in taken:
         os.close(each)
     print(*map(until_ended, runs))

@@ -16,6 +16,7 @@ from typing import Any, Optional, Protocol
 from ..node import attempt as node
 from ..node.job import Job, Outcome, Settings, now
 from ..node.machines import Machine, machine_of
+from ..node.runner import ROOT
 from . import here
 from .interface import Attempt, BusyError, Capacity, Engine, RefusedError, Report, State
 from .timing import Interval, Tries
@@ -120,7 +121,6 @@ class Scheduler:
         self._retry_delay = retry_delay
         self._clock = clock
         self._thread = threading.Thread(target=self._work, name="scheduler", daemon=True)
-
         self._remover = ThreadPoolExecutor(1, "remover")
 
         # What other threads change, under this lock.
@@ -260,15 +260,15 @@ class Scheduler:
 
     def _move(self, each: Tracked, phase: Phase) -> None:
         """Change the phase of an attempt, and note what else follows from that."""
-        run_id, time_now = each.job.run_id, self._now
-        self._attempts.move(each, phase, time_now)
+        run_id = each.job.run_id
+        self._attempts.move(each, phase, self._now)
         self._to_note.pop(run_id, None)
         if phase is not Phase.ENDED and each.shown != each.recorded:
             self._to_note[run_id] = each
         self._without_log.pop(run_id, None)
         if phase is Phase.RUNNING and each.shown.log is None:
             self._without_log[run_id] = each
-            self._looks.news(time_now)
+            self._looks.news(self._now)
 
     def _forget(self, each: Tracked) -> None:
         self._attempts.forget(each)
@@ -286,20 +286,19 @@ class Scheduler:
 
     def _recover(self) -> None:
         """Take over the attempts that were under way when the last service ended."""
-        time_now = self._now
-        if time_now < max(self._reading.due, self._taking_over.due):
+        if self._now < max(self._reading.due, self._taking_over.due):
             return
         if self._left is None:
             try:
                 left, delayed = deque(self._store.under_way()), self._store.delayed()
+                self._sweep({f"{job.run_id}-{job.attempt}" for job, *_ in left})
             except Exception as error:
-                self._reading.failed(time_now, error)
+                self._reading.failed(self._now, error)
                 return
             for run_id, until in delayed:
                 # No clock that was set back or forth makes it wait longer.
                 wait = min(max(0.0, until - time.time()), _LONGEST_DELAY)
-                heapq.heappush(self._delayed, (time_now + wait, run_id))
-            self._sweep({f"{job.run_id}-{job.attempt}" for job, *_ in left})
+                heapq.heappush(self._delayed, (self._now + wait, run_id))
             self._left = left
         try:
             while self._left:
@@ -308,14 +307,17 @@ class Scheduler:
             self._taking_over.worked()
         except Exception as error:
             self._left.rotate(-1)
-            self._taking_over.failed(time_now, error)
+            self._taking_over.failed(self._now, error)
 
     def _sweep(self, known: set[str]) -> None:
-        """Remove the folders of attempts that were not started, or whose end is recorded."""
+        """Remove the folders of attempts that were not started, or whose end is recorded.
+
+        Those stay whose files were to be kept.
+        """
         for folder in self._folder.glob("*"):
             if folder.name not in known:
-                ended = node.outcome(folder)
-                if ended is None or not self._settings.keeps_files_of(ended.status):
+                kept = (folder / ROOT).exists() and node.outcome(folder) is not None
+                if not kept:
                     node.remove(folder)
 
     def _take_over(self, job: Job, title: str, engine: str, aborting: bool, *shown: str) -> None:
@@ -416,6 +418,8 @@ class Scheduler:
             details += f" ({reason})" if reason else ""
         if each.phase is not phase:
             self._asks.news(self._now)
+        elif (status, details) == each.shown[1:3]:
+            return
         each.show(status=status, details=details)
         self._move(each, phase)
 
