@@ -86,6 +86,7 @@ def test_runs_that_were_running_are_retried_within_their_limit(
     failed = caller.run_when(never, "Failed")
     assert "killed" in failed["statusDetails"]
     assert failed["logs"][0]["error"]
+    assert failed["logs"][0]["stdout"]  # as long as the file is there
     done = caller.run_when(again, "Completed")
     assert done["execution"]["retryCount"] == 1
     assert [("error" in log) for log in done["logs"]] == [True, False]

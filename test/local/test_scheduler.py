@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ import pytest
 
 from libica.local.engine.interface import BusyError, RefusedError
 from libica.local.engine.scheduler import Scheduler
-from libica.local.node.job import Settings
+from libica.local.node import attempt
+from libica.local.node.job import Job, Settings
 
 from .caller import PATIENCE, wait_until
 from .engines import ME, Desk, Manual
@@ -227,6 +229,68 @@ def test_a_retry_waits_as_long_after_a_restart_whatever_the_system_clock_does(
     clock.now += 301
     scheduler.step()
     assert len(desk.engine.order) == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "status", "details", "attempts"),
+    [
+        ([], "Running", "Attempt 1 is running", 0),  # it had not begun: it does now
+        (["log"], "Pending", "Waiting 2 s for attempt 2 of 2; the last one: The service was ", 1),
+        (["log", "outcome"], "Completed", "It ended.", 1),
+    ],
+)
+@pytest.mark.parametrize("aborting", [False, True])
+def test_what_a_killed_service_left_is_taken_over(
+    desk: Office,
+    stepped: Callable[[], Scheduler],
+    left: list[str],
+    status: str,
+    details: str,
+    attempts: int,
+    aborting: bool,
+) -> None:
+    desk.add("a", retryLimit=1)
+    job = desk.store.runs.planned("a").job
+    desk.store.runs.started(job, "here", "a-1", "Running", "Attempt 1 is running").result()
+    folder = attempt.create(desk.folder, job, Settings(""))
+    known = {
+        "log": {"startTime": "then", "stdout": "url"},
+        "outcome": {"status": "Completed", "details": "It ended.", "log": {"stdout": "url"}},
+    }
+    for each in left:
+        (folder / f"{each}.json").write_text(json.dumps(known[each]))
+    unknown = attempt.create(desk.folder, Job("b", {}, 1), Settings(""))
+    if aborting:
+        desk.store.abort("a", ME).result()
+    stepped().step()
+    shown = desk.shown("a")
+    if aborting and status != "Completed":
+        assert shown["status"] == "Aborted"
+    else:
+        assert (shown["status"], shown["statusDetails"][: len(details)]) == (status, details)
+    assert [log["stdout"] for log in shown["logs"]] == ["url"] * attempts
+    assert not unknown.exists()
+
+
+def test_an_attempt_on_an_engine_that_is_no_longer_used_ends_when_its_folder_says_so(
+    desk: Office, clock: Clock, stepped: Callable[[], Scheduler]
+) -> None:
+    desk.add("a", "b")
+    job = desk.store.runs.planned("a").job
+    desk.store.runs.started(job, "elsewhere", "1", "Running", "Attempt 1 is running").result()
+    folder = attempt.create(desk.folder, job, Settings(""))
+    scheduler = stepped()
+    scheduler.step()
+    assert desk.engine.order == ["b"]
+    scheduler.abort("a")  # cannot be told to it
+    clock.now += scheduler.pause() or 0
+    scheduler.step()
+    assert desk.status("a") == "Running"
+    outcome = {"status": "TimedOut", "details": "It was slow.", "log": {"startTime": "then"}}
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+    clock.now += scheduler.pause() or 0
+    scheduler.step()
+    assert (desk.status("a"), desk.details("a")) == ("TimedOut", "It was slow.")
 
 
 def test_a_stop_ends_runs_which_are_pending_for_the_next_start(desk: Office) -> None:

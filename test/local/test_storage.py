@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import urllib3
 
+from libica.local.node import attempt
 from libica.local.node.copying import copy_file, copy_folder, mode_at
-from libica.local.node.job import Job, Outcome
+from libica.local.node.job import Job, Outcome, Settings
 from libica.local.node.places import Local, Place, Places, Remote
 from libica.local.node.remote import Storage
-from libica.local.node.runner import LocalRunner
 
 from ..real_parts import lacking
 from .bench import completed
@@ -71,9 +71,11 @@ BUCKET = "bucket"
 
 
 def run(gds: Any, tmp_path: Path, stop: Any = None, **execution: Any) -> Outcome:
-    runner = LocalRunner(gds, tmp_path / "scratch")
+    if isinstance(gds, Path):
+        gds.mkdir(exist_ok=True)
     job = Job("trn.1", {"command": "sh", **execution}, 1)
-    return runner.run(job, stop or threading.Event())
+    folder = attempt.create(tmp_path, job, Settings(str(gds)))
+    return attempt.run(folder, stop or threading.Event())
 
 
 @pytest.mark.parametrize("where", ["s3", "memory", "s3 as gds"])

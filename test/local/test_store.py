@@ -83,7 +83,9 @@ def test_a_run_goes_from_pending_to_running_to_its_end(store: Store) -> None:
     assert store.runs.planned(run_id) is None
     store.runs.noted(job, "handle", "Running", "It runs", {"stdout": "url"}).result()
     assert shown(store, run_id)["logs"] == [{"stdout": "url"}]
-    assert store.runs.under_way() == [(Job(run_id, EXECUTION, 1), "run", "engine", "handle", False)]
+    assert store.runs.under_way() == [
+        (Job(run_id, EXECUTION, 1), "run", "engine", False, "handle", "Running", "It runs")
+    ]
     store.runs.ended(job, Outcome("Completed", "well", LOG)).result()
     assert store.runs.under_way() == []
     done = shown(store, run_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
@@ -14,13 +13,12 @@ from typing import ClassVar, Optional, Union
 from ..node import attempt as node
 from ..node import processes
 from ..node.job import Outcome
+from ..node.runner import LACKS
 from .interface import Attempt, BusyError, Capacity, Engine, Report, State
 
 _logger = logging.getLogger(__name__)
 
 NAME = "here"
-LACKS = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""The errors of a system that lacks descriptors, processes or memory at the moment."""
 _PAUSE = 0.5  # seconds
 
 

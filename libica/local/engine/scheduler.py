@@ -16,6 +16,7 @@ from typing import Any, Optional, Protocol
 from ..node import attempt as node
 from ..node.job import Job, Outcome, Settings, now
 from ..node.machines import Machine, machine_of
+from ..node.runner import ROOT
 from . import here
 from .interface import Attempt, BusyError, Capacity, Engine, RefusedError, Report, State
 from .timing import Interval, Tries
@@ -45,8 +46,12 @@ class RunStore(Protocol):
         """Return the next attempt and the name of a run; ``None`` if it is no longer pending."""
         ...
 
-    def under_way(self) -> Iterable[tuple[Job, str, str, str, bool]]:
-        """Return the attempts under way: job, name, engine, handle, and whether to abort them."""
+    def under_way(self) -> Iterable[tuple[Job, str, str, bool, str, str, str]]:
+        """Return the attempts under way, as far as they are recorded.
+
+        Each is a job, the run's name, the engine, whether to abort it, the handle, the status and
+        its details.
+        """
         ...
 
     def started(
@@ -122,7 +127,6 @@ class Scheduler:
         self._retry_delay = retry_delay
         self._clock = clock
         self._thread = threading.Thread(target=self._work, name="scheduler", daemon=True)
-
         self._remover = ThreadPoolExecutor(1, "remover")
 
         # What other threads change, under this lock.
@@ -133,7 +137,9 @@ class Scheduler:
         self._stopping = False
 
         # All that follows is used by the thread of the scheduler alone.
-        self._left: Optional[deque[tuple[Job, str, str, str, bool]]] = None  # by the last service
+        self._now = clock()  # when the last step began
+        # What was under way when the last service ended, and is yet to be taken over.
+        self._left: Optional[deque[tuple[Job, str, str, bool, str, str, str]]] = None
         self._more = True  # the store may have pending runs that are not in the queue
         self._queue: deque[str] = deque()
         self._delayed: list[tuple[float, str]] = []  # a heap
@@ -199,7 +205,7 @@ class Scheduler:
                 self.step()
                 scheduling.worked()
             except Exception as error:  # such as a folder that cannot be read at the moment
-                scheduling.failed(self._clock(), error)
+                scheduling.failed(self._now, error)
             with self._changed:
                 if scheduling.failing:
                     self._announced = True  # it may not have been heeded
@@ -213,6 +219,7 @@ class Scheduler:
 
     def step(self) -> None:
         """Do all that can be done now. The thread of the scheduler calls this again and again."""
+        self._now = self._clock()
         with self._changed:
             self._more, self._news = self._more or self._news, False
             announced, self._announced = self._announced, False
@@ -220,6 +227,8 @@ class Scheduler:
         self._mark(aborts)
         if self._left is None or self._left:
             self._recover()
+        while self._delayed and self._delayed[0][0] <= self._now:
+            self._queue.appendleft(heapq.heappop(self._delayed)[1])
         self._ask(announced)
         self._cancel()
         self._look_for_logs()
@@ -229,7 +238,7 @@ class Scheduler:
     def pause(self) -> Optional[float]:
         """Return the seconds until there is something to do that nobody announces."""
         tries = self._taking_over, self._reading, self._storing, self._preparing
-        times = [each.due for each in (*tries, self._submitting, self._cancelling) if each.failing]
+        times = [each.due for each in (*tries, self._submitting, self._cancelling)]
         if self._is_polled():
             times.append(self._asks.due)
         if self._without_log:
@@ -238,8 +247,10 @@ class Scheduler:
             times.append(self._delayed[0][0])
         to_record = self._to_note or self._attempts.any_within(Phase.ENDED)
         if to_record and not self._storing.failing:
-            times.append(-math.inf)
-        return max(0.0, min(times) - self._clock()) if times else None
+            return 0.0
+        # What was due in the last step was done, or there was nothing to do.
+        later = min((each for each in times if each > self._now), default=math.inf)
+        return None if later == math.inf else max(0.0, later - self._clock())
 
     def _mark(self, aborts: Iterable[str]) -> None:
         """Mark the attempts that are to be ended."""
@@ -259,47 +270,45 @@ class Scheduler:
 
     def _move(self, each: Tracked, phase: Phase) -> None:
         """Change the phase of an attempt, and note what else follows from that."""
-        run_id, time_now = each.job.run_id, self._clock()
-        self._attempts.move(each, phase, time_now)
+        run_id = each.job.run_id
+        self._attempts.move(each, phase, self._now)
         self._to_note.pop(run_id, None)
         if phase is not Phase.ENDED and each.shown != each.recorded:
             self._to_note[run_id] = each
         self._without_log.pop(run_id, None)
         if phase is Phase.RUNNING and each.shown.log is None:
             self._without_log[run_id] = each
-            self._looks.news(time_now)
+            self._looks.news(self._now)
 
     def _forget(self, each: Tracked) -> None:
         self._attempts.forget(each)
         for others in (self._to_note, self._to_cancel, self._without_log):
             others.pop(each.job.run_id, None)
 
-    def _track(self, job: Job, title: str, engine: str, handle: str) -> Tracked:
+    def _track(self, job: Job, title: str, engine: str, shown: Shown) -> Tracked:
         name = f"{job.run_id}-{job.attempt}"
         limit = job.execution.get("retryLimit")
         machine = _machine(job)
         attempt = Attempt(name, self._folder / name, title, machine, self._settings.time_limit)
-        shown = Shown(handle)
         return Tracked(job, attempt, engine, _RETRY_LIMIT if limit is None else limit, shown, shown)
 
     # What the last service left
 
     def _recover(self) -> None:
         """Take over the attempts that were under way when the last service ended."""
-        time_now = self._clock()
-        if time_now < max(self._reading.due, self._taking_over.due):
+        if self._now < max(self._reading.due, self._taking_over.due):
             return
         if self._left is None:
             try:
                 left, delayed = deque(self._store.under_way()), self._store.delayed()
+                self._sweep({f"{job.run_id}-{job.attempt}" for job, *_ in left})
             except Exception as error:
-                self._reading.failed(time_now, error)
+                self._reading.failed(self._now, error)
                 return
             for run_id, until in delayed:
                 # No clock that was set back or forth makes it wait longer.
                 wait = min(max(0.0, until - time.time()), _LONGEST_DELAY)
-                heapq.heappush(self._delayed, (time_now + wait, run_id))
-            self._sweep({f"{job.run_id}-{job.attempt}" for job, *_ in left})
+                heapq.heappush(self._delayed, (self._now + wait, run_id))
             self._left = left
         try:
             while self._left:
@@ -308,18 +317,22 @@ class Scheduler:
             self._taking_over.worked()
         except Exception as error:
             self._left.rotate(-1)
-            self._taking_over.failed(time_now, error)
+            self._taking_over.failed(self._now, error)
 
     def _sweep(self, known: set[str]) -> None:
-        """Remove the folders of attempts that were not started, or whose end is recorded."""
+        """Remove the folders of attempts that were not started, or whose end is recorded.
+
+        Those stay whose files were to be kept.
+        """
         for folder in self._folder.glob("*"):
             if folder.name not in known:
-                ended = node.outcome(folder)
-                if ended is None or not self._settings.keeps_files_of(ended.status):
+                kept = (folder / ROOT).exists() and node.outcome(folder) is not None
+                if not kept:
                     node.remove(folder)
 
-    def _take_over(self, job: Job, title: str, engine: str, handle: str, aborting: bool) -> None:
-        each = self._track(job, title, engine, handle)
+    def _take_over(self, job: Job, title: str, engine: str, aborting: bool, *shown: str) -> None:
+        handle, status, details = shown
+        each = self._track(job, title, engine, Shown(handle, status, details))
         each.aborted = aborting
         each.job = replace(job, execution={})
         if engine in ("", here.NAME):
@@ -333,9 +346,9 @@ class Scheduler:
         if aborting:
             self._to_cancel[job.run_id] = each
         # Another engine is not asked for anything: the outcome in the folder says how it ended.
-        known = handle or not self._is_own(each)
+        known = each.shown.handle or not self._is_own(each)
         self._move(each, Phase.WAITING if known else Phase.UNSURE)
-        self._asks.news(self._clock())
+        self._asks.news(self._now)
 
     # What becomes of attempts in the engine
 
@@ -351,9 +364,9 @@ class Scheduler:
 
     def _ask(self, announced: bool) -> None:
         """Ask the engine how its attempts are."""
-        if not announced and not (self._is_polled() and self._clock() >= self._asks.due):
+        if not announced and not (self._is_polled() and self._now >= self._asks.due):
             return
-        self._asks.begin(self._clock())
+        self._asks.begin(self._now)
         unsure = self._attempts.within(Phase.UNSURE)
         submitted = self._attempts.within(Phase.WAITING, Phase.RUNNING)
         handles = [each.shown.handle for each in submitted if self._is_own(each)]
@@ -364,7 +377,7 @@ class Scheduler:
             found = self._engine.find([each.attempt.name for each in unsure]) if unsure else {}
             self._asking.worked()
         except Exception as error:
-            self._asking.failed(self._clock(), error)
+            self._asking.failed(self._now, error)
             unsure = []
         for each in submitted:
             own = self._is_own(each)
@@ -376,7 +389,7 @@ class Scheduler:
         """Take note of whether an attempt was submitted."""
         if handle:
             self._submitted(each, handle)
-        elif self._clock() < each.since + self._engine.patience:
+        elif self._now < each.since + self._engine.patience:
             return  # the engine may find it later
         elif node.outcome(each.attempt.folder) or node.log_so_far(each.attempt.folder):
             self._hear(each, Report(State.LOST))  # for it has begun
@@ -391,9 +404,14 @@ class Scheduler:
         outcome = node.outcome(each.attempt.folder)
         if outcome is not None:
             self._end(each, outcome, report)
-        elif report is not None:
-            each.gone = self._clock() if each.gone is None else each.gone
-            if each.aborted or self._clock() >= each.gone + self._engine.patience:
+        elif report is None:
+            each.gone = None
+        else:
+            state, since = each.gone or (None, 0.0)
+            if state is not report.state:
+                since = self._now
+                each.gone = report.state, since
+            if each.aborted or self._now >= since + self._engine.patience:
                 known = "has ended" if report.state is State.ENDED else "is not known any more"
                 reason = f"in {each.engine} it {known}, but it has no outcome"
                 self._end(each, report.outcome or _lost(each, reason), report)
@@ -409,7 +427,9 @@ class Scheduler:
             details = f"Attempt {number} is waiting in {each.engine}"
             details += f" ({reason})" if reason else ""
         if each.phase is not phase:
-            self._asks.news(self._clock())
+            self._asks.news(self._now)
+        elif (status, details) == each.shown[1:3]:
+            return
         each.show(status=status, details=details)
         self._move(each, phase)
 
@@ -441,12 +461,12 @@ class Scheduler:
             wait = f"Waiting {each.delay:g} s" if each.delay else "Waiting"
             following = f"attempt {number + 1} of {limit + 1}"
             each.again = f"{wait} for {following}; the last one: {details}"
-        self._asks.news(self._clock())
+        self._asks.news(self._now)
         self._move(each, Phase.ENDED)
 
     def _cancel(self) -> None:
         """Have the engine end the attempts that are to be ended."""
-        if self._clock() < self._cancelling.due:
+        if self._now < self._cancelling.due:
             return
         for run_id, each in [*self._to_cancel.items()]:
             if each.phase in (Phase.NEW, Phase.UNSURE):
@@ -460,17 +480,17 @@ class Scheduler:
                 try:
                     self._engine.cancel(each.shown.handle)
                 except Exception as error:
-                    self._cancelling.failed(self._clock(), error)
+                    self._cancelling.failed(self._now, error)
                     return
-                self._asks.news(self._clock())
+                self._asks.news(self._now)
             self._to_cancel.pop(run_id, None)
         self._cancelling.worked()
 
     def _look_for_logs(self) -> None:
         """Show the logs of attempts that are still running."""
-        if not self._without_log or self._clock() < self._looks.due:
+        if not self._without_log or self._now < self._looks.due:
             return
-        self._looks.begin(self._clock())
+        self._looks.begin(self._now)
         for each in [*self._without_log.values()]:
             log = node.log_so_far(each.attempt.folder)
             if "stdout" in log:
@@ -481,7 +501,7 @@ class Scheduler:
 
     def _record(self) -> None:
         """Record all changes, and which runs start, in one transaction if possible."""
-        if self._clock() < self._storing.due:
+        if self._now < self._storing.due:
             return
         ended, noted = self._attempts.within(Phase.ENDED), [*self._to_note.values()]
         changes: list[tuple[Tracked, Future[Any], Callable[[Tracked, Any], None]]] = [
@@ -497,7 +517,7 @@ class Scheduler:
             else:
                 failures.append((each, failure))
         if failures:
-            self._storing.failed(self._clock(), failures[0][1])
+            self._storing.failed(self._now, failures[0][1])
         elif changes:
             self._storing.worked()
         self._undo([each for each, _ in failures])
@@ -529,7 +549,7 @@ class Scheduler:
         if not self._settings.keeps_files_of(each.outcome.status):
             self._remove(each)
         if each.delay:
-            heapq.heappush(self._delayed, (self._clock() + each.delay, each.job.run_id))
+            heapq.heappush(self._delayed, (self._now + each.delay, each.job.run_id))
         elif each.again:
             self.wake()
 
@@ -558,7 +578,7 @@ class Scheduler:
         """Make the folders of the attempts that start now, as many as fit, and return them."""
         if self._stopping or self._left is None or self._attempts.any_within(Phase.RECORDED):
             return []
-        if self._clock() < max(self._reading.due, self._preparing.due, self._submitting.due):
+        if self._now < max(self._reading.due, self._preparing.due, self._submitting.due):
             return []
         most = 1 if self._submitting.failing else _STARTS
         starting: list[Tracked] = []
@@ -568,7 +588,7 @@ class Scheduler:
             try:
                 node.create(self._folder, head.job, self._settings)
             except OSError as error:
-                self._preparing.failed(self._clock(), error)
+                self._preparing.failed(self._now, error)
                 break
             self._preparing.worked()
             self._head = None
@@ -586,8 +606,6 @@ class Scheduler:
         """Return the next attempt to start, whether or not it fits; ``None`` if there is none."""
         try:
             while self._head is None:
-                if self._delayed and self._delayed[0][0] <= self._clock():
-                    self._queue.appendleft(heapq.heappop(self._delayed)[1])
                 if not self._queue:
                     if not self._more:
                         return None
@@ -601,37 +619,35 @@ class Scheduler:
                     self._head = self._plan(*planned)
             self._reading.worked()
         except Exception as error:
-            self._reading.failed(self._clock(), error)
+            self._reading.failed(self._now, error)
         return self._head
 
     def _plan(self, job: Job, title: str) -> Tracked:
-        each = self._track(job, title, self._engine.name, "")
+        name, number = self._engine.name, job.attempt
         if self._engine.embedded:
-            name, status = each.attempt.name, "Running"
-            details = f"Attempt {job.attempt} is running"
+            handle = f"{job.run_id}-{number}"
+            shown = Shown(handle, "Running", f"Attempt {number} is running")
         else:
-            name, status = "", "Pending"
-            details = f"Attempt {job.attempt} is being submitted to {each.engine}"
-        each.show(handle=name, status=status, details=details)
-        return each
+            shown = Shown("", "Pending", f"Attempt {number} is being submitted to {name}")
+        return self._track(job, title, name, shown)
 
     def _submit(self) -> None:
         """Submit the attempts that are recorded."""
         for each in self._attempts.within(Phase.RECORDED):
-            if self._clock() < self._submitting.due:
+            if self._now < self._submitting.due:
                 return
             try:
                 handle = self._engine.submit(each.attempt, self._announce)
             except RefusedError as error:
                 self._end(each, _failed(str(error) or repr(error), {}), refused=True)
             except BusyError as error:
-                self._submitting.failed(self._clock(), error)
+                self._submitting.failed(self._now, error)
                 each.show(details=f"Attempt {each.job.attempt} is waiting to start: {error}")
                 self._move(each, Phase.RECORDED)
             except Exception as error:
-                self._submitting.failed(self._clock(), error)
+                self._submitting.failed(self._now, error)
                 self._move(each, Phase.UNSURE)
-                self._asks.news(self._clock())
+                self._asks.news(self._now)
             else:
                 self._submitting.worked()
                 self._submitted(each, handle)

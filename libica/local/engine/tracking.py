@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, NamedTuple, Optional
 
 from ..node.job import Job, Outcome
-from .interface import Attempt
+from .interface import Attempt, State
 
 
 class Phase(Enum):
@@ -25,8 +25,8 @@ class Shown(NamedTuple):
     """What the store says of an attempt that is under way."""
 
     handle: str
-    status: str = ""
-    details: str = ""
+    status: str
+    details: str
     log: Optional[dict[str, Any]] = None
 
 
@@ -44,7 +44,7 @@ class Tracked:
         phase: Where it stands; only `Register.move` changes it.
         since: The time when it entered the phase.
         aborted: Whether its run is to be aborted.
-        gone: The time since which the engine says that it has ended, while it has no outcome.
+        gone: As what the engine says that it is gone, and since when, while it has no outcome.
         outcome: How it ended.
         again: What to say of its run while that waits for another attempt; empty if it gets none.
         delay: Seconds until then.
@@ -59,7 +59,7 @@ class Tracked:
     phase: Phase = Phase.NEW
     since: float = 0.0
     aborted: bool = False
-    gone: Optional[float] = None
+    gone: Optional[tuple[State, float]] = None
     outcome: Outcome = field(default_factory=lambda: Outcome("Aborted", "It did not begin.", {}))
     again: str = ""
     delay: float = 0.0

@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from .folder_lock import FolderLock, HeldError
 from .job import Job, Outcome, Settings, now
-from .runner import ROOT, carry_out, end_processes, unlink
+from .runner import LACKS, ROOT, carry_out, end_processes, unlink
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ def run(folder: Path, stop: threading.Event) -> Outcome:
 
     Raises:
         AttemptError: The folder is no attempt that can be run here, or its attempt is running.
+        OSError: Nothing was run, for lack of descriptors, processes or memory.
     """
     job, settings = _read(folder)
     lock = _locked(folder)
@@ -140,6 +141,8 @@ def _read(folder: Path) -> tuple[Job, Settings]:
         known = json.loads((folder / _JOB).read_bytes())
         return Job(**known["job"]), Settings(**known["settings"])
     except OSError as error:
+        if error.errno in LACKS:  # it can be read later
+            raise
         reason = f"{_JOB} cannot be read: {error.strerror}"
     except (ValueError, KeyError, TypeError) as error:
         reason = f"{_JOB} is not one of this version: {error!r}"

@@ -33,7 +33,8 @@ ROOT = "root"
 _LEADER, _LINK = "leader.json", "link"
 _DETAILS_LIMIT = 4096
 _TAIL = 2000
-_LACKS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+LACKS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""The errors of a machine that lacks descriptors, processes or memory at the moment."""
 _PAUSE = 0.5
 """Seconds to wait for free descriptors, processes or memory."""
 
@@ -113,7 +114,7 @@ class _EndedError(Exception):
 def _lacks(error: BaseException) -> bool:
     """Return whether this machine lacks descriptors, processes or memory at the moment."""
     cause = error.__cause__ or error
-    return isinstance(cause, OSError) and cause.errno in _LACKS
+    return isinstance(cause, OSError) and cause.errno in LACKS
 
 
 def _attempt(
@@ -131,7 +132,7 @@ def _attempt(
         raise ValueError(
             f"{socket.gethostname()} does not see {settings.gds}, which has gds:// files"
         )
-    places = Places(Path(settings.gds))
+    places = Places(settings.gds)
     with _plain(folder) as within, log_files(job, places, folder, check, log) as logs:
         begin(log)
         check()

@@ -143,6 +143,8 @@ class LocalTes:
             parts.callback(store.close)
             store.admit(self.token, Identity.named("main"), "main").result()
             self._gds: Union[str, Path] = where or _own_gds(home, is_kept=data is not None)
+            if isinstance(self._gds, Path):
+                self._gds.mkdir(parents=True, exist_ok=True)
             settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
             scheduler = Scheduler(
                 store.runs,

@@ -29,15 +29,19 @@ class UnderWay(NamedTuple):
         job: The attempt.
         name: The name of the run.
         engine: The name of the engine; empty for one of an earlier version.
-        handle: The engine's name for the attempt; empty if it was not recorded.
         aborting: Whether the run is to be aborted.
+        handle: The engine's name for the attempt; empty if it was not recorded.
+        status: The status of the run.
+        details: Its `statusDetails`.
     """
 
     job: Job
     name: str
     engine: str
-    handle: str
     aborting: bool
+    handle: str
+    status: str
+    details: str
 
 
 class Runs:
@@ -73,12 +77,22 @@ class Runs:
     def under_way(self) -> list[UnderWay]:
         """Return the attempts that were handed to an engine and whose end is not recorded."""
         sql = (
-            "SELECT id, execution, name, engine, handle, aborting FROM runs "
+            "SELECT id, execution, name, engine, aborting, handle, status, summary FROM runs "
             "WHERE status = 'Running' OR status = 'Pending' AND engine != '' ORDER BY seq"
         )
         return [
-            UnderWay(_job(run_id, execution), name, engine, handle, bool(aborting))
-            for run_id, execution, name, engine, handle, aborting in self._database.read(sql)
+            UnderWay(
+                _job(run_id, execution),
+                name,
+                engine,
+                bool(aborting),
+                handle,
+                status,
+                json.loads(summary).get("statusDetails", ""),
+            )
+            for run_id, execution, name, engine, aborting, handle, status, summary in (
+                self._database.read(sql)
+            )
         ]
 
     def started(
