@@ -119,11 +119,9 @@ class Places:
         parts = _parts(rest)
         if isinstance(folder, str):
             return Remote(folder, "/".join(parts))
-        path = Path(folder, *parts)
-        within = real_path(Path(self._gds))
-        if not is_within(path, within):
-            raise ValueError(f"a link leads out of {self._gds}")
-        return Local(path, within)
+        place = Local(Path(folder, *parts), real_path(Path(self._gds)))
+        real_within(place)
+        return place
 
 
 _ACCEPTED = "use an absolute path, or a gds://, s3:// or file:// URL; or https:// for an input"
@@ -144,10 +142,16 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def is_within(path: Path, folder: Path) -> bool:
-    """Return whether a path lies in a folder after following links; the folder must be real."""
-    real = real_path(path)
-    return real == folder or folder in real.parents
+def real_within(place: Local) -> Path:
+    """Return the path of a place with links followed.
+
+    Raises:
+        ValueError: A link leads out of bounds.
+    """
+    real = real_path(place.path)
+    if place.within is not None and real != place.within and place.within not in real.parents:
+        raise ValueError(f"{place.path} leads out of {place.within} by a link")
+    return real
 
 
 def real_path(path: Path) -> Path:
@@ -174,7 +178,7 @@ def _check_reachable(scheme: str, url: str) -> None:
         return
     try:
         if scheme in (*_WEB, "gds"):
-            raise ValueError(f"{scheme}:// cannot be written to")
+            raise ValueError("use a folder, or a URL of storage that can be written to")
         import fsspec  # type: ignore[import-untyped]
 
         fsspec.get_filesystem_class(scheme)
