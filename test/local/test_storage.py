@@ -183,9 +183,9 @@ def test_an_interrupted_transfer_leaves_nothing(place: Remote, tmp_path: Path, a
 @pytest.fixture
 def strict_s3(s3: Any, s3_server: str) -> Iterator[dict[str, str]]:
     """The credentials of the one user whom S3 admits."""
-    import boto3
+    from botocore.session import get_session
 
-    iam = boto3.client("iam", endpoint_url=s3_server, region_name="eu-west-1")
+    iam = get_session().create_client("iam", endpoint_url=s3_server, region_name="eu-west-1")
     rights = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": rights})
     name = iam.create_user(UserName=uuid.uuid4().hex)["User"]["UserName"]
