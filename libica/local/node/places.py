@@ -64,6 +64,7 @@ class Places:
             self._gds = _file(rest)
         elif scheme:
             _check_reachable(scheme, str(gds))
+        self._within = real_path(self._gds) if isinstance(self._gds, Path) else None
 
     @property
     def logs(self) -> str:
@@ -78,8 +79,7 @@ class Places:
             credentials: Those of the mount, for `s3://`.
 
         Raises:
-            ValueError: The URL does not refer to a place, or leads out of the folder; or what is
-                needed to reach S3 is missing.
+            ValueError: The URL does not refer to a place, or what is needed to reach S3 is missing.
         """
         scheme, rest = split_scheme(url)
         if "\0" in url:
@@ -119,9 +119,7 @@ class Places:
         parts = _parts(rest)
         if isinstance(folder, str):
             return Remote(folder, "/".join(parts))
-        place = Local(Path(folder, *parts), real_path(Path(self._gds)))
-        real_within(place)
-        return place
+        return Local(Path(folder, *parts), self._within)
 
 
 _ACCEPTED = "use an absolute path, or a gds://, s3:// or file:// URL; or https:// for an input"
