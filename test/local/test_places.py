@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from libica.local.node.places import Places, Remote, shown
+from libica.local.node.places import Places, Remote, real_within, shown
 
 
 def test_urls_refer_to_places(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_a_link_out_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (gds / "volume").mkdir(parents=True)
     (gds / "volume/link").symlink_to(tmp_path)
     (gds / "volume/inside").symlink_to(gds)
-    assert Places(gds).locate("gds://volume/inside/x")
+    assert real_within(Places(gds).locate("gds://volume/inside/x")) == gds / "x"
     with pytest.raises(ValueError, match="leads out"):
-        Places(gds).locate("gds://volume/link/x")
+        real_within(Places(gds).locate("gds://volume/link/x"))
 
 
 def test_the_folder_may_itself_be_a_link(tmp_path: Path) -> None:

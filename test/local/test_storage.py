@@ -85,7 +85,6 @@ def test_a_run_has_its_inputs_outputs_and_logs_in_storage(
     gds: Any = tmp_path / "gds"
     url = "gds://volume"
     if where == "memory":
-        pytest.importorskip("fsspec")
         gds = f"memory://{tmp_path.name}"
     else:
         request.getfixturevalue("s3")
@@ -141,7 +140,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "s3":
         request.getfixturevalue("s3")
         return Remote("s3://", f"{BUCKET}/x")
-    pytest.importorskip("fsspec")
     return Remote(f"memory://{tmp_path.name}", "x")
 
 
@@ -187,8 +185,9 @@ def test_an_interrupted_transfer_leaves_nothing(place: Remote, tmp_path: Path, a
 @pytest.fixture
 def strict_s3(s3: Any, s3_server: str) -> Iterator[dict[str, str]]:
     """The credentials of the one user whom S3 admits."""
-    boto3 = pytest.importorskip("boto3")
-    iam = boto3.client("iam", endpoint_url=s3_server, region_name="eu-west-1")
+    from botocore.session import get_session
+
+    iam = get_session().create_client("iam", endpoint_url=s3_server, region_name="eu-west-1")
     rights = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": rights})
     name = iam.create_user(UserName=uuid.uuid4().hex)["User"]["UserName"]

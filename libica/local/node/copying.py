@@ -10,7 +10,7 @@ from typing import Optional, Union
 from .download import downloading
 from .folders import Details, LocalFolder, mode_of
 from .interruptible import Check
-from .places import Local, Place, Source, Web, is_within, real_path
+from .places import Local, Place, Source, Web, real_path
 from .remote import RemoteFolder, Storage
 
 Folder = Union[LocalFolder, RemoteFolder]
@@ -89,8 +89,8 @@ def copy_folder(
     without it, links are followed and special files are errors.
     """
     if isinstance(source, Local) and isinstance(target, Local):
-        real = real_path(source.path)
-        if is_within(target.path, real):
+        real, new = real_path(source.path), real_path(target.path)
+        if real in (new, *new.parents):
             raise ValueError(f"{source.path} contains the folder to copy it to")
     with folder_at(source, storage) as folder, folder_at(target, storage, make=True) as into:
         _copy_content(folder, into, check, link, skipped, "", ())

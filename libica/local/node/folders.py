@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Optional, cast
 
-from .places import Local, real_path
+from .places import Local, real_within
 
 CHUNK = 1 << 20
 # Not on Windows: paths are checked before they are used, as well as that goes.
@@ -235,15 +235,3 @@ def mode_of(place: Local) -> int:
     """
     path = real_within(place)
     return path.stat().st_mode if path.exists() else 0
-
-
-def real_within(place: Local) -> Path:
-    """Return the path of a place with links followed.
-
-    Raises:
-        ValueError: A link leads out of bounds.
-    """
-    real = real_path(place.path)
-    if place.within is not None and real != place.within and place.within not in real.parents:
-        raise ValueError(f"{place.path} leads out of {place.within} by a link")
-    return real

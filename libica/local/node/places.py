@@ -64,6 +64,7 @@ class Places:
             self._gds = _file(rest)
         elif scheme:
             _check_reachable(scheme, str(gds))
+        self._within = real_path(self._gds) if isinstance(self._gds, Path) else None
 
     @property
     def logs(self) -> str:
@@ -78,8 +79,7 @@ class Places:
             credentials: Those of the mount, for `s3://`.
 
         Raises:
-            ValueError: The URL does not refer to a place, or leads out of the folder; or what is
-                needed to reach S3 is missing.
+            ValueError: The URL does not refer to a place, or what is needed to reach S3 is missing.
         """
         scheme, rest = split_scheme(url)
         if "\0" in url:
@@ -119,11 +119,7 @@ class Places:
         parts = _parts(rest)
         if isinstance(folder, str):
             return Remote(folder, "/".join(parts))
-        path = Path(folder, *parts)
-        within = real_path(Path(self._gds))
-        if not is_within(path, within):
-            raise ValueError(f"a link leads out of {self._gds}")
-        return Local(path, within)
+        return Local(Path(folder, *parts), self._within)
 
 
 _ACCEPTED = "use an absolute path, or a gds://, s3:// or file:// URL; or https:// for an input"
@@ -144,10 +140,16 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def is_within(path: Path, folder: Path) -> bool:
-    """Return whether a path lies in a folder after following links; the folder must be real."""
-    real = real_path(path)
-    return real == folder or folder in real.parents
+def real_within(place: Local) -> Path:
+    """Return the path of a place with links followed.
+
+    Raises:
+        ValueError: A link leads out of bounds.
+    """
+    real = real_path(place.path)
+    if place.within is not None and real != place.within and place.within not in real.parents:
+        raise ValueError(f"{place.path} leads out of {place.within} by a link")
+    return real
 
 
 def real_path(path: Path) -> Path:
@@ -174,7 +176,7 @@ def _check_reachable(scheme: str, url: str) -> None:
         return
     try:
         if scheme in (*_WEB, "gds"):
-            raise ValueError(f"{scheme}:// cannot be written to")
+            raise ValueError("use a folder, or a URL of storage that can be written to")
         import fsspec  # type: ignore[import-untyped]
 
         fsspec.get_filesystem_class(scheme)

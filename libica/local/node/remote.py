@@ -99,8 +99,8 @@ class RemoteFolder:
     def reading(self, name: str) -> Iterator[tuple[Iterator[bytes], Details]]:
         """Open a file; yield its content in chunks, and its details."""
         path = self._at(name)
-        info = self._system.info(path)
         with self._system.open(path, "rb", block_size=_BLOCK) as file:
+            info = getattr(file, "details", None) or self._system.info(path)
             chunks = iter(partial(file.read, CHUNK), b"")
             yield _whole(chunks, info.get("size")), Details(info.get("size") or 0, _modified(info))
 

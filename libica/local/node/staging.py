@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from .container_paths import ContainerPaths
 from .copying import copy_file, copy_folder, mode_at
 from .interruptible import Check, interruptible
-from .places import Local, Places, Source, Web, shown, split_scheme
+from .places import Local, Places, Source, Web, real_within, shown, split_scheme
 from .remote import Storage
 
 _INPUT_TYPES = ("file", "folder", "manifest")
@@ -76,7 +76,9 @@ class Staging:
         """
         for mount in self._outputs:
             with naming("output", mount):
-                self._places.locate(_required(mount, "url"), mount.get("credentials"))
+                place = self._places.locate(_required(mount, "url"), mount.get("credentials"))
+                if isinstance(place, Local):
+                    real_within(place)
                 path = self._container.at(_required(mount, "path"))
                 folder = path if _looks_like_folder(mount) else path.parent
                 folder.mkdir(parents=True, exist_ok=True)
