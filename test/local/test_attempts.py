@@ -23,10 +23,10 @@ from .caller import PATIENCE, wait_until
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="runs shell scripts")
 
 
-def node(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def node(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run ``python -m libica.local.node``."""
     line = [sys.executable, "-m", "libica.local.node", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, **options)
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def shell(bench: Bench, script: str, **more: Any) -> Path:
@@ -108,7 +108,7 @@ def test_a_folder_that_this_machine_does_not_see_is_an_outcome(tmp_path: Path) -
 
 def test_a_process_runs_an_attempt_and_loads_neither_service_nor_store(bench: Bench) -> None:
     folder = shell(bench, "echo out; exit 3")
-    ran = node(folder)
+    ran = node(os.path.relpath(folder))
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     outcome = attempt.outcome(folder)
     assert outcome is not None

@@ -339,6 +339,40 @@ def test_a_daemon_ends_when_what_runs_it_is_killed_and_the_attempt_is_not_run_ag
     assert bench.stdout() == "started\n"
 
 
+FORKED = """
+import os, sys, threading, time
+from pathlib import Path
+from libica.local.node import attempt
+threading.Thread(target=attempt.run, args=(Path(sys.argv[1]), threading.Event())).start()
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.01)
+if os.fork():
+    os.kill(os.getpid(), 9)
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+@linux
+def test_a_fork_of_what_runs_an_attempt_does_not_keep_it_running(
+    bench: Bench, detached: tuple[str, Path]
+) -> None:
+    script, pid = detached
+    folder = bench.create({"command": "sh", "args": ["-c", f"{script}; sleep 60"]})
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORKED, folder, pid],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        fork = int(process.stdout.readline())
+        try:
+            wait_until(lambda: not is_alive(pid_in(pid)))
+            assert is_alive(fork)
+        finally:
+            os.kill(fork, 9)
+
+
 def supervisors(pid: Optional[int] = None) -> list[psutil.Process]:
     """Return what supervises the commands of a process: the one that forks, and its forks."""
     found = []
