@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -252,16 +251,6 @@ def test_processes_that_a_command_leaves_end_with_it(
     wait = f"while [ ! -s {pid} ]; do :; done; sleep {pause}"
     completed(bench.shell(f"{start.format(pid=pid)}; {wait}"))
     wait_until(lambda: not is_alive(pid_in(pid)))
-
-
-@linux
-def test_commands_run_without_pidfd_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> int:
-        raise OSError(errno.ENOSYS, "no such system call")
-
-    monkeypatch.setattr(os, "pidfd_open", missing, raising=False)
-    assert bench.shell("sleep 0.05; echo out").status == "Completed"
-    assert bench.shell("exit 3").status == "Failed"
 
 
 def test_scratch_folders_that_are_not_writable_are_removed(bench: Bench) -> None:
