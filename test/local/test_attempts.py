@@ -125,7 +125,7 @@ def test_a_process_runs_an_attempt_and_loads_neither_service_nor_store(bench: Be
 
 def test_a_process_that_is_asked_to_end_ends_its_command_first(tmp_path: Path) -> None:
     bench = Bench(tmp_path, grace=60)
-    folder = shell(bench, "trap 'echo asked; exit 0' TERM; echo ready; sleep 60 & wait")
+    folder = shell(bench, "trap 'echo asked; exit 0' TERM; sleep 60 & sleep 0.1; echo ready; wait")
     process = subprocess.Popen([sys.executable, "-m", "libica.local.node", str(folder)])
     log = bench.gds / "volume/logs/trn.1/stdout-1.log"
     wait_until(lambda: log.exists() and log.read_text())

@@ -204,7 +204,11 @@ def test_an_abort_ends_the_command_and_all_that_it_started(bench: Bench, tmp_pat
 @pytest.mark.parametrize(
     ("script", "grace", "printed"),
     [
-        ("trap 'echo cleaned up; exit 0' TERM; echo ready; sleep 60 & wait", 60, "cleaned up\n"),
+        (
+            "trap 'echo cleaned up; exit 0' TERM; sleep 60 & sleep 0.1; echo ready; wait",
+            60,
+            "cleaned up\n",
+        ),
         ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, ""),
     ],
     ids=["ends", "does not end"],
