@@ -23,10 +23,10 @@ from .caller import PATIENCE, wait_until
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="runs shell scripts")
 
 
-def node(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def node(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run ``python -m libica.local.node``."""
     line = [sys.executable, "-m", "libica.local.node", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, **options)
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def shell(bench: Bench, script: str, **more: Any) -> Path:
@@ -108,7 +108,7 @@ def test_a_folder_that_this_machine_does_not_see_is_an_outcome(tmp_path: Path) -
 
 def test_a_process_runs_an_attempt_and_loads_neither_service_nor_store(bench: Bench) -> None:
     folder = shell(bench, "echo out; exit 3")
-    ran = node(folder)
+    ran = node(os.path.relpath(folder))
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     outcome = attempt.outcome(folder)
     assert outcome is not None
@@ -125,7 +125,7 @@ def test_a_process_runs_an_attempt_and_loads_neither_service_nor_store(bench: Be
 
 def test_a_process_that_is_asked_to_end_ends_its_command_first(tmp_path: Path) -> None:
     bench = Bench(tmp_path, grace=60)
-    folder = shell(bench, "trap 'echo asked; exit 0' TERM; echo ready; sleep 60 & wait")
+    folder = shell(bench, "trap 'echo asked; exit 0' TERM; sleep 60 & sleep 0.1; echo ready; wait")
     process = subprocess.Popen([sys.executable, "-m", "libica.local.node", str(folder)])
     log = bench.gds / "volume/logs/trn.1/stdout-1.log"
     wait_until(lambda: log.exists() and log.read_text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -205,7 +204,11 @@ def test_an_abort_ends_the_command_and_all_that_it_started(bench: Bench, tmp_pat
 @pytest.mark.parametrize(
     ("script", "grace", "printed"),
     [
-        ("trap 'echo cleaned up; exit 0' TERM; echo ready; sleep 60 & wait", 60, "cleaned up\n"),
+        (
+            "trap 'echo cleaned up; exit 0' TERM; sleep 60 & sleep 0.1; echo ready; wait",
+            60,
+            "cleaned up\n",
+        ),
         ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, ""),
     ],
     ids=["ends", "does not end"],
@@ -252,16 +255,6 @@ def test_processes_that_a_command_leaves_end_with_it(
     wait = f"while [ ! -s {pid} ]; do :; done; sleep {pause}"
     completed(bench.shell(f"{start.format(pid=pid)}; {wait}"))
     wait_until(lambda: not is_alive(pid_in(pid)))
-
-
-@linux
-def test_commands_run_without_pidfd_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> int:
-        raise OSError(errno.ENOSYS, "no such system call")
-
-    monkeypatch.setattr(os, "pidfd_open", missing, raising=False)
-    assert bench.shell("sleep 0.05; echo out").status == "Completed"
-    assert bench.shell("exit 3").status == "Failed"
 
 
 def test_scratch_folders_that_are_not_writable_are_removed(bench: Bench) -> None:
@@ -337,6 +330,40 @@ def test_a_daemon_ends_when_what_runs_it_is_killed_and_the_attempt_is_not_run_ag
     assert outcome.details == "What ran the attempt was killed, or its machine failed."
     assert outcome.log.items() > log.items()
     assert bench.stdout() == "started\n"
+
+
+FORKED = """
+import os, sys, threading, time
+from pathlib import Path
+from libica.local.node import attempt
+threading.Thread(target=attempt.run, args=(Path(sys.argv[1]), threading.Event())).start()
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.01)
+if os.fork():
+    os.kill(os.getpid(), 9)
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+@linux
+def test_a_fork_of_what_runs_an_attempt_does_not_keep_it_running(
+    bench: Bench, detached: tuple[str, Path]
+) -> None:
+    script, pid = detached
+    folder = bench.create({"command": "sh", "args": ["-c", f"{script}; sleep 60"]})
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORKED, folder, pid],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        fork = int(process.stdout.readline())
+        try:
+            wait_until(lambda: not is_alive(pid_in(pid)))
+            assert is_alive(fork)
+        finally:
+            os.kill(fork, 9)
 
 
 def supervisors(pid: Optional[int] = None) -> list[psutil.Process]:

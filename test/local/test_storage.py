@@ -74,7 +74,7 @@ def run(gds: Any, tmp_path: Path, stop: Any = None, **execution: Any) -> Outcome
     if isinstance(gds, Path):
         gds.mkdir(exist_ok=True)
     job = Job("trn.1", {"command": "sh", **execution}, 1)
-    folder = attempt.create(tmp_path, job, Settings(str(gds)))
+    folder = attempt.create(tmp_path / uuid.uuid4().hex, job, Settings(str(gds)))
     return attempt.run(folder, stop or threading.Event())
 
 

@@ -13,13 +13,11 @@ from typing import ClassVar, Optional, Union
 from ..node import attempt as node
 from ..node import processes
 from ..node.job import Outcome
-from ..node.runner import LACKS
 from .interface import Attempt, BusyError, Capacity, Engine, Report, State
 
 _logger = logging.getLogger(__name__)
 
 NAME = "here"
-_PAUSE = 0.5  # seconds
 
 
 class Here(Engine):
@@ -99,14 +97,12 @@ class _Thread(threading.Thread):
         self._announce()
 
     def _run(self) -> Outcome:
-        while not self.stop.is_set():
-            try:
-                return node.run(self._folder, self.stop)
-            except OSError as error:  # it did not begin
-                if error.errno not in LACKS:
-                    raise
-            self.stop.wait(_PAUSE)
-        return Outcome("Aborted", "The attempt was aborted before it began.", {})
+        try:
+            return node.run(self._folder, self.stop)
+        except node.AttemptError as error:
+            if self.stop.is_set():
+                return Outcome("Aborted", "The attempt was aborted before it began.", {})
+            return Outcome("Failed", str(error), {"error": str(error)})
 
 
 def left(folder: Path) -> Optional[Outcome]:

@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from .folder_lock import FolderLock, HeldError
 from .job import Job, Outcome, Settings, now
-from .runner import LACKS, ROOT, carry_out, end_processes, unlink
+from .runner import PAUSE, ROOT, carry_out, end_processes, lacks, unlink
 
 _logger = logging.getLogger(__name__)
 
@@ -55,10 +55,16 @@ def run(folder: Path, stop: threading.Event) -> Outcome:
 
     Raises:
         AttemptError: The folder is no attempt that can be run here, or its attempt is running.
-        OSError: Nothing was run, for lack of descriptors, processes or memory.
     """
-    job, settings = _read(folder)
-    lock = _locked(folder)
+    folder = folder.absolute()
+    while True:
+        try:
+            job, settings = _read(folder)
+            lock = _locked(folder)
+            break
+        except OSError as error:
+            if not lacks(error) or stop.wait(PAUSE):
+                raise AttemptError(f"{folder} cannot be used: {error}") from error
     try:
         before = outcome(folder)
         if before is not None:
@@ -140,9 +146,7 @@ def _read(folder: Path) -> tuple[Job, Settings]:
     try:
         known = json.loads((folder / _JOB).read_bytes())
         return Job(**known["job"]), Settings(**known["settings"])
-    except OSError as error:
-        if error.errno in LACKS:  # it can be read later
-            raise
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         reason = f"{_JOB} cannot be read: {error.strerror}"
     except (ValueError, KeyError, TypeError) as error:
         reason = f"{_JOB} is not one of this version: {error!r}"

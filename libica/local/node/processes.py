@@ -321,11 +321,12 @@ class Leader(NamedTuple):
 
 def leader(pid: int) -> Leader:
     """Return what to recognise a process and its session by after a restart."""
-    import psutil
-
     created = 0.0  # of a process that has ended already
-    with suppress(psutil.Error):
-        created = psutil.Process(pid).create_time()
+    with suppress(ImportError):
+        import psutil
+
+        with suppress(psutil.Error):
+            created = psutil.Process(pid).create_time()
     return Leader(machine(), pid, created)
 
 
@@ -352,8 +353,10 @@ def kill_left(known: Optional[Leader], within: Path) -> None:
 
 
 def _members(known: Optional[Leader], within: Path) -> set[int]:
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:
+        return set()
     folder = os.path.realpath(within)
     since = known.created if known else 0.0
     parents, members = {}, set()

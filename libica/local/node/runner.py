@@ -33,9 +33,8 @@ ROOT = "root"
 _LEADER, _LINK = "leader.json", "link"
 _DETAILS_LIMIT = 4096
 _TAIL = 2000
-LACKS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""The errors of a machine that lacks descriptors, processes or memory at the moment."""
-_PAUSE = 0.5
+_LACKS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+PAUSE = 0.5
 """Seconds to wait for free descriptors, processes or memory."""
 
 
@@ -59,19 +58,27 @@ def carry_out(
     """
     check = _check(settings.time_limit, stop)
     log: dict[str, Any] = {"startTime": now()}
+    started = False
+
+    def note(pid: int) -> None:
+        nonlocal started
+        started = True
+        with suppress(OSError):  # of use only if all supervisors are killed
+            (folder / _LEADER).write_text(json.dumps(processes.leader(pid)))
+
     try:
         while True:
             try:
-                details = _attempt(folder, job, settings, log, check, begin, lock)
+                details = _attempt(folder, job, settings, log, check, begin, note, lock)
                 status = "Completed"
                 break
             except (OSError, StagingError) as error:
-                if not _lacks(error) or (folder / _LEADER).exists():
+                if started or not lacks(error):
                     raise
                 # That is not the fault of the run, and passes.
                 _logger.warning("an attempt of %s has to wait: %s", job.run_id, error)
             check()
-            stop.wait(_PAUSE)
+            stop.wait(PAUSE)
     except _EndedError as ended:
         status, details = ended.status, str(ended)
     except (StagingError, ImageError, OSError, ValueError) as error:
@@ -80,7 +87,7 @@ def carry_out(
         _logger.exception("unexpected error in an attempt of %s", job.run_id)
         status, details = "Failed", f"Unexpected error: {error!r}"
     remark = host.remark(job.execution) if settings.run_in == "host" else ""
-    if settings.keeps_files_of(status):
+    if settings.keeps_files_of(status) and (folder / ROOT).exists():
         remark = f" Its files are in {folder / ROOT}.{remark}"
     details = details[: _DETAILS_LIMIT - len(remark)] + remark
     if status != "Completed":
@@ -111,10 +118,10 @@ class _EndedError(Exception):
         self.status = status
 
 
-def _lacks(error: BaseException) -> bool:
+def lacks(error: BaseException) -> bool:
     """Return whether this machine lacks descriptors, processes or memory at the moment."""
     cause = error.__cause__ or error
-    return isinstance(cause, OSError) and cause.errno in LACKS
+    return isinstance(cause, OSError) and cause.errno in _LACKS
 
 
 def _attempt(
@@ -124,14 +131,14 @@ def _attempt(
     log: dict[str, Any],
     check: Callable[[], None],
     begin: Callable[[dict[str, Any]], object],
+    note: Callable[[int], object],
     lock: Optional[int],
 ) -> str:
     """Run the job; return the details of its success."""
     execution = job.execution
     if not split_scheme(settings.gds)[0] and not os.path.isdir(settings.gds):
-        raise ValueError(
-            f"{socket.gethostname()} does not see {settings.gds}, which has gds:// files"
-        )
+        here = socket.gethostname()
+        raise ValueError(f"{here} does not see {settings.gds}, the folder of gds:// URLs")
     places = Places(settings.gds)
     with _plain(folder) as within, log_files(job, places, folder, check, log) as logs:
         begin(log)
@@ -153,7 +160,7 @@ def _attempt(
         with processes.running(
             prepared.command, output, errors, check, clean=prepared.clean, lock=lock
         ) as process:
-            _note(folder, process.pid)
+            note(process.pid)
             status = process.wait(check, settings.grace, prepared.ask)
             if status:
                 log["errorDetails"] = tail = _tail(errors, variables)
@@ -196,11 +203,6 @@ def end_processes(folder: Path) -> None:
         leader = None
     if leader is None or leader.machine == processes.machine():
         processes.kill_left(leader, folder)
-
-
-def _note(folder: Path, pid: int) -> None:
-    """Record the process of the command, in case its supervisor is killed."""
-    (folder / _LEADER).write_text(json.dumps(processes.leader(pid)))
 
 
 def _variables(execution: Mapping[str, Any]) -> dict[str, str]:
