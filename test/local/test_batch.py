@@ -216,7 +216,7 @@ class Lab(RuleBasedStateMachine):
     def check(self) -> None:
         """Let all faults pass, and compare each run with what happened to it."""
         self.batch.faulty = self.desk.runs.full = False
-        for _ in range(400):
+        for _ in range(5000):
             self.work()
             if all(self.desk.status(each) not in ("Pending", "Running") for each in self.limits):
                 break

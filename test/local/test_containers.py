@@ -159,7 +159,7 @@ def test_a_container_is_removed_when_its_service_is_killed(
         serving.end(9)
     wait_until(lambda: not containers(podman, run["id"]))
     with serve(*options).caller() as caller:
-        assert caller.ok("GET", f"/v1/tasks/runs/{run['id']}")["status"] == "Failed"
+        wait_until(lambda: caller.ok("GET", f"/v1/tasks/runs/{run['id']}")["status"] == "Failed")
 
 
 # -- Command lines of engines that were not run ----------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..helpers import ROOT
-from ..test_structure import imports, third_party
+from ..test_structure import imports
 
 LOCAL = ROOT / "libica" / "local"
 FILES = sorted(LOCAL.rglob("*.py"))
@@ -59,4 +59,6 @@ def test_of_the_client_only_models_and_placeholders_are_shared(file: Path) -> No
 @each_file
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 cannot list its own modules")
 def test_third_party_packages_are_imported_where_they_belong(file: Path) -> None:
-    assert third_party(imports(file)) <= DISTRIBUTIONS.get(part_of(file), set())
+    distributions = {each.module.partition(".")[0] for each in imports(file)}
+    allowed = {"libica", *sys.stdlib_module_names, *DISTRIBUTIONS.get(part_of(file), set())}
+    assert distributions <= allowed

@@ -171,7 +171,7 @@ def test_runs_that_ended_long_ago_are_removed(
     assert page.total == len(kept)
     with pytest.raises(NotFoundError):
         store.run(old[0].run_id, ME)
-    assert add(store) in store.runs.pending()
+    assert add(store) in store.runs.pending(1000)
 
 
 def test_removing_old_runs_ends_when_the_store_is_closed(
