@@ -16,7 +16,7 @@ import urllib3
 
 from libica.batch import abort_all, duration, launch_all, wait_all
 from libica.local import LocalTes
-from libica.local.engine.here import Here
+from libica.local.node import attempt
 from libica.local.node.job import Outcome
 from libica.openapi import libtes
 
@@ -109,7 +109,7 @@ class FaultyProxy(Server):
 
 @pytest.fixture
 def tes(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalTes]:
-    monkeypatch.setattr(Here, "run", lambda *_: Outcome("Completed", "", {}))
+    monkeypatch.setattr(attempt, "run", lambda *_: Outcome("Completed", "", {}))
     with LocalTes() as tes:
         yield tes
 
