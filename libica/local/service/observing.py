@@ -75,7 +75,7 @@ class _File(WatchedFileHandler):
         path.touch(mode=0o600)
         super().__init__(path, encoding="utf-8")
 
-    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as in logging
         _logger.warning("cannot write the access log: %s", sys.exc_info()[1])
 
 

@@ -108,13 +108,12 @@ def _audience(db: sqlite3.Connection, summary: Json) -> int:
     """Return the id of who may see an object; add it if it is new."""
     key = (summary["createdBy"], dumps(summary["acl"]))
     sql = "SELECT id FROM audiences WHERE createdBy = ? AND acl = ?"
-    known = db.execute(sql, key).fetchone()
-    if known is None:
-        added = db.execute("INSERT INTO audiences (createdBy, acl) VALUES (?, ?)", key)
-        known = (added.lastrowid,)
-        grants = [(entry, added.lastrowid) for entry in summary["acl"]]
-        db.executemany("INSERT OR IGNORE INTO grants VALUES (?, ?)", grants)
-    return int(known[0])
+    for (known,) in db.execute(sql, key):
+        return int(known)
+    added = db.execute("INSERT INTO audiences (createdBy, acl) VALUES (?, ?)", key).lastrowid or 0
+    grants = [(entry, added) for entry in summary["acl"]]
+    db.executemany("INSERT OR IGNORE INTO grants VALUES (?, ?)", grants)
+    return added
 
 
 def taken(table: str, summary: Json) -> NameTakenError:
