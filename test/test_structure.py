@@ -178,7 +178,7 @@ def test_the_client_stays_small() -> None:
 
 def test_the_client_is_typed_and_the_folders_above_it_are_open_to_other_packages() -> None:
     assert (CLIENT / "py.typed").is_file()
-    for folder in CLIENT.parents[:2]:
+    for folder in (CLIENT.parent, CLIENT.parent.parent):
         assert not (folder / "__init__.py").exists()
 
 

@@ -80,6 +80,7 @@ def test_runs_that_were_running_are_retried_within_their_limit(
     again = caller.start({**shell, "retryLimit": 1}, "Running")["id"]
     never = caller.start({**SLEEP, "retryLimit": 0}, "Running")["id"]
     wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    wait_until(lambda: caller.run(never)["logs"])  # an attempt that had not begun starts again
     serving.end(KILL)
 
     caller = serve("--data", tmp_path / "data").caller()

@@ -38,7 +38,7 @@ class Here(Engine):
         self, cpu: Union[float, str, None] = None, memory_gb: Union[float, str, None] = None
     ) -> None:
         self.name = NAME
-        self.capacity = Capacity(
+        self.capacity: Capacity = Capacity(
             (os.cpu_count() or 1) if cpu is None else _positive("cpu", cpu),
             _memory_gb() if memory_gb is None else _positive("memory_gb", memory_gb),
         )

@@ -117,7 +117,7 @@ class Scheduler:
         retry_delay: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.started = 0
+        self.started: int = 0
         self.ended: Counter[str] = Counter()
         self._store = store
         self._engine = engine

@@ -24,7 +24,7 @@ class Tries:
     def __init__(self, what: str) -> None:
         self._what = what
         self._pause = _SHORTEST
-        self.failing = False
+        self.failing: bool = False
         self.due: float = -math.inf
 
     def failed(self, now: float, error: BaseException) -> None:
@@ -52,7 +52,7 @@ class Interval:
     def __init__(self, least: float, most: float) -> None:
         self._least, self._most = least, most
         self._length = least
-        self.due = math.inf
+        self.due: float = math.inf
 
     def news(self, now: float) -> None:
         """Make the interval as short as it gets."""

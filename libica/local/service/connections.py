@@ -45,9 +45,9 @@ def most_connections() -> int:
 class Connection(AutoHTTPProtocol):
     """A connection that tells whether its client keeps it waiting."""
 
-    heard = 0.0
+    heard: float = 0.0
     """When the client last sent or received something, by the clock of the loop."""
-    is_aborted = False
+    is_aborted: bool = False
     _head_since: Optional[float] = None
     _unsent = 0
 

@@ -12,7 +12,7 @@ from .identity import Identity
 from .objects import Json
 
 # The columns that are fields of the object, and those that make up one object.
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, ...]] = {
     "tasks": ("id", "name", "timeCreated", "timeModified", "tenantId"),
     "versions": ("id", "version", "timeCreated", "timeModified"),
     "runs": ("id", "name", "status", "timeCreated", "timeModified"),
