@@ -170,6 +170,7 @@ def test_a_second_run_that_may_be_an_old_one_is_noted(service: Service) -> None:
 # The closing audit
 
 
+@hasty
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_lost_run_is_told_from_one_that_cannot_be_requested(service: Service, lost: bool) -> None:
     def forget(asked: Asked) -> Any:
@@ -197,6 +198,7 @@ def test_a_lost_run_is_told_from_one_that_cannot_be_requested(service: Service, 
 MISSING = "5 of 5 runs are missing from the list of runs: launches with several runs may not have "
 
 
+@hasty
 @pytest.mark.parametrize(
     ("items", "ends", "note"),
     [

@@ -76,7 +76,7 @@ CONNECTIONS: list[tuple[str, dict[str, Any], Optional[str]]] = [
     ("expired", {}, "has expired"),
     ("not valid yet", {}, "not yet valid"),
     ("self-signed", {}, "certificate"),
-    ("of another host", {}, "certificate"),
+    ("of another host", {}, "match"),
     ("of another host", {"assert_hostname": "other.example"}, "other.example"),
     ("of another host", {"assert_hostname": "tes.example"}, None),
     ("of another host", {"assert_hostname": False}, None),

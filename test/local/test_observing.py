@@ -93,6 +93,7 @@ def test_the_access_log_has_a_line_per_request_and_no_secret(
         caller.refused(404, "GET", "/v1/tasks/a%0Ab%20c?secret=query")
         headers = {"Authorization": "Bearer wrong"}
         assert caller.send("GET", "/v1/tasks", None, headers).status == 401
+        wait_until(lambda: file.read_text().count("\n") == 3)  # each is written after its response
         file.rename(tmp_path / "old.log")  # as logrotate does
         caller.ok("GET", f"/v1/tasks/{task['id']}")
         wait_until(file.exists)

@@ -7,8 +7,8 @@ from http import client as http
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from urllib3 import HTTPHeaderDict
 from urllib3 import exceptions as wire
+from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 has it there alone
 
 from . import exceptions as ours
 from ._messages import Request

@@ -6,7 +6,7 @@ import json
 from typing import NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from urllib3 import HTTPHeaderDict
+from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 has it there alone
 
 from ._proxies import Proxy
 from ._redaction import secrets_of
