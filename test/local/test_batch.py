@@ -239,4 +239,4 @@ class Lab(RuleBasedStateMachine):
 
 @pytest.mark.slow
 class TestLab(Lab.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

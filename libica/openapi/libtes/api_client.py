@@ -431,16 +431,18 @@ def _is_free_form(declared: Any) -> bool:
 def _log(configuration: Configuration, line: str) -> None:
     """Log a line; with ``debug``, whatever levels are set in ``logging``, which stay."""
     if not configuration.debug:
-        return logger.debug(line)
+        logger.debug(line)
+        return
     log = logging.Logger(logger.name, logging.DEBUG)
     log.parent = logger
     handler: logging.Handler = logging.NullHandler()
     if configuration.logger_file:
-        handler = logging.FileHandler(configuration.logger_file, delay=True)
+        with contextlib.suppress(OSError):  # a log that cannot be written must not fail the call
+            handler = logging.FileHandler(configuration.logger_file)
     elif not logger.hasHandlers():
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(configuration.logger_format))
     log.addHandler(handler)
-    with contextlib.suppress(OSError):  # a log that cannot be written must not fail the call
-        log.debug(line)
-    return handler.close()
+    log.debug(line)
+    with contextlib.suppress(OSError):
+        handler.close()
