@@ -133,8 +133,7 @@ def test_the_wheels_share_no_file(wheels: dict[str, Path]) -> None:
     assert {name for name in stubs if "/libtes/" not in name} == {"libica/__init__.pyi"}
 
 
-@pytest.mark.parametrize("first", [OURS, THEIRS])
-@pytest.mark.parametrize("kind", ["wheel", "editable"])
+@pytest.mark.parametrize(("kind", "first"), [("wheel", THEIRS), ("editable", OURS)])
 def test_both_work_in_one_environment_until_they_are_uninstalled(
     environment: Environment, checkout: Path, wheels: dict[str, Path], kind: str, first: str
 ) -> None:
