@@ -1,4 +1,4 @@
-"""Measure how many calls per second the local service handles, and print a table."""
+"""Measure the local service: calls per second, the start of a run, and its memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 import urllib3
 
 ROOT = str(Path(__file__).resolve().parents[1])
@@ -31,13 +33,22 @@ CALLS = {
 }
 
 
+class Service(NamedTuple):
+    """A service in a process of its own."""
+
+    url: str
+    token: str
+    pid: int
+
+
 class Client:
     """A client of urllib3 alone, with its own connection."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url = url
+    def __init__(self, service: Service) -> None:
+        self._url = service.url
+        authorization = f"Bearer {service.token}"
         self._pool = urllib3.PoolManager(
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            headers={"Authorization": authorization, "Content-Type": "application/json"}
         )
 
     def send(self, method: str, path: str, body: bytes = b"{}") -> bytes:
@@ -59,7 +70,11 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=0.7, help="of each measurement (default: %(default)s)"
     )
-    seconds = parser.parse_args().seconds
+    parser.add_argument(
+        "--launches", type=int, default=5000, help="to measure memory over (default: %(default)s)"
+    )
+    given = parser.parse_args()
+    seconds = given.seconds
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
     titles = [
         f"{prefix}{clients} client{'s' * (clients > 1)}"
@@ -71,12 +86,15 @@ def main() -> None:
     columns = [_measured(kept, clients, seconds) for kept in (False, True) for clients in CLIENTS]
     for name in CALLS:
         print(f"| {name} | " + " | ".join(f"{each[name]:.0f}" for each in columns) + " |")
+    print(f"\nFrom a launch to the first byte of its output: {_first_byte():.1f} ms")
+    memory = ", ".join(f"{size:.0f} MB after {count}" for count, size in _memory(given.launches))
+    print(f"Memory of the service with `--data`, by launches: {memory}")
 
 
 def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
     """Return the calls per second of each kind, measured with a new service."""
-    with tempfile.TemporaryDirectory() as data, _service(["--data", data] * kept) as (url, token):
-        first = Client(url, token)
+    with tempfile.TemporaryDirectory() as data, _service(["--data", data] * kept) as service:
+        first = Client(service)
         # This run takes longer than the measurement, so that the launched runs stay pending: this
         # measures the service, not how fast this machine starts processes.
         first.create("/v1/tasks/runs", {"execution": SLEEP})
@@ -85,7 +103,7 @@ def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
         names = {"task": task["id"], "version": task["taskVersions"][0]["id"]}
         launch = CALLS["launch"][1].format(**names)
         names["run"] = first.create(launch, {})["id"]
-        several = [Client(url, token) for _ in range(clients)]
+        several = [Client(service) for _ in range(clients)]
         found = {}
         for name, (method, path) in CALLS.items():
             found[name] = _rate(several, method, path.format(**names), seconds)
@@ -118,9 +136,40 @@ def _rate(clients: Sequence[Client], method: str, path: str, seconds: float) -> 
     return sum(counts) / (time.perf_counter() - started)
 
 
+def _first_byte() -> float:
+    """Return the median milliseconds from a launch to the first byte that its run writes."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder, _service([]) as service:
+        output = os.path.join(folder, "output")
+        os.mkfifo(output)
+        execution = {**TRUE, "command": "sh", "args": ["-c", f"echo >{output}"]}
+        body = json.dumps({"execution": execution}).encode()
+        client = Client(service)
+        for _ in range(50):
+            started = time.perf_counter()
+            client.send("POST", "/v1/tasks/runs", body)
+            with open(output, "rb") as file:
+                file.read(1)
+            found.append(time.perf_counter() - started)
+            time.sleep(0.02)  # in which the run ends
+    return statistics.median(found) * 1000
+
+
+def _memory(launches: int) -> Iterator[tuple[int, float]]:
+    """Yield numbers of launches, and the resident megabytes of the service after so many."""
+    with tempfile.TemporaryDirectory() as data, _service(["--data", data]) as service:
+        client = Client(service)
+        client.create("/v1/tasks/runs", {"execution": SLEEP})
+        body = json.dumps({"execution": TRUE}).encode()
+        for count in range(1, launches + 1):
+            client.send("POST", "/v1/tasks/runs", body)
+            if count in (launches // 10, launches // 2, launches):
+                yield count, psutil.Process(service.pid).memory_info().rss / 1e6
+
+
 @contextmanager
-def _service(options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Start the service in a separate process; yield its URL and token."""
+def _service(options: Sequence[str]) -> Iterator[Service]:
+    """Start the service in a separate process."""
     options = ["--port", "0", "--workers", "1", *options]
     command = [sys.executable, "-m", "libica.local", "serve", *options]
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
@@ -130,7 +179,7 @@ def _service(options: Sequence[str]) -> Iterator[tuple[str, str]]:
         assert process.stdout is not None
         try:
             lines = [process.stdout.readline().strip().partition("=")[2] for _ in range(2)]
-            yield lines[0], lines[1]
+            yield Service(lines[0], lines[1], process.pid)
         finally:
             process.terminate()
 

@@ -417,9 +417,10 @@ def test_a_supervisor_that_is_killed_fails_its_run_alone_and_leaves_nothing(
     assert outcome.status == "Failed"
     assert outcome.details == "the process that supervises the command was killed"
     wait_until(lambda: not is_alive(pid_in(pid)))
-    for each in supervisors():
-        each.kill()  # the one that forks them as well
-    wait_until(lambda: not supervisors())
+    killed = supervisors()  # the one that forks them as well
+    for each in killed:
+        each.kill()
+    wait_until(lambda: not any(is_alive(each.pid) for each in killed))  # their sockets are closed
     completed(bench.shell("true"))
 
 

@@ -58,7 +58,7 @@ RUNS = Listing(
     },
     {
         "names": ("name", "timeCreated"),
-        "status": ("status", "timeCreated"),
+        "status": ("status", "timeCreated", "timeModified", "name"),
         "versions": ("timeCreated",),
     },
     counted={"counts": {"acls", "status", "versions"}, "name_counts": {"acls", "names", "status"}},

@@ -75,6 +75,8 @@ CREATE INDEX runs_created ON runs (audience, timeCreated);
 CREATE INDEX runs_modified ON runs (audience, timeModified);
 CREATE INDEX runs_name ON runs (audience, name, timeCreated);
 CREATE INDEX runs_status ON runs (audience, status, timeCreated);
+CREATE INDEX runs_status_modified ON runs (audience, status, timeModified);
+CREATE INDEX runs_status_name ON runs (audience, status, name, timeCreated);
 CREATE INDEX runs_version ON runs (audience, version, timeCreated);
 CREATE INDEX runs_versionId ON runs (audience, versionId, timeCreated);
 CREATE INDEX runs_waiting ON runs (seq) WHERE status = 'Pending';
