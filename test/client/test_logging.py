@@ -71,6 +71,20 @@ def test_debug_can_be_switched_at_any_time_and_changes_nothing_that_others_see(
     assert len(lines(caplog)) == len((tmp_path / "log").read_text().splitlines()) == 2
 
 
+def test_a_call_does_not_fail_where_logging_cannot_open_its_own_file(
+    client: libtes.ApiClient, tmp_path: Path
+) -> None:
+    handler = logging.FileHandler(tmp_path / "no" / "folder", delay=True)
+    logging.getLogger().addHandler(handler)
+    try:
+        for file in (None, str(tmp_path / "log")):
+            client.configuration.debug, client.configuration.logger_file = True, file
+            libtes.TasksApi(client).list_tasks()
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert (tmp_path / "log").read_text().count("\n") == 1
+
+
 SCRIPT = """
 import logging, sys
 sys.stderr = sys.stdout

@@ -443,6 +443,5 @@ def _log(configuration: Configuration, line: str) -> None:
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(configuration.logger_format))
     log.addHandler(handler)
-    log.debug(line)
-    with contextlib.suppress(OSError):
-        handler.close()
+    with contextlib.suppress(OSError), contextlib.closing(handler):
+        log.debug(line)
