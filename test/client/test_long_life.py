@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import subprocess
 import sys
@@ -125,6 +126,20 @@ def test_64_threads_get_each_the_responses_to_its_own_calls_while_others_close_t
             over.set()
         closing.result(LONG)
     assert len(wire.received) == 64 * 16
+
+
+def test_a_client_may_be_closed_while_a_connection_returns_to_a_full_pool(
+    client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullAndClosed(queue.LifoQueue):  # type: ignore[type-arg]
+        def put(self, item: object, block: bool = True, timeout: Optional[float] = None) -> None:
+            if item is not None:
+                client.close()
+                raise queue.Full
+            super().put(item, block, timeout)
+
+    monkeypatch.setattr("urllib3.HTTPConnectionPool.QueueCls", FullAndClosed)
+    assert [TaskRunsApi(client).get_task_run(name).id for name in "xy"] == ["x", "y"]
 
 
 def test_a_client_may_be_closed_by_many_threads_and_by_its_own_calls(client: ApiClient) -> None:

@@ -235,6 +235,13 @@ def _watched(pool: Any) -> Any:
                 conn.response_class = _TimedResponse
             return conn
 
+        def _put_conn(self, conn: Any) -> None:
+            try:
+                super()._put_conn(conn)
+            except AttributeError:  # urllib3 logs the size of a full pool, though it is now closed
+                if conn is not None:
+                    conn.close()
+
         def _validate_conn(self, conn: Any) -> None:
             # The last step before the request is written, in every version of urllib3.
             super()._validate_conn(conn)
