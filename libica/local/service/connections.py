@@ -8,7 +8,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Optional
 
 import uvicorn
@@ -172,16 +171,15 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0 if waiting else _PAUSE)
 
     async def _connect(self, connected: socket.socket) -> None:
-        def protocol() -> asyncio.Protocol:
-            kind: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = kind(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return made
-
+        kind: Any = self.config.http_protocol_class
+        connection: asyncio.Protocol = kind(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
         timeout = None if self._tls is None else HEAD_SECONDS
-        # It logs what is not an error of the client.
-        with suppress(OSError):
+        try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                protocol, connected, ssl=self._tls, ssl_handshake_timeout=timeout
+                lambda: connection, connected, ssl=self._tls, ssl_handshake_timeout=timeout
             )
+        except (OSError, asyncio.CancelledError):  # the loop logs what is not the client's fault
+            # With uvloop, the connection does not hear that it is lost.
+            self.server_state.connections.discard(connection)

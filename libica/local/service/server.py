@@ -170,6 +170,7 @@ class LocalTes:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                proxy_headers=False,
                 http=Connection,
                 ws="none",
                 timeout_graceful_shutdown=_GRACE,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import NamedTuple, Optional
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ RUNS = Listing(
 )
 
 
-@dataclass(frozen=True)
-class Cursor:
+class Cursor(NamedTuple):
     """The position of a page in a list.
 
     Attributes:
@@ -94,7 +92,7 @@ class Cursor:
 
     def at(self, start: Optional[Sequence[object]], backwards: bool) -> Cursor:
         """Return the position of another page of the same list."""
-        return dataclasses.replace(self, start=start, backwards=backwards)
+        return self._replace(start=start, backwards=backwards)
 
 
 @dataclass(frozen=True)

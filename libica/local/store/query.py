@@ -7,7 +7,6 @@ is read only as far as the page needs.
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import itertools
 import sqlite3
@@ -49,7 +48,7 @@ def page(
     db.execute("BEGIN")  # all that follows sees one state
     if cursor.newest is None:
         sql = f"SELECT coalesce(max(seq), 0) FROM {listing.table}"  # noqa: S608
-        cursor = dataclasses.replace(cursor, newest=db.execute(sql).fetchone()[0])
+        cursor = cursor._replace(newest=db.execute(sql).fetchone()[0])
     audiences = _audiences(db, cursor, by)
     count, limit = None, cursor.size
     at_the_end = cursor.backwards and cursor.start is None
