@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import shlex
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import NoReturn, Optional
 
 from .node.containers import ENGINES
 from .node.job import DAY
+from .node.termination import on_termination
 
 DEFAULT_PORT = 8765
 
@@ -26,8 +26,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     from . import LocalTes
 
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    on_termination(stop.set)
     try:
         options["engine_options"] = dict(map(_pair, options["engine_options"]))
         options["token"] = _token(options["token"], options.pop("token_file"))

@@ -9,6 +9,8 @@ import os
 import re
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from libica.local.__main__ import _parser, main
 from libica.openapi import libtes
 
 from ..helpers import ROOT
-from .caller import TRUE
+from .caller import PATIENCE, TRUE
 from .serving import Serving
 
 Serve = Callable[..., Serving]
@@ -118,6 +120,19 @@ def test_an_invalid_option_is_one_line_of_error_before_anything_is_made(
     assert line.startswith("libica.local: ")
     assert message in line
     assert [path.name for path in tmp_path.iterdir()] == ["not-ascii"]
+
+
+def test_a_signal_that_comes_when_the_main_thread_begins_to_wait_ends_it() -> None:
+    code = """
+import os, signal, threading
+from libica.local.node.termination import on_termination
+stop = threading.Event()
+on_termination(stop.set)
+with stop._cond:  # as within `stop.wait`
+    os.kill(os.getpid(), signal.SIGTERM)
+assert stop.wait(10)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def options_of_serve() -> dict[str, argparse.Action]:

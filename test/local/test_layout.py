@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"node"},
     "node": set(),
     "__init__": {"service"},
-    "__main__": {"__init__", "node.containers", "node.job", "service"},
+    "__main__": {"__init__", "node.containers", "node.job", "node.termination", "service"},
     "pytest_plugin": {"__init__", "service"},
 }
 DISTRIBUTIONS: dict[str, set[str]] = {

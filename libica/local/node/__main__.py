@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import attempt
+from .termination import on_termination
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -25,8 +25,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 2
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    on_termination(stop.set)
     folder = Path(arguments[0])
     try:
         attempt.run(folder, stop)
