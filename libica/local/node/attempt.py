@@ -15,7 +15,7 @@ import shutil
 import stat
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Optional
 
@@ -57,16 +57,19 @@ def run(folder: Path, stop: threading.Event) -> Outcome:
         AttemptError: The folder is no attempt that can be run here, or its attempt is running.
     """
     folder = folder.absolute()
-    while True:
-        try:
-            job, settings = _read(folder)
-            lock = _locked(folder)
-            break
-        except OSError as error:
-            if not lacks(error) or stop.wait(PAUSE):
-                raise AttemptError(f"{folder} cannot be used: {error}") from error
-    try:
-        before = outcome(folder)
+    with ExitStack() as held:
+        while True:
+            try:
+                job, settings = _read(folder)
+                lock = _locked(folder)
+                if lock is not None:
+                    held.callback(lock.close)
+                before = outcome(folder)
+                break
+            except OSError as error:
+                held.close()
+                if not lacks(error) or stop.wait(PAUSE):
+                    raise AttemptError(f"{folder} cannot be used: {error}") from error
         if before is not None:
             return before
         if (folder / _LOG).exists():
@@ -86,9 +89,6 @@ def run(folder: Path, stop: threading.Event) -> Outcome:
             except OSError:
                 _logger.exception("cannot write the outcome of %s", folder)
         return ended
-    finally:
-        if lock is not None:
-            lock.close()
 
 
 def outcome(folder: Path) -> Optional[Outcome]:
