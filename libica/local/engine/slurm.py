@@ -35,7 +35,7 @@ class Slurm(BatchSystem):
         "c cpus-per-task mem t time a array wrap parsable".split()
     )
     submitted: ClassVar[str] = r"^(\d+)"
-    busy: ClassVar[str] = r"max ?submit|slurm temporarily unable|too many jobs"
+    busy: ClassVar[str] = r"max ?submit|slurm temporarily unable|too many jobs|\(connect failure\)"
     gone: ClassVar[str] = "invalid job id|already complet"
 
     _accounts = True  # until sacct says that it does not
