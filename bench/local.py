@@ -93,7 +93,7 @@ def main() -> None:
 
 def _measured(kept: bool, clients: int, seconds: float) -> dict[str, float]:
     """Return the calls per second of each kind, measured with a new service."""
-    with tempfile.TemporaryDirectory() as data, _service(["--data", data] * kept) as service:
+    with tempfile.TemporaryDirectory() as data, start_service(["--data", data] * kept) as service:
         first = Client(service)
         # This run takes longer than the measurement, so that the launched runs stay pending: this
         # measures the service, not how fast this machine starts processes.
@@ -139,7 +139,7 @@ def _rate(clients: Sequence[Client], method: str, path: str, seconds: float) -> 
 def _first_byte() -> float:
     """Return the median milliseconds from a launch to the first byte that its run writes."""
     found = []
-    with tempfile.TemporaryDirectory() as folder, _service([]) as service:
+    with tempfile.TemporaryDirectory() as folder, start_service([]) as service:
         output = os.path.join(folder, "output")
         os.mkfifo(output)
         execution = {**TRUE, "command": "sh", "args": ["-c", f"echo >{output}"]}
@@ -157,7 +157,7 @@ def _first_byte() -> float:
 
 def _memory(launches: int) -> Iterator[tuple[int, float]]:
     """Yield numbers of launches, and the resident megabytes of the service after so many."""
-    with tempfile.TemporaryDirectory() as data, _service(["--data", data]) as service:
+    with tempfile.TemporaryDirectory() as data, start_service(["--data", data]) as service:
         client = Client(service)
         client.create("/v1/tasks/runs", {"execution": SLEEP})
         body = json.dumps({"execution": TRUE}).encode()
@@ -168,7 +168,7 @@ def _memory(launches: int) -> Iterator[tuple[int, float]]:
 
 
 @contextmanager
-def _service(options: Sequence[str]) -> Iterator[Service]:
+def start_service(options: Sequence[str]) -> Iterator[Service]:
     """Start the service in a separate process."""
     options = ["--port", "0", "--workers", "1", *options]
     command = [sys.executable, "-m", "libica.local", "serve", *options]

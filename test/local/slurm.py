@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -21,18 +22,22 @@ from .serving import Serving
 
 def require_slurm() -> None:
     """Skip a test if no Slurm runs here."""
-    command = ["sinfo", "--noheader", "--format=%T"]
-    try:
-        states = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.split()
-    except (OSError, subprocess.TimeoutExpired):
-        states = []
-    if not {"idle", "mixed", "allocated"} & {*states}:
+    if not _is_up():
         lacking("slurm", "no Slurm runs here; .ci/slurm starts one")
+
+
+@functools.cache
+def _is_up() -> bool:
+    try:
+        states = slurm("sinfo", "--noheader", "--format=%T").split()
+    except (OSError, subprocess.SubprocessError):
+        states = []
+    return not {"idle", "mixed", "allocated"}.isdisjoint(states)
 
 
 def slurm(*command: str) -> str:
     """Run a command of Slurm; return what it prints."""
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 class Lab:
@@ -88,15 +93,15 @@ class Lab:
         """Return how often each run's command was started."""
         return {each.name: each.read_text().count("\n") for each in self.marks.iterdir()}
 
-    def jobs(self, *states: str) -> list[str]:
-        """Return the ids of the jobs that are in one of the states; by default, not ended."""
+    def jobs(self, *options: str) -> list[str]:
+        """Return the ids of the jobs that have not ended, or of what squeue's options choose."""
         command = ["squeue", "--noheader", "--format=%A", f"--name={self.title}"]
-        return slurm(*command, *(f"--states={','.join(states)}" for _ in states[:1])).split()
+        return slurm(*command, *options).split()
 
     def job(self, state: str) -> str:
         """Wait until there is a job in a state; return its id."""
-        wait_until(lambda: self.jobs(state))
-        (job,) = self.jobs(state)
+        wait_until(lambda: self.jobs(f"--states={state}"))
+        (job,) = self.jobs(f"--states={state}")
         return job
 
     def close(self) -> None:
@@ -109,12 +114,12 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = str(free_port())
+        self._ports = [str(free_port()), str(free_port())]
         self.start()
 
     def start(self) -> None:
         """Start those daemons that do not run."""
-        command = [ROOT / ".ci" / "slurm", self._folder, self._port]
+        command = [ROOT / ".ci" / "slurm", self._folder, *self._ports]
         subprocess.run(command, check=True, timeout=120)
         with (self._folder / "slurm.conf").open("a") as conf:
             conf.write("MessageTimeout=3\n")  # for the commands alone, after which they give up
@@ -127,5 +132,6 @@ class Cluster:
 
     def stop(self, *daemons: str) -> None:
         for daemon in daemons:
+            self.signal(daemon, signal.SIGCONT)
             pid = self.signal(daemon, signal.SIGTERM)
             wait_until(lambda: not is_alive(pid))  # noqa: B023

@@ -200,7 +200,7 @@ def test_200_pending_runs_cost_few_calls(lab: Lab) -> None:
     calls = lab.calls()[before:]
     assert {*calls} == {"squeue"}
     assert len(calls) <= 10
-    assert len(lab.jobs("PENDING")) == 20
+    assert len(lab.jobs("--states=PENDING")) == 20
 
 
 def test_a_controller_that_does_not_respond_delays_runs_and_loses_none(
