@@ -48,7 +48,7 @@ def test_the_engine_of_this_machine_takes_processors_and_memory() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("slrum", {}, "there is no engine 'slrum'; there are: broken, here, nomad"),
+        ("slrum", {}, "there is no engine 'slrum'; there are: broken, here, lsf, nomad, pbs"),
         ("broken", {}, "engine broken cannot be imported: .*Missing"),
         ("nomad", {}, "engine nomad: missing a required argument: 'queue'.* options are: queue, s"),
         ("here", {"queue": "a"}, "engine here: .*'queue'; its options are: cpu, memory_gb"),

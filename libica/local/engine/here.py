@@ -14,6 +14,7 @@ from ..node import attempt as node
 from ..node import processes
 from ..node.job import Outcome
 from .interface import Attempt, BusyError, Capacity, Engine, Report, State
+from .options import positive
 
 _logger = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class Here(Engine):
     ) -> None:
         self.name = NAME
         self.capacity: Capacity = Capacity(
-            (os.cpu_count() or 1) if cpu is None else _positive("cpu", cpu),
-            _memory_gb() if memory_gb is None else _positive("memory_gb", memory_gb),
+            (os.cpu_count() or 1) if cpu is None else positive("cpu", cpu),
+            _memory_gb() if memory_gb is None else positive("memory_gb", memory_gb),
         )
         self._threads: dict[str, _Thread] = {}
         processes.prepare()
@@ -118,16 +119,6 @@ def left(folder: Path) -> Optional[Outcome]:
         details = "The service was killed while the run was running."
         outcome = Outcome("Failed", details, {**log, "error": details})
     return outcome
-
-
-def _positive(name: str, given: Union[float, str]) -> float:
-    try:
-        number = float(given)
-    except ValueError:
-        number = math.nan
-    if not number > 0:
-        raise ValueError(f"{name} must be a number above 0, not {given!r}")
-    return number
 
 
 def _memory_gb() -> float:

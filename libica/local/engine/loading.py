@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, Optional
 
-from .here import NAME, Here
+from . import here
 from .interface import Engine
 
 GROUP = "libica.local.engines"
-_BUILT_IN: dict[str, Callable[..., Engine]] = {NAME: Here}
+# Modules and classes; those that are not used are not imported.
+_BUILT_IN = {
+    here.NAME: ("here", "Here"),
+    "lsf": ("lsf", "Lsf"),
+    "pbs": ("pbs", "Pbs"),
+    "pbs_classic": ("pbs", "Torque"),
+    "slurm": ("slurm", "Slurm"),
+}
 
 
 def load(name: str, options: Mapping[str, object]) -> Engine:
     """Return a new engine.
 
     Args:
-        name: `here`, or the name of an entry point in the group ``libica.local.engines``.
+        name: `here`, `slurm`, `pbs`, `pbs_classic`, `lsf`, or the name of an entry point in the
+            group ``libica.local.engines``.
         options: Its options: keyword arguments of its class.
 
     Raises:
         ValueError: There is no such engine, it cannot be imported, or an option is invalid.
     """
-    factory = _BUILT_IN.get(name) or _installed(name)
+    factory = _built_in(name) or _installed(name)
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:
@@ -35,6 +44,14 @@ def load(name: str, options: Mapping[str, object]) -> Engine:
         raise ValueError(f"engine {name}: {error}") from error
     engine.name = name
     return engine
+
+
+def _built_in(name: str) -> Optional[Callable[..., Engine]]:
+    if name not in _BUILT_IN:
+        return None
+    module, kind = _BUILT_IN[name]
+    found: Callable[..., Engine] = getattr(import_module(f".{module}", __package__), kind)
+    return found
 
 
 def _installed(name: str) -> Callable[..., Engine]:

@@ -412,9 +412,7 @@ class Scheduler:
                 since = self._now
                 each.gone = report.state, since
             if each.aborted or self._now >= since + self._engine.patience:
-                known = "has ended" if report.state is State.ENDED else "is not known any more"
-                reason = f"in {each.engine} it {known}, but it has no outcome"
-                self._end(each, report.outcome or _lost(each, reason), report)
+                self._end(each, _unwritten(each, report), report)
 
     def _show(self, each: Tracked, report: Report) -> None:
         """Take note of an attempt that is waiting or running."""
@@ -692,10 +690,17 @@ def _machine(job: Job) -> Machine:
         return Machine(0, 0)
 
 
-def _lost(each: Tracked, reason: str) -> Outcome:
-    """Return the outcome of an attempt that has ended and wrote none."""
-    log = node.log_so_far(each.attempt.folder)
-    return _failed(f"The attempt was lost: {reason}", log)
+def _unwritten(each: Tracked, report: Report) -> Outcome:
+    """Return the outcome of an attempt that wrote none, but that its engine may have seen."""
+    log, seen = node.log_so_far(each.attempt.folder), report.outcome
+    if seen is not None:
+        return replace(seen, log={"endTime": now(), "error": seen.details, **log, **seen.log})
+    if each.aborted:
+        return Outcome("Aborted", "The run was aborted.", {**log, "endTime": now()})
+    what = "ended in" if report.state is State.ENDED else "is no longer known to"
+    details = f"The attempt {what} {each.engine} and left no outcome"
+    words = node.last_words(each.attempt.folder)
+    return _failed(f"{details}; it printed: {words}" if words else details, log)
 
 
 def _failed(details: str, log: dict[str, Any]) -> Outcome:

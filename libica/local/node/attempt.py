@@ -25,7 +25,11 @@ from .runner import PAUSE, ROOT, carry_out, end_processes, lacks, unlink
 
 _logger = logging.getLogger(__name__)
 
+PRINTED = "printed.txt"
+"""What the process that runs an attempt prints, if its engine keeps that."""
+
 _JOB, _LOG, _OUTCOME = "job.json", "log.json", "outcome.json"
+_LAST = 500  # bytes
 _ENDING = 90.0
 """Seconds in which what runs an attempt must have ended after it was killed."""
 
@@ -108,6 +112,16 @@ def log_so_far(folder: Path) -> dict[str, Any]:
         return dict(json.loads((folder / _LOG).read_bytes()))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def last_words(folder: Path) -> str:
+    """Return the last that the process that runs an attempt has printed, on one line."""
+    try:
+        with (folder / PRINTED).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+            return " ".join(file.read().decode(errors="replace").split())
+    except OSError:
+        return ""
 
 
 def end_left(folder: Path) -> None:

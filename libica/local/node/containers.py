@@ -34,13 +34,19 @@ _TAIL = 2000
 _HAS_REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
 
 
-def check_engine(run_in: str) -> None:
-    """Check what commands run in: `host`, or a container engine that is on the `PATH`.
+def check_engine(run_in: str, *, is_here: bool = True) -> None:
+    """Check what commands run in: `host`, or a container engine.
+
+    Args:
+        run_in: One of them.
+        is_here: Whether commands run on this machine, where the engine must be on the `PATH`.
 
     Raises:
         ValueError: It is something else, or is not on the `PATH`.
     """
-    if run_in != "host":
+    if run_in not in ("host", *ENGINES):
+        raise ValueError(f"run_in must be host or one of {', '.join(ENGINES)}, not {run_in!r}")
+    if is_here and run_in != "host":
         Containers(run_in)
 
 
@@ -65,12 +71,10 @@ class Containers:
         engine: One of `docker`, `podman` and `apptainer`, found on the `PATH`.
 
     Raises:
-        ValueError: There is no such engine, or it is not on the `PATH`.
+        ValueError: It is not on the `PATH`.
     """
 
     def __init__(self, engine: str) -> None:
-        if engine not in ENGINES:
-            raise ValueError(f"run_in must be host or one of {', '.join(ENGINES)}, not {engine!r}")
         program = shutil.which(engine)
         if program is None:
             raise ValueError(f"{engine} is not on the PATH: install it, or use run_in='host'")

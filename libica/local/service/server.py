@@ -127,8 +127,12 @@ class LocalTes:
             raise ValueError(f"workers must be 1 or more, not {workers}")
         _check_more_than_0("time_limit", time_limit, "seconds", math.inf)
         _check_more_than_0("keep_runs", keep_runs, "days", _CENTURY)
-        check_engine(run_in)
         loaded = load(engine, engine_options or {})
+        check_engine(run_in, is_here=loaded.embedded)
+        if data is None and not loaded.embedded:
+            raise ValueError(
+                f"engine {engine} needs a data folder (data, --data), on storage that its nodes see"
+            )
         self.token: str = secrets.token_urlsafe(32) if token is None else _check_token(token)
         self._tls = tls.load(tls_cert, tls_key)
         _check_host(host, expose_to_network, self._tls is not None or no_tls)
