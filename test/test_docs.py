@@ -157,16 +157,16 @@ def test_check_names_each_outdated_page_and_writing_updates_it(tmp_path: Path) -
     mark = (docs / "Task.md").read_text(encoding="utf-8").partition("\n")[0]
     (docs / "Task.md").write_text(f"{mark}\n\nchanged\n", encoding="utf-8")
     (docs / "Image.md").unlink()
-    (docs / "Cluster.md").write_text(f"{mark}\n\n# Cluster\n", encoding="utf-8")
+    (docs / "Queue.md").write_text(f"{mark}\n\n# Queue\n", encoding="utf-8")
 
     checked = generate(docs, "--check")
     assert checked.returncode == 1
-    for wrong in ("Task.md is out of date", "Image.md is missing", "Cluster.md is of something"):
+    for wrong in ("Task.md is out of date", "Image.md is missing", "Queue.md is of something"):
         assert f"docs/{wrong}" in checked.stdout
 
     assert generate(docs).returncode == 0
     assert generate(docs, "--check").returncode == 0
-    assert not (docs / "Cluster.md").exists()
+    assert not (docs / "Queue.md").exists()
     assert (docs / "differences.md").exists()
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from libica.openapi import libtes
+
 pytest.importorskip("starlette", reason="needs libica-libtes[local]")
 pytest.importorskip("uvicorn", reason="needs libica-libtes[local]")
 
@@ -134,6 +136,37 @@ class TestQuickstart:
         for args, variables, status, says in cases:
             done = quickstart({**environment, **variables}, *args)
             assert (done.returncode, says in done.stderr) == (status, True), done.stderr
+
+
+@pytest.mark.slow
+def test_the_cluster_example_runs_each_sample_once_and_says_why_a_run_failed(
+    environment: dict[str, str], tmp_path: Path
+):
+    from libica.local import LocalTes
+
+    cohort = tmp_path / "gds" / "cohort"
+
+    def cluster(*args: str) -> tuple[str, int, str]:
+        command = [sys.executable, "-W", "error", str(EXAMPLES / "cluster.py"), *args]
+        done = run(environment, *command, cwd=tmp_path)
+        return done.stderr, done.returncode, done.stdout.partition("\n")[2]
+
+    with LocalTes(gds=tmp_path / "gds") as tes:
+        environment["ICA_BASE_URL"], environment["ICA_ACCESS_TOKEN"] = tes.url, tes.token
+        for _ in range(2):  # the second time, the journal has all launches
+            done = cluster("--samples", "12")
+            assert done == ("", 0, "<Report: 12 launches, 12 Completed>\n")
+        results = [*cohort.glob("*/node.txt")]
+        assert len(results) == 12
+        for result in results:
+            assert result.read_text(encoding="ascii").startswith(f"{result.parent.name} ran on ")
+        shutil.rmtree(cohort)
+        cohort.write_text("not a folder", encoding="ascii")
+        errors, status, printed = cluster("--samples", "1", "--journal", "one.jsonl")
+        assert (errors, status) == ("", 1)
+        assert "'sample-001': Failed: " in printed
+        with libtes.ApiClient(tes.configuration()) as client:
+            assert len([*libtes.TaskRunsApi(client).iter_task_runs()]) == 12 + 1
 
 
 def read_notebook(name: str) -> Any:

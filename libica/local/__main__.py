@@ -28,7 +28,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     stop = threading.Event()
     on_termination(stop.set)
     try:
-        options["engine_options"] = dict(map(_pair, options["engine_options"]))
+        options["engine_options"] = _pairs(options["engine_options"])
         options["token"] = _token(options["token"], options.pop("token_file"))
         if options.pop("repair"):
             print(f"libica.local: {_repaired(options['data'])}", file=sys.stderr)
@@ -123,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         default="here",
         metavar="NAME",
-        help="where attempts run: %(default)s, or the name of an engine that is installed",
+        help="where attempts run: %(default)s, on this machine; as jobs of slurm, pbs, pbs_classic "
+        "or lsf; or the name of an engine that is installed",
     )
     runs.add_argument(
         "--engine-option",
@@ -190,11 +191,16 @@ def _repaired(data: Optional[str]) -> str:
     return repair(data)
 
 
-def _pair(option: str) -> tuple[str, str]:
-    name, equals, value = option.partition("=")
-    if not (name and equals):
-        raise ValueError(f"--engine-option must be KEY=VALUE, not {option!r}")
-    return name, value
+def _pairs(options: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--engine-option must be KEY=VALUE, not {option!r}")
+        if name in pairs:
+            raise ValueError(f"--engine-option {name} is given twice")
+        pairs[name] = value
+    return pairs
 
 
 def _token(token: Optional[str], file: Optional[str]) -> Optional[str]:

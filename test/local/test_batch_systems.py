@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -110,15 +111,14 @@ def test_a_job_whose_id_was_lost_is_found_by_its_mark(caller: Caller, stand_in: 
 
 @pytest.mark.slow
 def test_a_refused_job_fails_its_run_with_the_words_of_the_batch_system(
-    dialect: str, stand_in: Path, tmp_path: Path
+    dialect: str, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"queue": "closed"}
-    with (
-        LocalTes(data=tmp_path / "data", engine=dialect, engine_options=options) as tes,
-        Caller(tes.url, tes.token) as caller,
-    ):
+    monkeypatch.chdir(tmp_path)
+    more: Any = {"engine_options": {"queue": "closed"}, "time_limit": math.inf}
+    with LocalTes(data="data", engine=dialect, **more) as tes, Caller(tes.url, tes.token) as caller:
         words = details(caller, start(caller, TRUE, retryLimit=3), "Failed")
     assert words.startswith({"pbs": "PBS", "pbs_classic": "Torque", "lsf": "LSF"}[dialect])
+    assert tes.home == tmp_path / "data"
     assert ("No such queue" if dialect == "lsf" else "Unknown queue") in words
 
 

@@ -86,6 +86,7 @@ def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
         ("--engine moon", "there is no engine 'moon'"),
         ("--engine-option x=1", "engine here"),
         ("--engine-option x", "--engine-option must be KEY=VALUE"),
+        ("--engine-option x=1 --engine-option x=2", "--engine-option x is given twice"),
         ("--repair", "there is no home/tes.sqlite to repair"),
         ("--run-in moon", "--run-in"),
         ("--run-in apptainer", "apptainer is not on the PATH"),

@@ -208,15 +208,20 @@ EXECUTION = {
 
 
 def line_of(
-    engine: str, log: Path, tmp_path: Path, execution: Optional[dict[str, Any]] = None
+    engine: str,
+    log: Path,
+    tmp_path: Path,
+    execution: Optional[dict[str, Any]] = None,
+    confined: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the arguments and variables with which an engine would run an execution."""
     execution = execution or EXECUTION
     attempt = tmp_path / "trn.1-1"
-    attempt.mkdir(parents=True)
+    attempt.mkdir(parents=True, exist_ok=True)
     paths = ContainerPaths(attempt / "root", execution, "/bin")
     variables = execution["environment"]["variables"]
-    prepared = Containers(engine).prepare(execution, paths, variables, attempt, lambda: None)
+    containers = Containers(engine, confined=confined)
+    prepared = containers.prepare(execution, paths, variables, attempt, lambda: None)
     subprocess.run(
         [prepared.command.program, *prepared.command.arguments[1:]],
         env=prepared.command.variables,
@@ -249,7 +254,8 @@ def test_docker_is_given_its_own_command_line(
 def test_apptainer_is_given_its_own_command_line(
     stand_in: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    arguments, variables = line_of("apptainer", stand_in("apptainer"), tmp_path)
+    log = stand_in("apptainer")
+    arguments, variables = line_of("apptainer", log, tmp_path)
     line = " ".join(arguments)
     assert line.startswith("exec --containall --cleanenv --no-home --writable-tmpfs ")
     assert f"--memory 7000000000 --cpus {CPUS} --mount type=bind," in line
@@ -258,6 +264,8 @@ def test_apptainer_is_given_its_own_command_line(
     assert variables["APPTAINERENV_SECURE_KEY"] == "hidden-key"
     assert variables["APPTAINER_DOCKER_USERNAME"] == "user"
     assert variables["APPTAINER_DOCKER_PASSWORD"] == "hidden-password"
+    within_job, _ = line_of("apptainer", log, tmp_path, confined=True)
+    assert not {"--memory", "--cpus"} & set(within_job)
 
 
 def test_an_engine_that_cannot_be_used_is_refused_when_the_service_starts(

@@ -11,7 +11,8 @@ whose value is text.
 
 An attempt is a folder. An engine runs ``python -m libica.local.node FOLDER``, or calls
 `libica.local.node.attempt.run`, where the folder can be seen; that ends by writing the outcome into
-the folder, which then counts, whatever the engine says.
+the folder, which then counts, whatever the engine says. What that process prints may go into the
+file `libica.local.node.attempt.PRINTED` of the folder: its end is shown if there is no outcome.
 
 All methods are called from one thread. If one raises an exception, it is called again later.
 """

@@ -69,16 +69,18 @@ class Containers:
 
     Args:
         engine: One of `docker`, `podman` and `apptainer`, found on the `PATH`.
+        confined: Whether a batch system limits the processes of the attempt.
 
     Raises:
         ValueError: It is not on the `PATH`.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, *, confined: bool = False) -> None:
         program = shutil.which(engine)
         if program is None:
             raise ValueError(f"{engine} is not on the PATH: install it, or use run_in='host'")
         self._engine = engine
+        self._confined = confined
         self._program = program
 
     def prepare(
@@ -107,7 +109,9 @@ class Containers:
             raise ValueError(f"the execution has no image, which {self._engine} needs")
         mounts = [*_mounts(execution, paths), *_working_directory(paths, folder)]
         if self._engine == "apptainer":
-            return Prepared(self._command(*_apptainer(execution, image, variables, mounts), folder))
+            limits = [] if self._confined else _apptainer_limits(execution)
+            line = _apptainer(execution, image, variables, mounts, limits)
+            return Prepared(self._command(*line, folder))
         name = f"libica-{re.sub('[^A-Za-z0-9_.-]', '-', folder.name)}-{secrets.token_hex(4)}"
         made = self._docker(name, execution, image, variables, folder, mounts, check)
         return Prepared(
@@ -244,16 +248,21 @@ class Containers:
             return None
 
 
+def _apptainer_limits(execution: Mapping[str, Any]) -> list[str]:
+    memory, cpus = _limits(execution)
+    return ["--memory", memory, "--cpus", cpus]
+
+
 def _apptainer(
     execution: Mapping[str, Any],
     image: Mapping[str, Any],
     variables: Mapping[str, str],
     mounts: Sequence[Mount],
+    limits: Sequence[str],
 ) -> tuple[list[str], dict[str, str]]:
     command = execution.get("command")
-    memory, cpus = _limits(execution)
     arguments = ["exec" if command else "run", "--containall", "--cleanenv", "--no-home"]
-    arguments += ["--writable-tmpfs", "--memory", memory, "--cpus", cpus]
+    arguments += ["--writable-tmpfs", *limits]
     for mount in mounts:
         arguments += ["--mount", _fields("type=bind", *_ends(mount))]
     if execution.get("workingDirectory"):

@@ -40,6 +40,9 @@ class Settings:
             declares none; no other variable is set that is not declared. Default: that of the
             process that runs the attempt.
         keep_failed: Keep the files of attempts that end as `Failed` or `TimedOut`.
+        confined: Whether a batch system holds the processes of attempts to the memory and
+            processors that they ask for. Then those of apptainer's containers get no other limits,
+            which not every user may set.
     """
 
     gds: str
@@ -48,6 +51,7 @@ class Settings:
     grace: float = 2.0
     path: Optional[str] = None
     keep_failed: bool = False
+    confined: bool = False
 
     def keeps_files_of(self, status: str) -> bool:
         """Return whether the files of attempts that ended with a status are kept."""

@@ -89,6 +89,8 @@ def carry_out(
     remark = host.remark(job.execution) if settings.run_in == "host" else ""
     if settings.keeps_files_of(status) and (folder / ROOT).exists():
         remark = f" Its files are in {folder / ROOT}.{remark}"
+    if remark and not details.endswith("."):
+        details += "."
     details = details[: _DETAILS_LIMIT - len(remark)] + remark
     if status != "Completed":
         log["error"] = details
@@ -155,7 +157,7 @@ def _attempt(
         if settings.run_in == "host":
             prepared = Prepared(host.prepare(execution, container, {"PATH": search, **variables}))
         else:
-            engine = Containers(settings.run_in)
+            engine = Containers(settings.run_in, confined=settings.confined)
             prepared = engine.prepare(execution, container, variables, folder, check)
         with processes.running(
             prepared.command, output, errors, check, clean=prepared.clean, lock=lock

@@ -149,7 +149,13 @@ class LocalTes:
             self._gds: Union[str, Path] = where or _own_gds(home, is_kept=data is not None)
             if isinstance(self._gds, Path):
                 self._gds.mkdir(parents=True, exist_ok=True)
-            settings = Settings(str(self._gds), run_in, time_limit, keep_failed=keep_failed)
+            settings = Settings(
+                str(self._gds),
+                run_in,
+                None if time_limit == math.inf else time_limit,
+                keep_failed=keep_failed,
+                confined=not loaded.embedded,
+            )
             scheduler = Scheduler(
                 store.runs,
                 loaded,
@@ -383,7 +389,7 @@ def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
     """Return the data folder, locked, or a temporary folder that is removed on close."""
     if data is None:
         return Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="libica-local-")))
-    home = Path(data).expanduser()
+    home = Path(data).expanduser().absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix":
         if home.stat().st_mode & 0o022:
