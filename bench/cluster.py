@@ -58,7 +58,7 @@ def _sbatch_alone(runs: int) -> float:
     command += ["--cpus-per-task=1", f"--mem={machine.memory_gb * 1e9 / 2**20:.0f}M"]
     environment = {**os.environ, "PYTHONPATH": ROOT}
     with tempfile.TemporaryDirectory() as data:
-        settings = Settings(f"{data}/gds")
+        settings = Settings(data)
         jobs = [Job(f"trn.{number}", EXECUTION, 1) for number in range(runs)]
         left = [attempt.create(Path(data, "attempts"), job, settings) for job in jobs]
         started = time.perf_counter()
@@ -67,8 +67,15 @@ def _sbatch_alone(runs: int) -> float:
             subprocess.run([*command, f"--wrap=exec {node}"], check=True, env=environment)
         while left:
             time.sleep(0.1)
-            left = [folder for folder in left if attempt.outcome(folder) is None]
+            left = [folder for folder in left if not _completed(folder)]
         return time.perf_counter() - started
+
+
+def _completed(folder: Path) -> bool:
+    outcome = attempt.outcome(folder)
+    if outcome is not None and outcome.status != "Completed":
+        raise SystemExit(f"an attempt has failed: {outcome.details}")
+    return outcome is not None
 
 
 def _served(runs: int) -> float:
