@@ -251,7 +251,7 @@ def test_what_a_batch_system_says_of_a_job_is_understood(
     [
         ("sbatch: error: Batch job submission failed: Invalid account", RefusedError),
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit", BusyError),
-        ("sbatch: error: Unable to contact slurm controller (connect failure)", CommandError),
+        ("sbatch: error: Unable to contact slurm controller (connect failure)", BusyError),
         ("sbatch: error: Socket timed out on send/recv operation", CommandError),
     ],
 )
