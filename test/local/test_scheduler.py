@@ -158,6 +158,23 @@ def test_a_run_that_ends_otherwise_or_is_aborted_is_not_retried(desk: Office, st
     assert desk.engine.order == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [("Failed", "TimedOut"), ("Aborted", "TimedOut"), ("Completed", "Completed")],
+)
+def test_a_run_that_its_engine_timed_out_is_so_unless_it_was_completed(
+    desk: Office, written: str, status: str
+) -> None:
+    desk.add("a")
+    desk.start()
+    desk.running("a")
+    outcome = {"status": written, "details": "Ended by SIGTERM.", "log": {"startTime": "then"}}
+    (desk.folder / "a-1" / "outcome.json").write_text(json.dumps(outcome))
+    desk.engine.end("a", status="TimedOut")
+    desk.become(status, "a")
+    assert desk.engine.order == ["a"]
+
+
 class Clock:
     now = 1000.0
 

@@ -82,7 +82,7 @@ class Report(NamedTuple):
         state: Where it stands.
         reason: Why, in the engine's own words, such as `Slurm: NODE_FAIL`; empty if it says none.
         outcome: How the engine saw it end, if it can tell, such as `TimedOut`. It counts if there
-            is none in the attempt's folder.
+            is none in the attempt's folder; `TimedOut` counts unless the attempt was `Completed`.
     """
 
     state: State

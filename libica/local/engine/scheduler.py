@@ -441,7 +441,11 @@ class Scheduler:
     ) -> None:
         """Take note of how an attempt ended, and decide whether its run gets another."""
         details = outcome.details
-        if outcome.status == "Aborted" and not each.aborted:
+        seen = None if report is None else report.outcome
+        if seen is not None and seen.status == "TimedOut" and outcome.status != "Completed":
+            # The engine's signals look like a failure or a cancellation to the attempt.
+            outcome, details = replace(outcome, status=seen.status), seen.details
+        elif outcome.status == "Aborted" and not each.aborted:
             outcome = replace(outcome, status="Failed")
             what = "service was stopped" if each.engine == here.NAME else "attempt was cancelled"
             details = f"The {what} while the run was running."
