@@ -29,15 +29,16 @@ def require_slurm() -> None:
 @functools.cache
 def _is_up() -> bool:
     try:
-        states = slurm("sinfo", "--noheader", "--format=%T").split()
+        states = slurm("sinfo", "--noheader", "--format=%T", seconds=10).split()
     except (OSError, subprocess.SubprocessError):
         states = []
     return not {"idle", "mixed", "allocated"}.isdisjoint(states)
 
 
-def slurm(*command: str) -> str:
+def slurm(*command: str, seconds: float = 30) -> str:
     """Run a command of Slurm; return what it prints."""
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds)
+    return done.stdout
 
 
 class Lab:
