@@ -77,7 +77,7 @@ def run(client: libtes.ApiClient, found: libtes.TaskRun, json: bool) -> None:
             ("Details", found.status_details),
             *_head("", None, found),
             ("Ended", ended),
-            ("Version", launched and f"{launched.version or ''} {launched.id}"),
+            ("Version", launched and ", ".join(filter(None, (launched.version, launched.id)))),
             ("Machine", " ".join(filter(None, machine))),
             *_execution(found.execution),
             *_attempts(found.logs or []),
