@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,8 @@ class Command:
 
 
 def _read(terminal: int) -> bytes:
+    ready, _, _ = select.select([terminal], [], [], PATIENCE)
+    assert ready, "the command shows nothing more and does not end"
     try:
         return os.read(terminal, 1 << 16)
     except OSError:  # how Linux tells that the program has ended
