@@ -41,7 +41,7 @@ def plan(
     state = ""
     if journal is not None and journal.exists():
         known = batch.Report.from_journal(journal).run_ids
-        state = f", by which it goes on: {len(known):,} have a run already"
+        state = f"; {_launches(len(known))} in it have a run already"
     display.fields(
         [
             ("Version", f"{owner.name} {found.version}, {found.id}"),

@@ -30,8 +30,8 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Tasks, runs and cohorts of a Task Execution Service: of Illumina Connected Analytics, "
-    "or of your own. ICA_BASE_URL names the service, ICA_ACCESS_TOKEN or ICA_API_KEY you.",
+    help="Tasks, runs and cohorts of a Task Execution Service (TES) v1. Set ICA_BASE_URL to the "
+    "service, and ICA_ACCESS_TOKEN or ICA_API_KEY to your token or key.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,7 +46,7 @@ def _known(known: tuple[str, ...], given: Optional[str]) -> list[str]:
         name = names.get(each.lower().replace(" ", ""))
         if name is None:
             raise typer.BadParameter(
-                f"there is no {each!r}, but {', '.join(known)}.", param_hint="'--status'"
+                f"{each!r} is not one of {', '.join(known)}.", param_hint="'--status'"
             )
         found.append(name)
     return found
@@ -91,9 +91,7 @@ COHORTS, LOOK, SERVICE = "Cohorts", "Look and act", "Your own service"
 @app.callback()
 def options(
     version: Annotated[bool, _flag("--version", help="Print the version.")] = False,
-    debug: Annotated[
-        bool, _flag("--debug", help="Log requests; show where errors come from.")
-    ] = False,
+    debug: Annotated[bool, _flag("--debug", help="Show tracebacks, and log requests.")] = False,
 ) -> None:
     """Declare what `main` has already dealt with, for the help."""
 
@@ -331,7 +329,7 @@ def relaunch(
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Launch the runs of a cohort that failed once more, with the same arguments."""
+    """Launch again what failed in a cohort, with the same arguments."""
     from libica import batch
 
     from . import cohorts, service

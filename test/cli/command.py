@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -70,7 +71,7 @@ class Command:
         return line
 
     def in_terminal(self, *arguments: object, columns: int = 80, interrupt_at: str = "") -> Result:
-        """Run it in a terminal; press Ctrl-C as soon as it shows a text."""
+        """Run it in a terminal; press Ctrl-C as soon as it shows a pattern."""
         import fcntl
         import pty
         import struct
@@ -86,12 +87,12 @@ class Command:
                 os.execve(COMMAND[0], [*COMMAND, *map(str, arguments)], env)
             finally:
                 os._exit(127)
-        shown, waits = b"", interrupt_at.encode()
+        shown, waits = b"", bool(interrupt_at)
         while data := _read(terminal):
             shown += data
-            if waits and waits in shown:
+            if waits and re.search(interrupt_at.encode(), shown):
                 os.write(terminal, b"\x03")
-                waits = b""
+                waits = False
         os.close(terminal)
         _, status = os.waitpid(pid, 0)
         text = shown.decode().replace("\r\n", "\n")

@@ -36,7 +36,7 @@ def loaded(code: str) -> list[str]:
 def test_version_and_commands_load_only_what_they_need() -> None:
     main = "from libica.cli.__main__ import main; assert main(['--version']) == 0"
     assert loaded(main) == []
-    assert loaded("import libica.cli.commands") == ["typer"]
+    assert {*loaded("import libica.cli.commands")} <= {"typer", "rich"}  # old Typer needs Rich
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "tqdm"])
@@ -61,7 +61,7 @@ print(cli.main(["runs"]))
     ("arguments", "told"),
     [
         (["nope"], "No such command 'nope'. See: libica-tes --help"),
-        (["runs", "--status", "failed,none"], "'--status': there is no 'none', but Pending, "),
+        (["runs", "--status", "failed,none"], "'--status': 'none' is not one of Pending, "),
         (["show", "tvn.1"], "give TASK VERSION. See: libica-tes show --help"),
         (["launch", "a", "b", "c"], "'--journal': give a file"),
         (["launch", "a"], "See: libica-tes launch --help"),
