@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Optional
 
 PROGRAM = "libica-tes"
-EXTRA = ("typer", "rich", "tqdm")
+EXTRA = ("typer", "rich")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -20,7 +21,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(PROGRAM, __version__)
         return 0
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names may have any character
     options = given[: given.index("--")] if "--" in given else given
     debug = "--debug" in options

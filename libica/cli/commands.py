@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
             raise Interrupted from error
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=_Commands,
     help="Tasks, runs and cohorts of a Task Execution Service (TES) v1. Set ICA_BASE_URL to the "
     "service, and ICA_ACCESS_TOKEN or ICA_API_KEY to your token or key.",

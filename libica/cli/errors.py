@@ -39,9 +39,10 @@ _GO_ON = "the same command goes on where it stopped"
 
 def explain(error: BaseException) -> tuple[str, int]:
     """Return what to tell of an error, and the exit status."""
-    if hasattr(error, "format_message"):  # an error of Click, which some versions of Typer contain
+    message = getattr(error, "format_message", None)
+    if message is not None:  # an error of Click, which some versions of Typer contain
         command = getattr(getattr(error, "ctx", None), "command_path", "libica-tes")
-        return f"{error.format_message()} See: {command} --help", INVALID
+        return f"{message()} See: {command} --help", INVALID
     if isinstance(error, Interrupted):
         error = error.__cause__ or error
     if isinstance(error, batch.BatchInterrupt):
