@@ -128,6 +128,19 @@ def test_imports_only_go_down(file: Path) -> None:
     assert {part_of(each.module) for each in ours} <= below | {part}
 
 
+def test_the_command_uses_what_users_may_use_and_nothing_uses_the_command() -> None:
+    command = ROOT / "libica" / "cli"
+    used = {"libica", "libica.openapi", f"{PACKAGE}.__version__", "libica.local.__main__"}
+    for file in (ROOT / "libica").rglob("*.py"):
+        ours = {each.module for each in imports(file) if each.module.startswith("libica")}
+        of_the_command = {each for each in ours if f"{each}.".startswith("libica.cli.")}
+        if command in file.parents:
+            assert ours - of_the_command <= used, file
+            assert file.read_text(encoding="utf-8").startswith('"""')
+        else:
+            assert not of_the_command, file
+
+
 def places(for_types: bool = False) -> dict[str, set[str]]:
     """Return the parts of the package that import each module of others, by its name."""
     found: dict[str, set[str]] = defaultdict(set)

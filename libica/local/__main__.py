@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import shlex
@@ -19,9 +20,9 @@ from .node.termination import on_termination
 DEFAULT_PORT = 8765
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit status."""
-    options = vars(_parser().parse_args(arguments))
+def main(arguments: Optional[Sequence[str]] = None, program: str = "python -m libica.local") -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status. The help names the program."""
+    options = vars(_parser(program).parse_args(arguments))
     _log_to_stderr()
     from . import LocalTes
 
@@ -34,7 +35,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             print(f"libica.local: {_repaired(options['data'])}", file=sys.stderr)
         tes = LocalTes(**options)
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"libica.local: {error}", file=sys.stderr)
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = f": give another --port than {options['port']}, or 0 for a free one" if taken else ""
+        print(f"libica.local: {error}{hint}", file=sys.stderr)
         return 1
     with tes:
         if tes.authority is not None:
@@ -52,9 +55,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"libica.local: {message}\n")  # without the usage, which hides it
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
     """Make the parser; the options of `serve` are named as the arguments of ``LocalTes``."""
-    parser = _Parser(prog="python -m libica.local")
+    parser = _Parser(prog=program)
     commands = parser.add_subparsers(title="commands", required=True)
     serve = commands.add_parser(
         "serve",

@@ -172,6 +172,7 @@ def shows_locals(*arguments: object) -> bool:
 
 
 _PACKAGE = __name__.rpartition(".")[0]
+_OPTIMIZED = 1  # flag of the code of functions; the frame of a module has the module's own names
 _CLEARED = frozenset(  # the second line: what urllib3 calls if it is installed
     "urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split()
     + "socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split()
@@ -183,7 +184,10 @@ def _is_ours(module: str) -> bool:
 
 
 def clear_frames(error: BaseException) -> None:
-    """Clear the local variables in the frames of this package and of the libraries it calls."""
+    """Clear the local variables in the frames of this package and of the libraries it calls.
+
+    pytest and IPython then leave the frames out, so that a traceback ends at the caller's line.
+    """
     from traceback import walk_tb
 
     for each in chain(error):
@@ -192,6 +196,11 @@ def clear_frames(error: BaseException) -> None:
             if _is_ours(module) or module.partition(".")[0] in _CLEARED:
                 with suppress(RuntimeError):  # the frame is still running
                     frame.clear()
+                if frame.f_code.co_flags & _OPTIMIZED:
+                    marks = frame.f_locals
+                    if isinstance(marks, dict):  # before 3.13, a copy that keeps the error alive
+                        marks.clear()
+                    marks["__tracebackhide__"] = True
 
 
 def scrub(error: Optional[BaseException], known: Sequence[str] = ()) -> None:

@@ -29,6 +29,7 @@ class AsyncResult(Future[T]):
         Raises:
             TimeoutError: No result after ``timeout`` seconds; the call goes on.
         """
+        __tracebackhide__ = True
         self.wait(timeout)
         if self.done():
             return self.result()
@@ -103,6 +104,7 @@ class Workers:
 
 
 def _work(calls: SimpleQueue[Any], ended: threading.Semaphore) -> None:
+    __tracebackhide__ = True
     while (item := calls.get()) is not None:
         result, call = item
         if result.set_running_or_notify_cancel():

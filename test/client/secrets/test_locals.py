@@ -9,11 +9,15 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ...helpers import ROOT
+from libica.openapi import libtes
+from libica.openapi.libtes import ApiClient
+
+from ...helpers import ROOT, run_python
 from ...server import Asked, Response, Server
 from .conftest import ClientOf
 from .hidden import WAYS, caught, client_of, leaks, settings, told, with_locals
@@ -63,7 +67,9 @@ def test_what_pytest_prints_with_locals_has_no_secret(
 ) -> None:
     file = tmp_path / "test_of_a_user.py"
     file.write_text(SUITE)
-    options = "--showlocals --tb=long -vv --log-level=DEBUG -p no:cacheprovider".split()
+    options = (
+        "--showlocals --tb=long --full-trace -vv --log-level=DEBUG -p no:cacheprovider".split()
+    )
     server.respond(refuse(400))
     quick = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     hosts = {"RESPONDS": server.url, "REFUSES": f"http://{refusing}"}
@@ -86,9 +92,50 @@ def test_what_ipython_prints_with_locals_has_no_secret(
         nowhere = f"http://{refusing}"
         for host, way in ((server.url, "create"), (nowhere, "launch in the background")):
             error = caught(lambda host=host, way=way: WAYS[way][0](client_for(host)))
+            verbose.skip_hidden = False
             text = verbose.text(type(error), error, error.__traceback__)
             assert "WAYS[way][0]" in text
             assert leaks(text) == {}
+            verbose.skip_hidden = True
+            assert "skipping hidden" in verbose.text(type(error), error, error.__traceback__)
+
+
+FAIL: dict[str, Callable[[ApiClient], object]] = {
+    "a call": WAYS["create"][0],
+    "a walk": WAYS["walk"][0],
+    "settings": lambda client: setattr(client.configuration, "host", "none"),
+    "a model": lambda _: libtes.Credentials("someone", 5.5),
+}
+
+
+@pytest.mark.parametrize("what", FAIL)
+def test_pytest_and_ipython_skip_all_frames_below_the_caller(
+    what: str, server: Server, client_for: ClientOf
+) -> None:
+    server.respond(refuse(400))
+    client = client_for(server.url)
+    error = caught(lambda: FAIL[what](client))
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    below = [each for each in frames if not each.f_globals["__name__"].startswith(("test", "_py"))]
+    assert below
+    assert all(each.f_locals.get("__tracebackhide__") for each in below), below
+
+
+def test_marked_frames_do_not_keep_an_exception_alive() -> None:
+    code = """
+import gc, weakref
+from libica.openapi import libtes
+
+def failed():
+    try:
+        libtes.Task(name=5.5)
+    except libtes.ApiTypeError as error:
+        return weakref.ref(error)
+
+gc.disable()
+print(failed()())
+"""
+    assert run_python(code) == "None\n"
 
 
 @pytest.mark.parametrize("way", ["create", "launch in the background"])

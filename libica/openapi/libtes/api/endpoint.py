@@ -227,6 +227,7 @@ def _walk(api: Api, fetch: Callable[..., Any], arguments: dict[str, Any]) -> Ite
             arguments["page_token"] = token
     except BaseException:
         if not shows_locals(api):
+            __tracebackhide__ = True
             arguments, seen, token = {}, set(), None  # which a traceback would show
         raise
 

@@ -1,0 +1,1 @@
+"""The command ``libica-tes``: look at tasks and runs, launch cohorts, serve."""
