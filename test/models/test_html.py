@@ -31,7 +31,13 @@ from ..helpers import MODELS, TIME, decode, many_examples, run_python, samples
 from .values import any_model
 
 PLAIN = {"details", "summary", "ul", "li", "code", "time", "p", "div", "table", "tr", "th", "td"}
-ATTRIBUTES = {"details": {"open"}, "code": {"class", "title", "data-is"}, "time": {"datetime"}}
+ATTRIBUTES = {
+    "details": {"open"},
+    "code": {"class", "title", "data-is", "style"},
+    "time": {"datetime", "style"},
+    "th": {"style"},
+    "td": {"style"},
+}
 CLASSES = {"", "id", "id short", "is"}
 BEGIN, END = _display.styled("\0").split("\0")
 HOSTILE = [
@@ -66,6 +72,7 @@ class Seen(HTMLParser):
         assert tag in PLAIN
         assert set(given) <= ATTRIBUTES.get(tag, set())
         assert given.get("class", "") in CLASSES
+        assert given.get("style") in (None, "text-align:left", "white-space:nowrap")
         self.hover += [given["title"]] if "title" in given else []
         self.ids += [given["title"]] if "id" in given.get("class", "") else []
         self.open.append(tag)
@@ -173,7 +180,7 @@ def test_times_are_readable(moment: datetime, expected: str) -> None:
     told = seen(model)
     assert told.of("code", "time")[-1] == expected
     assert told.of("time") == [expected] * bool(moment.tzinfo)
-    assert (f'<time datetime="{moment.isoformat()}">' in model._repr_html_()) == bool(moment.tzinfo)
+    assert (f'<time datetime="{moment.isoformat()}"' in model._repr_html_()) == bool(moment.tzinfo)
 
 
 # Pages

@@ -13,7 +13,9 @@ HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}
 FIRST = ("name", "status", "why", "status_details", "time_created")  # columns of a table
 STATUSES = "Failed|TimedOut|Aborted|Lost|Unsure|Not launched||Running|Pending|Completed".split("|")
+RANKS = {status: rank for rank, status in enumerate(STATUSES)}
 MARKS = "✗✗■??-•▸○✓"  # of these; the empty one stands for any other
+LEFT, LINE = ' style="text-align:left"', ' style="white-space:nowrap"'  # where sheets are removed
 
 
 def summary(name: str, fields: Mapping[str, Any]) -> str:
@@ -50,45 +52,42 @@ def styled(html: str) -> str:
 
 def table(data: Sequence[Mapping[str, Any]], most: int = ROWS) -> str:
     """Return a table of objects, the failed ones first, without their addresses and owners."""
-    first = sorted(range(len(data)), key=lambda at: _rank(data[at].get("status")))[:most]
+    ranks = [RANKS.get(str(row.get("status")), RANKS[""]) for row in data]
+    first = sorted(range(len(data)), key=ranks.__getitem__)[:most]
     rows = {at: redact(_parted(data[at])[0]) for at in first}
     names = dict.fromkeys(name for row in (FIRST, *rows.values()) for name in row)
     used = [name for name in names if any(row.get(name) is not None for row in rows.values())]
-    lines = ["".join(f"<th>{text(name)}</th>" for name in ("", *used))]
+    lines = ["".join(f"<th{LEFT}>{text(name)}</th>" for name in ("", *used))]
     for at, row in rows.items():
-        cells = (f"<td>{_value(name, row.get(name))}</td>" for name in used)
-        lines.append(f"<th>{at}</th>{''.join(cells)}")
+        cells = "".join(f"<td{LEFT}>{_value(name, row.get(name))}</td>" for name in used)
+        lines.append(f"<th{LEFT}>{at}</th>{cells}")
     body = "".join(f"<tr>{each}</tr>" for each in lines) * bool(used)
     return f"<div><table>{body}</table></div>{_more(len(data) - most)}"
 
 
 def badge(status: str, count: str = "") -> str:
     """Return a status, or how many have it, with its mark; styles colour it."""
-    shown = text(status)
-    return f'<code class="is" data-is="{shown}">{MARKS[_rank(status)]} {count}{shown}</code>'
-
-
-def _rank(status: object) -> int:
-    return STATUSES.index(str(status) if status in STATUSES else "")
+    shown, mark = text(status), MARKS[RANKS.get(status, RANKS[""])]
+    return f'<code class="is" data-is="{shown}"{LINE}>{mark} {count}{shown}</code>'
 
 
 def code(value: Any, name: str = "") -> str:
     """Return a value as text that stays what it is; a click copies a long one without blanks."""
     shown, kind = text(value), "id short" if name.lower().endswith("id") else "id"
+    line = LINE * (len(shown) < 80 and "\n" not in shown)
     if isinstance(value, datetime) and value.tzinfo:
-        return f'<time datetime="{value.isoformat()}">{shown}</time>'
+        return f'<time datetime="{value.isoformat()}"{LINE}>{shown}</time>'
     if not isinstance(value, str) or len(value) < 20:
-        return f"<code>{shown}</code>"
-    return f'<code class="{kind * (" " not in value)}" title="{shown}">{shown}</code>'
+        return f"<code{line}>{shown}</code>"
+    return f'<code class="{kind * (" " not in value)}" title="{shown}"{line}>{shown}</code>'
 
 
 def _value(name: str, data: Any, title: str = "") -> str:
     if not data or not isinstance(data, (Mapping, list)):
         shown = badge(data) if name == "status" and isinstance(data, str) else code(data, name)
         return title if data is None else title + shown
-    brief = f"{len(data)} items"
-    if isinstance(data, Mapping):
-        brief = ", ".join(str(key) for key in data if data[key] is not None)
+    keys = [str(k) for k in data if data[k] is not None] if isinstance(data, Mapping) else []
+    brief = ", ".join(keys) or f"{len(data)} items"
     return f"<details><summary>{title}{text(brief, 60)}</summary>{_inside(data)}</details>"
 
 
@@ -117,5 +116,4 @@ def _more(count: int) -> str:
 def text(value: Any, most: int = 500) -> str:
     """Return a value as escaped text, cut where it is long."""
     told = f"{value:%Y-%m-%d %H:%M:%S %Z}".strip() if isinstance(value, datetime) else str(value)
-    told = told if len(told) <= most else f"{told[:most]}..."
-    return escape(told.encode("utf-8", "replace").decode("utf-8"))
+    return escape((told[:most] + "..." * (len(told) > most)).encode("utf-8", "replace").decode())
