@@ -47,7 +47,7 @@ def model(title: str, data: Mapping[str, Any]) -> str:
 
 def styled(html: str) -> str:
     """Return HTML with what fits it in with a page around it, which front ends may remove."""
-    return (get_data(__package__, "_display.html") or b"").decode().replace("{}", html)
+    return (get_data(__name__, "_display.html") or b"").decode().replace("{}", html)
 
 
 def table(data: Sequence[Mapping[str, Any]], most: int = ROWS) -> str:
