@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .calling import BatchError as BatchError
     from .calling import BatchInterrupt as BatchInterrupt
     from .calling import BatchWarning as BatchWarning
+    from .following import live as live
     from .journal import JournalError as JournalError
     from .launching import launch_all as launch_all
     from .launching import relaunch as relaunch
@@ -28,6 +29,7 @@ else:
     _MODULES = {
         **dict.fromkeys(("BatchError", "BatchInterrupt", "BatchWarning"), "calling"),
         "JournalError": "journal",
+        "live": "following",
         "Launch": "report",
         "LaunchesError": "plan",
         "Report": "report",

@@ -3,55 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from html import escape
+from datetime import datetime, timedelta
 from typing import Any
 
-from libica.openapi.libtes import redact
-
-MOST = 100
-"""Maximum number of rows in a notebook."""
-
-LONGEST = 500
-"""Maximum length of a cell, in characters."""
+from libica.openapi.libtes import _display, redact
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{}</title><style>
-body {{ font: 14px sans-serif; margin: 2em; color-scheme: light dark }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: 2px 8px; text-align: left; vertical-align: top; border-bottom: 1px solid #8884 }}
+body {{ margin: 2em; color-scheme: light dark; color: CanvasText; background: Canvas }}
 </style></head><body>
 """
 
-
-def document(head: str, notes: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a complete HTML page with all rows."""
-    begin = _HEAD.format(_text(head))
-    return f"{begin}{body(head, notes, rows, len(rows))}\n</body></html>\n"
+Row = Mapping[str, Any]
 
 
-def body(head: str, notes: Sequence[str], rows: Sequence[Mapping[str, Any]], total: int) -> str:
-    """Return a heading, notes and a table; ``total`` may be more than the rows shown."""
-    told = "".join(f"<p>{_text(redact(each))}</p>" for each in notes)
-    more = f"<p>... and {total - len(rows)} more</p>" if total > len(rows) else ""
-    return f"<p><code>{_text(head)}</code></p>{told}{_table(rows)}{more}"
+def document(
+    head: str, counts: Mapping[str, int], notes: Sequence[str], rows: Sequence[Row]
+) -> str:
+    """Return a complete HTML page with all rows, and with exact times, since it may be kept."""
+    exact = [{key: _exact(row[key]) for key in row} for row in rows]
+    begin = _HEAD.format(_display.text(head))
+    return f"{begin}{body(head, counts, notes, exact, len(rows))}</body></html>\n"
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table without the columns that are empty in all rows."""
-    rows = [redact(row) for row in rows]
-    names = dict.fromkeys(name for row in rows for name in row)
-    used = [name for name in names if any(row.get(name) is not None for row in rows)]
-    lines = ["".join(f"<th>{_text(name)}</th>" for name in used)]
-    lines += ["".join(_cell(row.get(name)) for name in used) for row in rows]
-    return f"<table>{''.join(f'<tr>{each}</tr>' for each in lines)}</table>"
+def body(
+    head: str,
+    counts: Mapping[str, int],
+    notes: Sequence[str],
+    rows: Sequence[Row],
+    most: int = _display.ROWS,
+) -> str:
+    """Return the counts, as a bar and as text, notes and a table.
+
+    Args:
+        head: What is counted.
+        counts: The number of launches by outcome.
+        notes: Remarks.
+        rows: What the table shows of each launch.
+        most: Maximum number of rows to show.
+    """
+    told = [(str(redact(outcome)), count) for outcome, count in counts.items()]
+    bar = [f'<i data-is="{_display.text(each)}" style="flex:{count}"></i>' for each, count in told]
+    badges = [_display.badge(each, f"{count:,} ") for each, count in told]
+    lines = [f"{_display.code(head)} {' '.join(badges)}"]
+    lines += [_display.code(redact(each)) for each in notes]
+    above = "".join(f"<div>{each}</div>" for each in lines)
+    below = _display.table(rows, most)
+    return _display.styled(f'<div class="bar">{"".join(bar)}</div>{above}{below}')
 
 
-def _cell(value: Any) -> str:
-    return "<td></td>" if value is None else f"<td><code>{_text(value)}</code></td>"
+def brief(span: timedelta) -> str:
+    """Return a span of time in its two largest units."""
+    seconds = span.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _text(value: Any) -> str:
-    text = f"{value:%Y-%m-%d %H:%M:%S %Z}".strip() if isinstance(value, datetime) else str(value)
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return escape(text.encode("utf-8", "replace").decode("utf-8"))
+def _exact(value: Any) -> Any:
+    return f"{value:%Y-%m-%d %H:%M:%S %Z}" if isinstance(value, datetime) else value

@@ -27,6 +27,10 @@ ABSENT = "#BBBBBB"
 INK = "#7C7C7C"
 """Colour of text and lines, with equal contrast on white and on dark notebook pages."""
 
+LIGHTER_INK = "#808080"
+"""Of the labels of runs. Where all labels are darker, or all are lighter, than middle grey,
+notebooks put a transparent figure on a white or a black background."""
+
 MOST_BARS = 300
 """Maximum number of runs that are drawn as one bar each; beyond that, they are counted."""
 
@@ -54,19 +58,27 @@ def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
         raise
     dates: Any = import_module("matplotlib.dates")  # has no type annotations
     spans = _spans(report, dates)
-    with rc_context({} if ax else _theme()):
-        if ax is None:
-            size = (10, min(max(1.5 + 0.25 * len(spans), 3), 7))
-            ax = pyplot.subplots(figsize=size, layout="constrained")[1]
-        if not spans:
-            ax.set(xticks=[], yticks=[])
-            ax.text(0.5, 0.5, "No runs", transform=ax.transAxes, ha="center", va="center")
-        else:
-            (_draw_bars if len(spans) <= MOST_BARS else _draw_counts)(ax, spans)
-            _scale_time(ax, spans, dates)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_xlabel("Time (UTC)")
-        _add_legend(ax, report, spans)
+    if ax is not None:
+        return _draw(ax, report, spans, dates)
+    size = (10, min(max(1.5 + 0.25 * len(spans), 3), 7))
+    theme = _theme()
+    # Outside the context: a notebook's first figure changes settings for all that follow.
+    figure = pyplot.figure(figsize=size, layout="constrained")
+    figure.set_facecolor(theme.get("figure.facecolor", figure.get_facecolor()))
+    with rc_context(theme):
+        return _draw(figure.subplots(), report, spans, dates)
+
+
+def _draw(ax: Axes, report: Report, spans: Sequence[Span], dates: Any) -> Axes:
+    if not spans:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "No runs", transform=ax.transAxes, ha="center", va="center")
+    else:
+        (_draw_bars if len(spans) <= MOST_BARS else _draw_counts)(ax, spans)
+        _scale_time(ax, spans, dates)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_xlabel("Time (UTC)")
+    _add_legend(ax, report, spans)
     return ax
 
 
@@ -78,6 +90,7 @@ def _theme() -> Any:
     matplotlib: Any = import_module("matplotlib")
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     theme = {"figure.facecolor": "none", "axes.facecolor": "none", **dict.fromkeys(inked, INK)}
+    theme["ytick.color"] = LIGHTER_INK
     chosen = any(matplotlib.rcParams[key] != matplotlib.rcParamsDefault[key] for key in theme)
     return {} if chosen else theme
 
@@ -98,7 +111,8 @@ def _draw_bars(ax: Axes, spans: Sequence[Span]) -> None:
     if len(spans) <= MOST_NAMES:
         ax.set_yticks(range(len(spans)), [_label(span.launch.name) for span in spans])
     else:
-        ax.set_yticks([])
+        ax.set_yticks([0], [""])
+        ax.tick_params(axis="y", length=0)
         ax.set_ylabel(f"{len(spans):,} runs")
 
 

@@ -68,9 +68,14 @@ def _show(shown: Any, done: int, note: str) -> None:
         shown.refresh()
 
 
-def _is_watched() -> bool:
+def in_notebook() -> bool:
+    """Return whether this runs in a notebook, or in another front end of a Jupyter kernel."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel") or (sys.stderr is not None and sys.stderr.isatty())
+    return hasattr(shell, "kernel")
+
+
+def _is_watched() -> bool:
+    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _tqdm() -> Any:

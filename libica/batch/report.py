@@ -87,12 +87,14 @@ class Launch:
     @property
     def why(self) -> Optional[str]:
         """What went wrong, on one line; `None` if nothing did."""
-        status = None if self.exit_status is None else f"exit status {self.exit_status}"
         log = f"stderr: {self.stderr}" if self.stderr else None
         doubles = f"several runs: {self.run_id}, {', '.join(self.doubles)}"
-        told = (self.error, status, self.status_details, log, doubles if self.doubles else None)
-        said = filter(None, told)
-        return "; ".join(" ".join(each.split()) for each in said) or None
+        return _joined(self._reason, log, doubles if self.doubles else None)
+
+    @property
+    def _reason(self) -> Optional[str]:
+        status = None if self.exit_status is None else f"exit status {self.exit_status}"
+        return _joined(self.error, status, self.status_details)
 
     def __repr__(self) -> str:
         given = ((each.name, getattr(self, each.name)) for each in fields(self))
@@ -326,7 +328,7 @@ class Report(Sequence[Launch]):
         from .html_page import document
 
         with open(path, "w", encoding="utf-8", errors="replace") as file:
-            file.write(document(repr(self), self.notes, self._table_rows()))
+            file.write(document(*self._shown()))
 
     def plot(self, ax: Optional[Axes] = None) -> Axes:
         """Draw a timeline: one bar per run, from its creation to its end or until now.
@@ -347,23 +349,45 @@ class Report(Sequence[Launch]):
 
         return timeline(self, ax)
 
-    def _table_rows(self) -> list[dict[str, Any]]:
-        rows = self.to_dicts()
-        for row in rows:
-            row["tries"] = row["tries"] if row["tries"] > 1 else None
-            row["doubles"] = " ".join(row["doubles"]) or None
-            row["number"] = None  # redundant with the order
-        return rows
-
     def _repr_html_(self) -> str:
-        from .html_page import MOST, body
+        from .html_page import body
 
-        return body(repr(self), self.notes, self[:MOST]._table_rows(), len(self))
+        return body(*self._shown())
+
+    def _shown(self) -> tuple[str, dict[str, int], list[str], list[dict[str, Any]]]:
+        doubled = f", {len(self.doubled):,} with several runs" if self.doubled else ""
+        head = f"{len(self):,} launch{'es' * (len(self) != 1)}{doubled}"
+        return head, self.summary(), self.notes, list(map(_row, self))
+
+
+def _row(launch: Launch) -> dict[str, Any]:
+    """Return what a table shows of a launch, by the names of its attributes."""
+    from .html_page import brief
+    from .waiting import duration
+
+    took = duration(launch)
+    return {
+        "name": launch.name,
+        "status": launch.outcome,
+        "why": launch._reason,
+        "duration": None if took is None else brief(took),
+        "time_created": launch.time_created,
+        "run_id": launch.run_id,
+        "stderr": launch.stderr,
+        "stdout": launch.stdout,
+        "tries": launch.tries if launch.tries > 1 else None,
+        "attempts": launch.attempts if launch.attempts > 1 else None,
+        "doubles": " ".join(launch.doubles) or None,
+    }
 
 
 def _line(launch: Launch) -> str:
     tries = f" (try {launch.tries})" if launch.tries > 1 else ""
     return f"{_brief(launch.name)}{tries}: {launch.outcome}: {launch.why}"
+
+
+def _joined(*texts: Optional[str]) -> Optional[str]:
+    return "; ".join(" ".join(each.split()) for each in filter(None, texts)) or None
 
 
 def _cell(value: Any) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -115,43 +115,54 @@ def wait_all(
         BatchError: The service refused to list runs, or did not respond for ten minutes. Its
             ``report`` has the outcomes so far.
     """
+    report = Report(
+        _launches(runs),
+        batch=runs.batch if isinstance(runs, Report) else None,
+        notes=runs.notes if isinstance(runs, Report) else (),
+        api_client=api_client,
+    )
+    rounds = follow(api_client, report, timeout, poll)
+    total = left = next(rounds)
+    with bar(progress, total, "Runs") as shown, suppress(KeyboardInterrupt):
+        for open_runs in rounds:
+            shown.update(left - open_runs, failed=len(report.failed))
+            left = open_runs
+    return report
+
+
+def follow(
+    api_client: ApiClient, report: Report, timeout: Optional[float], poll: Poll
+) -> Iterator[int]:
+    """Update the launches of a report, in place, until their runs have finished.
+
+    Yields:
+        The number of runs that have not finished: at first, and after each round of checks.
+    """
     first, longest = _seconds(poll)
     until = math.inf if timeout is None else monotonic() + timeout
-    launches = _launches(runs)
-    watch = Watch(
-        api_client, launches, math.inf if timeout is None else until + (not timeout) * ONCE
-    )
-    batch = runs.batch if isinstance(runs, Report) else None
-    notes = list(runs.notes) if isinstance(runs, Report) else []
-
-    def report() -> Report:
-        return Report(launches, batch=batch, notes=notes, api_client=api_client)
-
-    total = len(watch.open)
-    with bar(progress, total, "Runs") as shown, suppress(KeyboardInterrupt):
-        interval, waited, audited = first, 0.0, batch is None
-        while watch.open:
-            before, failure = len(watch.open), None
-            try:
-                watch.look() if audited else audit(watch, launches, str(batch))
-                audited = True
-            except ApiException as error:
-                failure = error
-            watch.explain()
-            failed = sum(each.status in FINISHED[1:] for each in launches)
-            shown.update(before - len(watch.open), failed=failed)
-            waited = waited if failure else 0.0
-            gone = failure and (not passes(failure) or waited > calling.WAITS.patience)
-            if failure and gone and monotonic() < until:
-                raise BatchError(f"stopped waiting: {failure}", report()) from failure
-            asked = retry_after(failure.headers) if failure else None
-            pause = min(max(interval, asked or 0.0), until - monotonic())
-            if not watch.open or pause <= 0:
-                break
-            sleep(pause)
-            waited += pause
-            interval = min(longest, interval * GROWTH)
-    return report()
+    watch = Watch(api_client, report, math.inf if timeout is None else until + (not timeout) * ONCE)
+    yield len(watch.open)
+    interval, waited, audited = first, 0.0, report.batch is None
+    while watch.open:
+        failure = None
+        try:
+            watch.look() if audited else audit(watch, report, str(report.batch))
+            audited = True
+        except ApiException as error:
+            failure = error
+        watch.explain()
+        yield len(watch.open)
+        waited = waited if failure else 0.0
+        gone = failure and (not passes(failure) or waited > calling.WAITS.patience)
+        if failure and gone and monotonic() < until:
+            raise BatchError(f"stopped waiting: {failure}", report) from failure
+        asked = retry_after(failure.headers) if failure else None
+        pause = min(max(interval, asked or 0.0), until - monotonic())
+        if not watch.open or pause <= 0:
+            break
+        sleep(pause)
+        waited += pause
+        interval = min(longest, interval * GROWTH)
 
 
 def audit(watch: Watch, launches: Sequence[Launch], batch: str) -> list[Launch]:

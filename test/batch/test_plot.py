@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from random import Random
@@ -11,6 +12,9 @@ import pytest
 
 from libica.batch.plot import COLOURS, OTHER
 from libica.batch.report import Launch, Report
+from libica.openapi.libtes import _display
+
+from ..helpers import ROOT
 
 matplotlib: Any = pytest.importorskip("matplotlib", reason="needs libica-libtes[plot]")
 matplotlib.use("Agg")
@@ -55,7 +59,7 @@ def legend(ax: Any) -> list[str]:
 
 
 def names(ax: Any) -> list[str]:
-    return [text.get_text() for text in ax.get_yticklabels()]
+    return [text.get_text() for text in ax.get_yticklabels() if text.get_text()]
 
 
 def test_each_run_has_a_bar_from_its_creation_to_its_end_the_earliest_on_top() -> None:
@@ -186,6 +190,12 @@ def test_many_unfinished_runs_are_drawn_until_now() -> None:
         assert 0.45 < dots(picture, colour) / picture[..., 0].size < 0.5
 
 
+def test_its_colours_are_those_of_tables() -> None:
+    styles = re.findall(r"& (.*data-is.*) \{ --is: (#\w+) \}", _display.styled(""))
+    found = {each: colour for names, colour in styles for each in re.findall(r'"([^"]+)"', names)}
+    assert {each: found[each] for each in COLOURS} == {k: v.lower() for k, v in COLOURS.items()}
+
+
 # Looks
 
 
@@ -218,6 +228,29 @@ def test_it_is_legible_on_light_and_dark_pages(page: str) -> None:
     for each in [*texts, ax.xaxis.label, ax.xaxis.get_offset_text()]:
         assert contrast(each.get_color(), page) > 3.9
     assert contrast(ax.spines["left"].get_edgecolor(), page) > 3
+
+
+PLOTS = """
+from datetime import datetime, timezone
+from libica.batch import Launch, Report
+times = {"time_created": datetime.now(timezone.utc), "time_modified": datetime.now(timezone.utc)}
+for count in (1, 41, 301):
+    Report([Launch("a", str(each), "Completed", **times) for each in range(count)]).plot()
+"""
+
+
+def test_a_notebook_shows_each_plot_on_its_own_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    cells = [nbformat.v4.new_code_cell(f"{PLOTS};") for _ in range(2)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    for cell in notebook.cells:
+        shown = [each for each in cell.outputs if "image/png" in each.get("data", {})]
+        assert len(shown) == 3
+        assert not any("needs_background" in each.metadata for each in shown)
 
 
 def test_a_chosen_style_is_kept() -> None:

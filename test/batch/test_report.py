@@ -7,11 +7,14 @@ import pickle
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from libica.batch.html_page import brief
 from libica.batch.report import Launch, Report
+from libica.openapi.libtes import _display
 
 TIME = datetime(2021, 3, 8, 4, 5, 54, 645483, timezone.utc)
 LATER = TIME + timedelta(minutes=5)
@@ -146,52 +149,112 @@ def test_repr_of_a_launch_is_one_short_line() -> None:
 
 # HTML
 
+BEGIN, END = _display.styled("\0").split("\0")
+
 
 def texts(html: str, tag: str) -> list[str]:
     """Return the texts of all elements of a kind, if the HTML has none but these, all closed."""
-    page = ElementTree.fromstring(f"<div>{html}</div>")
-    assert {each.tag for each in page.iter()} <= {"div", "code", "p", "table", "tr", "th", "td"}
+    inside = html.partition(BEGIN)[2].partition(END)[0]
+    page = ElementTree.fromstring(f"<div>{inside}</div>")
+    known = {"div", "i", "code", "time", "p", "table", "tr", "th", "td"}
+    assert {each.tag for each in page.iter()} <= known
     return ["".join(each.itertext()) for each in page.iter(tag)]
 
 
-def written(report: Report, path: Path) -> tuple[str, str]:
-    """Write a report as HTML, and return the text of the file and the body in it."""
-    report.to_html(path)
-    text = path.read_text(encoding="utf-8")
-    return text, text.partition("<body>\n")[2].partition("\n</body>")[0]
+def head(html: str) -> list[str]:
+    return [each for each in texts(html, "th") if not each.isdigit()]
 
 
-def test_a_notebook_shows_a_table_of_the_columns_in_use() -> None:
+def test_a_notebook_shows_a_table_of_the_columns_in_use_with_failed_launches_first() -> None:
     html = REPORT._repr_html_()
-    assert texts(html, "th") == list(REPORT.to_dicts()[0])[:7]
-    assert len(texts(html, "tr")) == 12
-    times = ["2021-03-08 04:05:54 UTC", "2021-03-08 04:10:54 UTC"]
-    assert texts(html, "code")[:7] == [repr(REPORT), "a", "trn.1", "Completed", "1", *times]
-    assert texts(Report([Launch("a")])._repr_html_(), "th") == ["name", "attempts"]
-    assert texts(Report()._repr_html_(), "code") == ["<Report: 0 launches>"]
-    html = Report([Launch("a")] * 1000)._repr_html_()
-    assert len(texts(html, "tr")) == 101
-    assert texts(html, "p")[1:] == ["... and 900 more"]
+    columns = ["", "name", "status", "why", "time_created", "duration", "run_id", "attempts"]
+    assert head(html) == columns
+    rows = [each for each in texts(html, "th") if each.isdigit()]
+    assert "".join(LAUNCHES[int(row)].name for row in rows) == "bfgeckijdah"
+    assert texts(Report([Launch("a")])._repr_html_(), "th") == ["", "name", "status", "0"]
 
 
-HOSTILE = ("<script>alert(1)</script>", "</code><img src=x>", "'\"><b>", "<!-- ", "&lt;", "\ud800")
+ENDED_BADLY: dict[str, Any] = {
+    "time_created": TIME,
+    "time_modified": TIME + timedelta(minutes=65),
+    "status_details": "It ended.",
+    "exit_status": 3,
+    "stderr": "gds://logs/b.err",
+}
+
+
+def test_a_row_of_the_table_tells_what_a_launch_came_to() -> None:
+    launch = Launch(
+        "b", "trn.3", "Failed", 2, earlier=(FAILED,), doubles=("trn.4", "5"), **ENDED_BADLY
+    )
+    html = Report([launch])._repr_html_()
+    assert dict(zip(head(html)[1:], texts(html, "td"))) == {
+        "name": "b",
+        "status": "✗ Failed",
+        "why": "exit status 3; It ended.",
+        "time_created": "2021-03-08 04:05:54 UTC",
+        "duration": "1 h 5 min",
+        "run_id": "trn.3",
+        "stderr": "gds://logs/b.err",
+        "tries": "2",
+        "attempts": "2",
+        "doubles": "trn.4 5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (90000, "25 h 0 min"),
+    ],
+)
+def test_durations_are_short(seconds: float, shown: str) -> None:
+    assert brief(timedelta(seconds=seconds)) == shown
+
+
+def test_above_the_table_are_the_counts_as_a_bar_and_in_words() -> None:
+    many = [*[LAUNCHES[0]] * 1995, *[FAILED] * 4, Launch("d", "trn.9", "Running", doubles=("a",))]
+    html = Report(many, notes=["<Take note>"])._repr_html_()
+    told = texts(html, "div")
+    assert "2,000 launches, 1 with several runs ✓ 1,995 Completed ✗ 4 Failed ▸ 1 Running" in told
+    assert "<Take note>" in told
+    parts = re.findall(r'<i data-is="(\w+)" style="flex:(\d+)"></i>', html)
+    assert parts == [("Completed", "1995"), ("Failed", "4"), ("Running", "1")]
+    assert len(texts(html, "tr")) == 21
+    assert texts(html, "p") == ["... and 1,980 more"]
+    assert texts(Report()._repr_html_(), "code") == ["0 launches"]
+
+
+HOSTILE = ("<script>alert(1)</script>", "</code><img src=x>", "'\"><b>", "<!--a", "&lt;", "\ud800")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_values_are_escaped(text: str, tmp_path: Path) -> None:
-    launch = Launch(text, text, "Failed", status_details=text, stderr=text)
-    report = Report([launch], notes=[text])
+    launch = Launch(text, text, status_details=text, stderr=text)
+    report = Report([launch, Launch(text, "trn.1", text)], notes=[text])
     report.to_csv(tmp_path / "report.csv")
-    for html in (report._repr_html_(), written(report, tmp_path / "report.html")[1]):
-        assert "".join(texts(html, "code")).count(text.replace("\ud800", "?")) == 4
+    for html in (report._repr_html_(), written(report, tmp_path / "report.html")):
+        # Notes, two names, an id, a reason, a log, a status and its count.
+        assert "".join(texts(html, "code")).count(text.replace("\ud800", "?")) == 8
     assert len(str(report).splitlines()) == 3
 
 
-def test_to_html_is_one_file_with_all_rows_and_no_secrets(tmp_path: Path) -> None:
-    report = Report([FAILED] * 300, notes=["<Take note>"])
-    text, body = written(report, tmp_path / "report.html")
+def written(report: Report, path: Path) -> str:
+    report.to_html(path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_to_html_is_one_file_with_all_rows_exact_times_and_no_secrets(tmp_path: Path) -> None:
+    report = Report([LAUNCHES[0], *[FAILED] * 300], notes=["<Take note>"])
+    text = written(report, tmp_path / "report.html")
     assert text.startswith("<!DOCTYPE html>")
-    assert len(texts(body, "tr")) == 301
+    assert len(texts(text, "tr")) == 302
+    assert texts(text, "td")[-5:-1] == ["", "2021-03-08 04:05:54 UTC", "5 min 0 s", "trn.1"]
+    assert not texts(text, "time")
     assert not re.search(r"(src|href|url)\s*[=(]", text)
     shown = ("exit status 3", "b.err", "b&lt;b&gt;", "&lt;Take note&gt;", "https://x/y?***")
     for html in (text, report._repr_html_()):

@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from html import escape
+from pkgutil import get_data
 from typing import Any
 
 from ._redaction import redact
 
-MOST = 100  # rows of a table, entries of a list or dict
+ROWS, MOST = 20, 100  # rows of a table; entries of a list or dict
 HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}
+FIRST = ("name", "status", "why", "status_details", "time_created")  # columns of a table
+STATUSES = "Failed|TimedOut|Aborted|Lost|Unsure|Not launched||Running|Pending|Completed".split("|")
+RANKS = {status: rank for rank, status in enumerate(STATUSES)}
+MARKS = "✗✗■??-•▸○✓"  # of these; the empty one stands for any other
+LEFT, LINE = ' style="text-align:left"', ' style="white-space:nowrap"'  # where sheets are removed
 
 
 def summary(name: str, fields: Mapping[str, Any]) -> str:
@@ -17,8 +23,7 @@ def summary(name: str, fields: Mapping[str, Any]) -> str:
     given = {key: value for key, value in fields.items() if value is not None}
     chosen = [key for key in HEADLINE if key in given] or list(given)[:3]
     shown = [f"{key}={_brief(key, given[key])}" for key in chosen]
-    more = ["..."] if len(shown) < len(given) else []
-    return f"{name}({', '.join(shown + more)})"
+    return f"{name}({', '.join(shown + ['...'] * (len(shown) < len(given)))})"
 
 
 def _brief(name: str, value: Any) -> str:
@@ -28,61 +33,87 @@ def _brief(name: str, value: Any) -> str:
         return value.isoformat()
     if isinstance(value, (list, tuple, Mapping)):
         return f"<{len(value)} items>"
-    text = repr(redact(value, name))
-    return text if len(text) <= 60 else f"{text[:56]}...{text[0]}"
+    told = repr(redact(value, name))
+    return told if len(told) <= 60 else f"{told[:56]}...{told[0]}"
 
 
-def tree(title: str, data: Mapping[str, Any]) -> str:
-    """Return the HTML of a model's data: a tree whose top is unfolded."""
-    return f"<details open><summary>{code(title)}</summary>{_inside(redact(data))}</details>"
+def model(title: str, data: Mapping[str, Any]) -> str:
+    """Return the HTML of a model: of a page a table, of others a tree whose top is unfolded."""
+    if "items" in data:
+        return styled(f"<p>{code(title)}</p>{table(data['items'] or [])}")
+    inside = _inside(redact(data))
+    return styled(f"<details open><summary>{code(title)}</summary>{inside}</details>")
 
 
-def page(title: str, items: Sequence[Any]) -> str:
-    """Return the HTML of a page: a table of its items, without addresses and owners."""
-    rows = [each.to_dict() if hasattr(each, "to_dict") else each for each in items[:MOST]]
-    rows = [{k: row[k] for k in row if k.replace("_", "").lower() not in OWNERS} for row in rows]
-    return f"<p>{code(title)}</p>{table(rows, len(items))}"
+def styled(html: str) -> str:
+    """Return HTML with what fits it in with a page around it, which front ends may remove."""
+    return (get_data(__name__, "_display.html") or b"").decode().replace("{}", html)
 
 
-def table(rows: Sequence[Mapping[str, Any]], total: int) -> str:
-    """Return a table of the first of so many rows, with the columns that any of these needs."""
-    rows = [redact(row) for row in rows[:MOST]]
-    names = dict.fromkeys(name for row in rows for name in row)
-    used = [name for name in names if any(row.get(name) is not None for row in rows)]
-    lines = ["".join(f"<th>{_text(name)}</th>" for name in used)]
-    lines += ["".join(f"<td>{_value(row.get(name))}</td>" for name in used) for row in rows]
-    return _many("table", "tr", lines, total)
+def table(data: Sequence[Mapping[str, Any]], most: int = ROWS) -> str:
+    """Return a table of objects, the failed ones first, without their addresses and owners."""
+    ranks = [RANKS.get(str(row.get("status")), RANKS[""]) for row in data]
+    first = sorted(range(len(data)), key=ranks.__getitem__)[:most]
+    rows = {at: redact(_parted(data[at])[0]) for at in first}
+    names = dict.fromkeys(name for row in (FIRST, *rows.values()) for name in row)
+    used = [name for name in names if any(row.get(name) is not None for row in rows.values())]
+    lines = ["".join(f"<th{LEFT}>{text(name)}</th>" for name in ("", *used))]
+    for at, row in rows.items():
+        cells = "".join(f"<td{LEFT}>{_value(name, row.get(name))}</td>" for name in used)
+        lines.append(f"<th{LEFT}>{at}</th>{cells}")
+    body = "".join(f"<tr>{each}</tr>" for each in lines) * bool(used)
+    return f"<div><table>{body}</table></div>{_more(len(data) - most)}"
 
 
-def code(value: Any) -> str:
-    """Return a value as text that stays what it is."""
-    return f"<code>{_text(value)}</code>"
+def badge(status: str, count: str = "") -> str:
+    """Return a status, or how many have it, with its mark; styles colour it."""
+    shown, mark = text(status), MARKS[RANKS.get(status, RANKS[""])]
+    return f'<code class="is" data-is="{shown}"{LINE}>{mark} {count}{shown}</code>'
 
 
-def _value(data: Any, title: str = "") -> str:
+def code(value: Any, name: str = "") -> str:
+    """Return a value as text that stays what it is; a click copies a long one without blanks."""
+    shown, kind = text(value), "id short" if name.lower().endswith("id") else "id"
+    line = LINE * (len(shown) < 80 and "\n" not in shown)
+    if isinstance(value, datetime) and value.tzinfo:
+        return f'<time datetime="{value.isoformat()}"{LINE}>{shown}</time>'
+    if not isinstance(value, str) or len(value) < 20:
+        return f"<code{line}>{shown}</code>"
+    return f'<code class="{kind * (" " not in value)}" title="{shown}"{line}>{shown}</code>'
+
+
+def _value(name: str, data: Any, title: str = "") -> str:
     if not data or not isinstance(data, (Mapping, list)):
-        return title if data is None else title + code(data)
-    brief = f"{len(data)} items"
-    if isinstance(data, Mapping):
-        brief = ", ".join(str(key) for key in data if data[key] is not None)
-    return f"<details><summary>{title}{_text(brief, 60)}</summary>{_inside(data)}</details>"
+        shown = badge(data) if name == "status" and isinstance(data, str) else code(data, name)
+        return title if data is None else title + shown
+    keys = [str(k) for k in data if data[k] is not None] if isinstance(data, Mapping) else []
+    brief = ", ".join(keys) or f"{len(data)} items"
+    return f"<details><summary>{title}{text(brief, 60)}</summary>{_inside(data)}</details>"
 
 
 def _inside(data: Any) -> str:
     if isinstance(data, list) and all(isinstance(each, Mapping) for each in data):
-        return table(data, len(data))
-    parts = [("", each) for each in data]
+        return table(data)
+    parts = [("", "", each) for each in data]
     if isinstance(data, Mapping):
-        parts = [(f"{_text(key)}: ", each) for key, each in data.items() if each is not None]
-    return _many("ul", "li", [_value(each, title) for title, each in parts[:MOST]], len(parts))
+        data, owners = _parted(data)
+        parts = [(k, f"{text(k)}: ", data[k]) for k in data if data[k] is not None]
+        parts += [("", "addresses and owners: ", owners)] if any(owners.values()) else []
+    lines = [f"<li>{_value(name, each, title)}</li>" for name, title, each in parts[:MOST]]
+    return f"<ul>{''.join(lines)}</ul>{_more(len(parts) - MOST)}"
 
 
-def _many(whole: str, part: str, contents: Sequence[str], total: int) -> str:
-    more = f"<p>... and {total - MOST} more</p>" if total > MOST else ""
-    return f"<{whole}>{''.join(f'<{part}>{each}</{part}>' for each in contents)}</{whole}>{more}"
+def _parted(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return an object, and apart from it the addresses and owners of one that has an id."""
+    owners = [key for key in data if "id" in data and key.replace("_", "").lower() in OWNERS]
+    return {k: data[k] for k in data if k not in owners}, {k: data[k] for k in owners}
 
 
-def _text(value: Any, most: int = 500) -> str:
-    text = f"{value:%Y-%m-%d %H:%M:%S %Z}".strip() if isinstance(value, datetime) else str(value)
-    text = text if len(text) <= most else f"{text[:most]}..."
-    return escape(text.encode("utf-8", "replace").decode("utf-8"))
+def _more(count: int) -> str:
+    return f"<p>... and {count:,} more</p>" if count > 0 else ""
+
+
+def text(value: Any, most: int = 500) -> str:
+    """Return a value as escaped text, cut where it is long."""
+    told = f"{value:%Y-%m-%d %H:%M:%S %Z}".strip() if isinstance(value, datetime) else str(value)
+    return escape((told[:most] + "..." * (len(told) > most)).encode("utf-8", "replace").decode())

@@ -197,9 +197,9 @@ class Model(Boundary, metaclass=ModelType):
         return summary(type(self).__name__, vars(self))
 
     def _repr_html_(self) -> str:
-        from .._display import tree
+        from .._display import model
 
-        return tree(repr(self), self.to_dict())
+        return model(repr(self), self.to_dict())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

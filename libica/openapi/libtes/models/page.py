@@ -14,8 +14,3 @@ class Page(Model):
     last_page_token: Value[str] = optional("Token of the last page.")
     total_item_count: Value[int] = optional("Number of objects on all pages.")
     total_page_count: Value[int] = optional("Number of pages.")
-
-    def _repr_html_(self) -> str:
-        from .._display import page
-
-        return page(repr(self), self.items or ())
