@@ -186,7 +186,7 @@ def lines_of_code(file: Path) -> set[int]:
 
 
 def test_the_client_stays_small() -> None:
-    assert sum(len(lines_of_code(file)) for file in FILES) < 2640
+    assert sum(len(lines_of_code(file)) for file in FILES) < 2650
 
 
 def test_the_client_is_typed_and_the_folders_above_it_are_open_to_other_packages() -> None:
