@@ -28,16 +28,17 @@ def show(page: Page, visit: Visit) -> Response:
         ("Attempts since the start", f"{service.scheduler.started}"),
     ]
     gds = service.gds
-    storage: list[tuple[str, Any]] = [
+    database = sum(file.stat().st_size for file in about.home.glob("tes.sqlite*"))
+    storage = [
         ("Data", f"{about.home}{'' if about.is_kept else ' (removed when the service ends)'}"),
-        ("Database", size(sum(f.stat().st_size for f in about.home.glob("tes.sqlite*")))),
+        ("Database", size(database) if about.is_kept else "in memory"),
         ("gds:// is", shown(gds)),
         ("Changes waiting for the disk", f"{service.store.changes_waiting()}"),
     ]
     folders = [about.home] if split_scheme(gds)[0] else [about.home, Path(gds)]
-    return page.render(
-        visit, "system.html", engine=engine, storage=storage, disks=list(map(_disk, folders))
-    )
+    devices = {folder.stat().st_dev: folder for folder in folders if folder.exists()}
+    disks = list(map(_disk, devices.values()))
+    return page.render(visit, "system.html", engine=engine, storage=storage, disks=disks)
 
 
 def _limit(number: float) -> str:
