@@ -113,6 +113,24 @@ def test_without_a_valid_cookie_there_is_only_the_way_in(
         assert visitor.post("/sign-in", token=token).status == 401
 
 
+def test_signing_in_leads_to_the_page_that_was_asked_for_and_nowhere_else(
+    shared_tes: LocalTes, caller: Caller
+) -> None:
+    asked = f"/runs/{caller.start(TRUE)['id']}?attempt=1"
+    with Visitor(shared_tes, "") as visitor:
+        fields = {a.get("name"): a for tag, a in visitor.get(asked).html.elements if tag == "input"}
+        assert fields["to"]["value"] == asked
+        for to in (
+            asked,
+            "//elsewhere.example",
+            "/\\elsewhere.example",
+            "https://x/",
+            "/runs\r\nX: y",
+        ):
+            answer = visitor.post("/sign-in", token=caller.token, to=to)
+            assert answer.headers["Location"] == (asked if to == asked else "/runs")
+
+
 def test_signing_out_removes_the_cookie(visitor: Visitor) -> None:
     answer = visitor.post("/sign-out")
     assert answer.status == 303
@@ -302,8 +320,9 @@ def test_an_address_that_makes_no_sense_is_a_page_that_says_so(
         ("/runs?name=a*&from=2026-01-01", 400, "cannot be combined"),
         ("/runs?name=a*&sort=status", 400, "sort must be name"),
         ("/runs/trn.none", 404, "There is no run"),
-        (f"{path}?attempt=2", 404, "no attempt 2"),
-        (f"{path}?attempt=x", 400, "attempt must be a number"),
+        (f"{path}?attempt=2", 404, "no attempt '2'"),
+        (f"{path}?attempt=x", 404, "no attempt 'x'"),
+        (f"{path}/{'9' * 5000}/stdout?from=0", 404, "no attempt '999"),
         (f"{path}/1/stdin?from=0", 404, "no such log"),
         (f"{path}/1/stdout?from=-1", 400, "from must be"),
         ("/runs/a/b/c/d", 404, "no such page"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from asyncio import wrap_future
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Union
@@ -43,6 +44,7 @@ _TICK = 0.2  # seconds; a stream ends so soon after the service begins to
 _TICKS = 5  # between looks for changes
 _SILENCE = 75  # looks without a change, until a comment shows whether the browser is still there
 _MOST_STREAMS = 100
+_PAGE = re.compile(r"/(runs|tasks|system)([/?][!-\[\]-~]*)?")  # an address to go on to
 
 
 def make_page(
@@ -51,11 +53,13 @@ def make_page(
     """Make the ASGI application of the page."""
     page = Page(service, surroundings, Renderer())
 
-    def route(path: str, **views: View) -> Route:
+    def route(path: str, *, is_slow: bool = False, **views: View) -> Route:
         """Return the route of the views of a path, by method."""
-        return Route(path, _endpoint(page, workers, sign_in, views), methods=list(views))
+        endpoint = _endpoint(page, workers, sign_in, views, is_slow)
+        return Route(path, endpoint, methods=list(views))
 
     version = "/tasks/{taskId}/versions/{versionId}"
+    log = "/runs/{runId}/{attempt}/{stream}"
     app = Starlette(
         routes=[
             Route("/", _home, methods=["GET"]),
@@ -65,9 +69,10 @@ def make_page(
             Route("/events/runs", _stream(page, workers, sign_in, run_list.mark)),
             Route("/events/runs/{runId}", _stream(page, workers, sign_in, run_page.mark)),
             route("/runs", GET=run_list.show),
-            route("/runs/{runId}", GET=run_page.show),
-            route("/runs/{runId}/{attempt:int}/{stream}", GET=run_page.log),
-            route("/runs/{runId}/{attempt:int}/{stream}/download", GET=run_page.download),
+            # What reads logs may wait for other storage.
+            route("/runs/{runId}", is_slow=True, GET=run_page.show),
+            route(log, is_slow=True, GET=run_page.log),
+            route(f"{log}/download", is_slow=True, GET=run_page.download),
             route("/runs/{runId}/abort", POST=run_page.abort),
             route("/runs/{runId}/again", POST=launching.again),
             route("/tasks", GET=task_pages.show_all),
@@ -89,7 +94,9 @@ def make_page(
     return app
 
 
-def _endpoint(page: Page, workers: Workers, sign_in: SignIn, views: Mapping[str, View]) -> Endpoint:
+def _endpoint(
+    page: Page, workers: Workers, sign_in: SignIn, views: Mapping[str, View], is_slow: bool
+) -> Endpoint:
     def answer(view: View, request: Request, form: dict[str, str]) -> Union[Response, Changing]:
         caller = sign_in.caller(request.cookies.get(sign_in.cookie_name))
         request.scope["caller"] = caller
@@ -101,11 +108,11 @@ def _endpoint(page: Page, workers: Workers, sign_in: SignIn, views: Mapping[str,
 
     async def respond(request: Request) -> Response:
         request.scope["operation"] = "page"
-        if request.method == "POST":
-            form = await _form(request)
-            reply = await workers.change(answer, views["POST"], request, form)
-        else:
-            reply = await workers.read(answer, views["GET"], request, {})
+        # Starlette adds HEAD to GET.
+        is_post = request.method == "POST"
+        form = await _form(request) if is_post else {}
+        work = workers.change if is_post or is_slow else workers.read
+        reply = await work(answer, views["POST" if is_post else "GET"], request, form)
         if isinstance(reply, Changing):
             written = await wrap_future(reply.written.future)
             return _to(reply.location(reply.written.respond(written)))
@@ -122,14 +129,15 @@ def _signing_in(page: Page, workers: Workers, sign_in: SignIn) -> Endpoint:
         if request.method == "POST":
             form = await _form(request)
             cookie = await workers.read(sign_in.by_token, form.get("token", "").strip())
-            response = _to("/runs")
+            to = form.get("to", "")
+            response = _to(to if _PAGE.fullmatch(to) else "/runs")
         else:
             key = request.query_params.get("key")
             # A browser that loads pages ahead, or a program that looks at links, uses up no key.
             ahead = "prefetch" in request.headers.get("sec-purpose", "")
             if not key or ahead or request.method == "HEAD":
                 status = 503 if ahead else 200
-                return _secured(page.render(None, "sign_in.html", status, message=""))
+                return _secured(page.render(None, "sign_in.html", status, message="", to=""))
             cookie = await workers.read(sign_in.by_key, key)
             # Not a redirect: after a click on another site's link it would lack the cookie.
             response = _secured(page.render(None, "signed_in.html"))
@@ -250,7 +258,9 @@ def _secured(response: Response) -> Response:
 def _refuse(page: Page, request: Request, refused: Any) -> Response:
     if refused.status != 401:
         return _error(page, request, refused.status, refused.message)
-    response = page.render(None, "sign_in.html", 401, message=refused.message)
+    url = request.url
+    to = f"{url.path}?{url.query}" if url.query else url.path
+    response = page.render(None, "sign_in.html", 401, message=refused.message, to=to)
     return _secured(response)
 
 

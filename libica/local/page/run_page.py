@@ -31,8 +31,8 @@ def show(page: Page, visit: Visit) -> Response:
     """Show a run."""
     summary, execution, logs = _run(page, visit)
     known = secrets_of((), execution)
-    number = _chosen(visit, logs)
-    chosen = attempt_of(logs, number) if number else {}
+    number = visit.query.get("attempt", f"{len(logs)}")
+    chosen = attempt_of(logs, number) if number != "0" else {}
     outputs = [_output(page, execution, chosen, stream) for stream in STREAMS if chosen.get(stream)]
     return page.render(
         visit,
@@ -40,7 +40,7 @@ def show(page: Page, visit: Visit) -> Response:
         run=redact(summary, known=known),
         execution=in_order(redact(execution, known=known)),
         attempts=[{**redact(log, known=known), "took": _took(log)} for log in logs],
-        chosen=number,
+        chosen=int(number),
         outputs=outputs,
         took=between(summary["timeCreated"], ended(summary)),
         is_unfinished=summary["status"] in UNFINISHED,
@@ -96,17 +96,6 @@ def _log(page: Page, visit: Visit) -> Log:
     _, execution, logs = _run(page, visit)
     attempt = attempt_of(logs, visit.ids["attempt"])
     return Log(page.service.gds, execution, attempt, visit.ids["stream"])
-
-
-def _chosen(visit: Visit, logs: list[Json]) -> int:
-    """Return the number of the attempt to show; 0 if there is none."""
-    text = visit.query.get("attempt", "")
-    if not text:
-        return len(logs)
-    if len(text) > 6 or not text.isdecimal():
-        raise Refused(400, "attempt must be a number")
-    attempt_of(logs, int(text))
-    return int(text)
 
 
 def _output(page: Page, execution: Json, attempt: Any, stream: str) -> Output:
