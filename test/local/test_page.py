@@ -360,8 +360,39 @@ def test_a_version_is_launched_by_its_form_and_again_as_it_was(
     assert run["name"] == "mine"
     links = visitor.ok(f"/runs/{run['id']}").links
     form = visitor.ok(next(link for link, text in links.items() if "Launch again" in text))
-    values = {a["name"]: a.get("value") for tag, a in form.elements if tag == "input"}
-    assert values == {"name": "mine", **arguments}
+    values = {a.get("name"): a.get("value") for tag, a in form.elements if tag == "input"}
+    assert {name: values[name] for name in ("name", *arguments)} == {"name": "mine", **arguments}
+
+
+def test_a_table_launches_a_run_for_each_row_or_none(caller: Caller, visitor: Visitor) -> None:
+    task = caller.task(args=["{{word}}", "{{more}}"])
+    path = version_path(task)
+    for table, problem in (
+        ("", "a line with the names of the columns"),
+        ("word,more", "and rows"),
+        ("word\nx", "lacks the columns: 'more'"),
+        ("word,more,colour\nx,y,z", "no placeholders for the columns: 'colour'"),
+        ("word,word,more\nx,y,z", "columns twice: 'word'"),
+        ("word,more\nx,y\nx\n,y", "row 3 has 1 cells, not 2; row 4 has no word"),
+        ('word,more\n"x,y', "cannot be read"),
+        (f"name,word,more\n{'n' * 256},x,y", "255"),
+    ):
+        refused = visitor.post(path, table=table)
+        assert refused.status == 400, table
+        assert problem in refused.html.text, table
+    assert visitor.all_of("/runs") == []
+    once = next(a["value"] for _, a in visitor.ok(path).elements if a.get("name") == "once")
+    table = 'more,name,word\r\n"a, b",first,1\r\nc,,"two\r\nlines"\r\n'
+    launched = visitor.post(path, table=table, once=once or "")
+    assert launched.status == 303
+    assert visitor.post(path, table=table, once=once or "").status == 409  # sent twice
+    links = visitor.all_of(launched.headers["Location"])
+    runs = [caller.run_when(link.rpartition("/")[2], "Completed") for link in links[::-1]]
+    assert [run["execution"]["args"] for run in runs] == [["1", "a, b"], ["two\r\nlines", "c"]]
+    assert [run["name"] for run in runs] == ["first", "1"]
+    tabs = visitor.post(path, table="word\tmore\nx\ty")
+    assert tabs.status == 303
+    assert len(visitor.all_of("/runs")) == 3
 
 
 def test_a_run_of_no_version_runs_again(caller: Caller, visitor: Visitor) -> None:

@@ -7,16 +7,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional, Union
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from libica.openapi.libtes._redaction import redact
 from libica.openapi.libtes.models import CreateTaskRunRequest, LaunchTaskRequest
 from libica.openapi.libtes.placeholders import fill, find
 
 from ..service import bodies
-from ..service.errors import Refused
+from ..service.errors import Refused, refusal
 from ..service.operations import create_task_run, launch_task_run
+from ..store.errors import StoreError
 from .rendering import in_order
+from .tables import rows_of
 from .visit import Changing, Page, Visit
 
 Json = dict[str, Any]
@@ -37,17 +39,17 @@ def show(page: Page, visit: Visit) -> Response:
 def launch(page: Page, visit: Visit) -> Union[Response, Changing]:
     """Launch the version, or show the form again with what is wrong."""
     form = visit.form
+    if "table" in form:
+        return _launch_table(page, visit)
     _, execution = _version(page, visit)
-    missing = [name for name in find(execution) if not form.get(f"{_ARGUMENT}{name}")]
+    arguments = {name: form.get(f"{_ARGUMENT}{name}", "") for name in find(execution)}
+    missing = [name for name, value in arguments.items() if not value]
     if missing:
         return _shown(page, visit, form, f"Arguments are missing: {', '.join(missing)}", missing)
-    arguments = {
-        name[len(_ARGUMENT) :]: value for name, value in form.items() if name.startswith(_ARGUMENT)
-    }
     try:
-        given = {name: form[name] for name in _BODY if form.get(name)}
-        body = bodies.canonical(LaunchTaskRequest, {**given, "arguments": arguments})
-        written = launch_task_run(page.service, visit.call(body))
+        launched = _body(form, arguments)
+        page.sent.note(form)
+        written = launch_task_run(page.service, visit.call(launched))
     except Refused as refused:
         if refused.status != 400:
             raise
@@ -55,11 +57,39 @@ def launch(page: Page, visit: Visit) -> Union[Response, Changing]:
     return Changing(written, _to_run)
 
 
+def _launch_table(page: Page, visit: Visit) -> Response:
+    """Launch the version for each row of a table, if all rows are valid."""
+    _, execution = _version(page, visit)
+    try:
+        rows = rows_of(visit.form["table"], find(execution))
+        launches = [_body({"name": row.name}, row.arguments) for row in rows]
+    except (ValueError, Refused) as error:
+        return _shown(page, visit, visit.form, str(error))
+    page.sent.note(visit.form)
+    begun = 0
+    try:
+        for body in launches:
+            written = launch_task_run(page.service, visit.call(body))
+            written.respond(written.future.result())
+            begun += 1
+    except (Refused, StoreError) as error:
+        refused = error if isinstance(error, Refused) else refusal(error)
+        so_far = f"{begun} of {len(launches)} rows were launched"
+        raise Refused(refused.status, f"{so_far}, then: {refused.message}") from None
+    return RedirectResponse(f"/runs?version={visit.ids['versionId']}", 303)
+
+
+def _body(given: Mapping[str, str], arguments: Mapping[str, str]) -> Json:
+    described = {name: given[name] for name in _BODY if given.get(name)}
+    return bodies.canonical(LaunchTaskRequest, {**described, "arguments": dict(arguments)})
+
+
 def again(page: Page, visit: Visit) -> Changing:
     """Run the execution of a run that is of no version once more."""
     summary, execution, _ = page.service.store.run(visit.ids["runId"], visit.by)
     run = json.loads(summary)
     given = {name: run[name] for name in _BODY if name in run}
+    page.sent.note(visit.form)
     body = bodies.canonical(CreateTaskRunRequest, {**given, "execution": json.loads(execution)})
     return Changing(create_task_run(page.service, visit.call(body)), _to_run)
 

@@ -13,6 +13,7 @@ from ..service.operations import Call, Service, Written
 from ..store.identity import Identity
 from .beside import Surroundings
 from .rendering import Renderer
+from .sent import Sent
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,18 @@ class Page:
         service: What the operations work on.
         surroundings: What the page says of the service.
         renderer: Makes HTML.
+        sent: The forms that were sent.
     """
 
     service: Service
     surroundings: Surroundings
     renderer: Renderer
+    sent: Sent
 
     def render(
         self, visit: Optional[Visit], template: str, status: int = 200, **values: Any
     ) -> Response:
         """Return a page."""
-        return HTMLResponse(self.renderer.html(template, visit=visit, **values), status)
+        return HTMLResponse(
+            self.renderer.html(template, visit=visit, once=self.sent.mark(), **values), status
+        )

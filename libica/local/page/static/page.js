@@ -42,6 +42,13 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => button.classList.remove("done"), 1500);
 });
 
+// A file is shown before it is sent, and only its text is.
+for (const each of document.querySelectorAll("[data-file]")) each.hidden = false;
+document.addEventListener("change", async (event) => {
+  const table = document.getElementById(event.target.dataset.file ?? "");
+  if (table && event.target.files.length) table.value = await event.target.files[0].text();
+});
+
 // How to find an element again in a part that was replaced.
 function nameOf(element) {
   if (!element || !element.closest("[data-live]")) return null;
