@@ -147,6 +147,7 @@ def test_a_change_from_anywhere_but_the_page_is_refused(caller: Caller, visitor:
             {"Origin": "null"},
             {"Origin": "https://elsewhere.example"},
             {"Origin": "http://127.0.0.1:1"},
+            {"Origin": "http://["},
             {"Sec_Fetch_Site": "same-site"},
         ):
             assert visitor.send("POST", path, "word=x", **headers).status == 403, (path, headers)

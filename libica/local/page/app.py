@@ -7,7 +7,7 @@ import re
 from asyncio import wrap_future
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Union
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -238,7 +238,7 @@ async def _form(request: Request) -> dict[str, str]:
     if origin is None:
         same = request.headers.get("sec-fetch-site") == "same-origin"
     else:
-        same = urlsplit(origin).netloc == request.headers.get("host", "")
+        same = origin.partition("://")[2] == request.headers.get("host")
     if not same:
         raise Refused(403, "Changes must come from a page of this service")
     body = await read_body(request)
@@ -261,6 +261,8 @@ def _refuse(page: Page, request: Request, refused: Any) -> Response:
         return _error(page, request, refused.status, refused.message)
     url = request.url
     to = f"{url.path}?{url.query}" if url.query else url.path
+    if request.method == "POST" or not _PAGE.fullmatch(to):
+        to = ""
     response = page.render(None, "sign_in.html", 401, message=refused.message, to=to)
     return _secured(response)
 

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 _ARGUMENT = "argument:"
 _BODY = ("name", "description")
 # Matching takes time that grows with the length to the power of the number of unknown arguments.
-_SOLVABLE, _LONGEST = 3, 1000
+_SOLVABLE, _LONGEST = 2, 1000
 
 
 def show(page: Page, visit: Visit) -> Response:
@@ -115,6 +115,9 @@ def _shown(
     task = json.loads(page.service.store.task(visit.ids["taskId"], visit.by))
     masked = redact(execution)
     names = find(execution)
+    secret = set(names) - set(find(masked))
+    if secret and "table" in given:  # it has them
+        given = {**given, "table": ""}
     return page.render(
         visit,
         "version.html",
@@ -123,7 +126,7 @@ def _shown(
         version=redact(version),
         execution=in_order(masked),
         names=names,
-        secret=set(names) - set(find(masked)),
+        secret=secret,
         given=given,
         problem=redact(problem),
         missing=missing or [],
@@ -170,11 +173,8 @@ def _solved(pattern: str, text: str, found: Mapping[str, str]) -> dict[str, str]
             expression = expression.replace(f"\0{i}\0", f"(?P<a{i}>.*?)", 1)
             expression = expression.replace(f"\0{i}\0", f"(?P=a{i})")
     match = re.fullmatch(expression, text, re.DOTALL)
-    return (
-        {names[int(group[1:])]: value for group, value in match.groupdict().items()}
-        if match
-        else {}
-    )
+    groups = match.groupdict() if match else {}
+    return {names[int(group[1:])]: value for group, value in groups.items()}
 
 
 def _strings(template: Any, filled: Any) -> Iterator[tuple[str, str]]:

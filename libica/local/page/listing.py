@@ -101,18 +101,14 @@ def shown(
         cursor = _entering(cursor, listing, within)
     found = store.page(listing, cursor, visit.by, total=within is None)
     items = [json.loads(item) for item in found.items]
-    kept = (
-        items
-        if within is None
-        else [item for item in items if within.least <= item.get(cursor.sort, "") < within.below]
-    )
-    if len(kept) < len(items) or (within is not None and is_first):
-        out_behind = bool(items) and items[-1] not in kept
-        out_before = bool(items) and items[0] not in kept
+    fits = [
+        within is None or within.least <= item.get(cursor.sort, "") < within.below for item in items
+    ]
+    if within is not None:
         found = replace(
             found,
-            before=found.before and not is_first and not out_before,
-            after=found.after and not out_behind,
+            before=found.before and not is_first and all(fits[:1]),
+            after=found.after and all(fits[-1:]),
         )
     tokens = paging.envelope(found, store.key)
     wanted = {name: value for name, value in query.items() if name != "page" and value}
@@ -126,7 +122,7 @@ def shown(
     if "next" in links and within is None:
         links["last"] = f"{visit.path}?{urlencode({**wanted, 'page': tokens['lastPageToken']})}"
     return Shown(
-        [redact(item) for item in kept],
+        [redact(item) for item, fit in zip(items, fits) if fit],
         cursor.sort,
         cursor.descending,
         found.total,
@@ -138,8 +134,7 @@ def shown(
 
 def _entering(cursor: Cursor, listing: Listing, within: Range) -> Cursor:
     """Return the cursor at the beginning of a range, in the direction of the list."""
-    # What comes before, or after, all objects that have the first value of the range.
-    others = len(listing.sorts[cursor.sort]) - 1
-    if cursor.descending:
-        return cursor.at([within.below, *[""] * others, 0], backwards=False)
-    return cursor.at([within.least, *[""] * others, 0], backwards=False)
+    first = within.below if cursor.descending else within.least
+    # With it, what comes before all objects that have this value.
+    others = [""] * (len(listing.sorts[cursor.sort]) - 1)
+    return cursor.at([first, *others, 0], backwards=False)

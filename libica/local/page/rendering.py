@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
-from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader
 
@@ -48,14 +47,12 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters.update(
-            ago=ago, seconds=duration, short=short, utc=utc, size=size, query=urlencode
-        )
+        self._environment.filters.update(ago=ago, seconds=duration, short=short, utc=utc, size=size)
         self._environment.globals["static"] = STATIC
 
     def html(self, template: str, **values: Any) -> str:
         """Return the HTML of a template."""
-        return self._environment.get_template(template).render(now=now(), **values)
+        return self._environment.get_template(template).render(**values)
 
 
 def now() -> datetime:

@@ -35,6 +35,7 @@ class Bar(NamedTuple):
 
 def show(page: Page, visit: Visit) -> Response:
     """Show the list."""
+    seen = mark(page, visit)  # first: what changes after that is not seen
     service, query = page.service, visit.query
     _check_statuses(query.get("status", ""))
     within, sort = _range(query)
@@ -57,7 +58,7 @@ def show(page: Page, visit: Visit) -> Response:
         took=[_took(run) for run in runs.items],
         span=_span(runs.items),
         is_filtered=bool(filters or within),
-        seen=mark(page, visit),
+        seen=seen,
     )
 
 

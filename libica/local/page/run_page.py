@@ -29,6 +29,7 @@ class Output(NamedTuple):
 
 def show(page: Page, visit: Visit) -> Response:
     """Show a run."""
+    seen = mark(page, visit)  # first: what changes after that is not seen
     summary, execution, logs = _run(page, visit)
     known = secrets_of((), execution)
     number = visit.query.get("attempt", f"{len(logs)}")
@@ -45,7 +46,7 @@ def show(page: Page, visit: Visit) -> Response:
         took=between(summary["timeCreated"], ended(summary)),
         is_unfinished=summary["status"] in UNFINISHED,
         task=_task_of(summary),
-        seen=mark(page, visit),
+        seen=seen,
     )
 
 
