@@ -253,6 +253,7 @@ def test_secrets_are_masked_also_in_what_a_run_writes(caller: Caller, visitor: V
         visitor.get(f"{path}/1/stdout", **{"from": "0"}),
         visitor.get(version_path(task), run=run["id"]),
         visitor.post(version_path(task), **{"argument:key": SECRET}),
+        visitor.post(version_path(task), table=f"key,plain\n{SECRET},"),
     ):
         assert SECRET not in answer.text
     assert "key: *** visible" in visitor.ok(path).text

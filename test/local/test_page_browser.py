@@ -180,6 +180,20 @@ def test_a_sample_that_failed_is_launched_again_without_a_mouse(caller: Caller, 
     assert page.get_by_role("heading", level=1).inner_text() == "sample 1"
 
 
+def test_a_table_from_a_file_becomes_a_run_for_each_row(
+    caller: Caller, page: Page, tmp_path: Path
+) -> None:
+    task = caller.task("echo", args=["{{word}}"])
+    table = tmp_path / "samples.csv"
+    table.write_text("name,word\nsample-1,1\nsample-2,2\n")
+    page.goto(version_path(task))
+    page.get_by_label("Or a file").set_input_files(table)
+    page.wait_for_function("document.getElementById('table').value.includes('sample-2,2')")
+    page.get_by_role("button", name="Launch each row").click()
+    for name in ("sample-1", "sample-2"):
+        page.get_by_role("row", name=name).get_by_text("Completed", exact=True).wait_for()
+
+
 def test_nothing_that_a_run_holds_is_more_than_text(caller: Caller, page: Page) -> None:
     _, paths = _filled(caller)
     for path in paths:
