@@ -83,7 +83,7 @@ def make_page(
         ],
         exception_handlers={
             Refused: lambda request, error: _refuse(page, request, error),
-            StoreError: lambda request, error: _refuse(page, request, refusal(error)),
+            StoreError: lambda request, error: _refuse_by_store(page, request, error),
             HTTPException: lambda request, error: _no_route(page, request, error),
             ClientDisconnect: lambda request, _: _error(page, request, 400, "The form is cut off"),
             Exception: lambda request, _: _error(
@@ -265,6 +265,10 @@ def _refuse(page: Page, request: Request, refused: Any) -> Response:
         to = ""
     response = page.render(None, "sign_in.html", 401, message=refused.message, to=to)
     return _secured(response)
+
+
+def _refuse_by_store(page: Page, request: Request, error: Any) -> Response:
+    return _refuse(page, request, refusal(error))
 
 
 def _no_route(page: Page, request: Request, error: Any) -> Response:

@@ -70,7 +70,6 @@ class Beside:
         self._workers = workers
         self._sign_in = sign_in
         self._surroundings = surroundings
-        self._page: Optional[ASGIApp] = None
         self._loading: Optional[asyncio.Task[ASGIApp]] = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,11 +77,10 @@ class Beside:
         if scope["path"].lstrip("/").partition("/")[0] not in PARTS:
             await self._api(scope, receive, send)
             return
-        if self._page is None:
-            if self._loading is None:
-                self._loading = asyncio.ensure_future(self._workers.read(self._load))
-            self._page = await asyncio.shield(self._loading)
-        await self._page(scope, receive, send)
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._workers.read(self._load))
+        page = await asyncio.shield(self._loading)
+        await page(scope, receive, send)
 
     def _load(self) -> ASGIApp:
         try:
