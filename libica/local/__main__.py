@@ -42,6 +42,8 @@ def main(arguments: Optional[Sequence[str]] = None, program: str = "python -m li
     with tes:
         if tes.authority is not None:
             print(f"libica.local: clients must trust {tes.authority}", file=sys.stderr)
+        if options["page"]:
+            print(f"libica.local: to look at it, open {tes.page_address()}", file=sys.stderr)
         print(f"export ICA_BASE_URL={tes.url}")
         print(f"export ICA_ACCESS_TOKEN={shlex.quote(tes.token)}", flush=True)
         # With a timeout, since Windows handles signals only between waits.
@@ -177,6 +179,9 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
         action="store_true",
         help="allow a --host that other machines can reach without TLS: tokens and data travel "
         "readable, so whoever sees the traffic can run commands as you",
+    )
+    access.add_argument(
+        "--no-page", dest="page", action="store_false", help="serve no page for browsers"
     )
     access.add_argument(
         "--access-log",

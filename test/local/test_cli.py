@@ -30,7 +30,7 @@ Serve = Callable[..., Serving]
 def test_it_prints_two_lines_to_paste_into_a_shell(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving = serve()
+    serving = serve("--no-page")
     url, token = serving.lines
     assert re.fullmatch(r"export ICA_BASE_URL=http://127\.0\.0\.1:\d+", url)
     assert re.fullmatch(r"export ICA_ACCESS_TOKEN=[\w-]{40,}", token)
@@ -46,7 +46,7 @@ def test_folders_and_token_are_those_given_and_a_second_service_is_refused(
     serve: Serve, tmp_path: Path
 ) -> None:
     gds, data = tmp_path / "gds", tmp_path / "new" / "data"
-    serving = serve("--gds", gds, "--data", data, "--token", "mine", "--workers", "1")
+    serving = serve("--gds", gds, "--data", data, "--token", "mine", "--workers", "1", "--no-page")
     assert serving.lines[1] == "export ICA_ACCESS_TOKEN=mine"
     execution = {**TRUE, "systemFiles": {"url": "gds://volume/logs"}}
     done = serving.caller().start(execution, "Completed")
@@ -172,6 +172,6 @@ def test_the_table_of_options_in_the_docs_is_that_of_the_parser() -> None:
     }
     assert documented == expected
     for name, each in options_of_serve().items():
-        if each.default not in (None, False, []) and name != "--time-limit":
+        if each.default not in (None, False, True, []) and name != "--time-limit":
             (default,) = (row[3] for row in rows if row[0] == name)
             assert str(each.default) in default

@@ -53,7 +53,7 @@ def test_a_service_with_1024_descriptors_serves_and_runs_beside_5000_idle_connec
     options = authority.options("127.0.0.1", tmp_path) if encrypted else []
     process = subprocess.Popen(
         # asyncio leaves a connection unclosed that it accepts while the service ends.
-        [sys.executable, "-W", "ignore::ResourceWarning", "-c", SERVE, *options],
+        [sys.executable, "-W", "ignore::ResourceWarning", "-c", SERVE, "--no-page", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

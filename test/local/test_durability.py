@@ -97,7 +97,7 @@ def test_runs_that_were_running_are_retried_within_their_limit(
 def test_a_service_that_is_stopped_leaves_its_runs_to_the_next(
     serve: Serve, tmp_path: Path
 ) -> None:
-    serving = serve("--data", tmp_path)
+    serving = serve("--data", tmp_path, "--no-page")
     run = serving.caller().start({**SLEEP, "retryLimit": 1}, "Running")
     assert serving.end(signal.SIGINT) == (0, "")
     caller = serve("--data", tmp_path).caller()

@@ -32,7 +32,8 @@ def test_a_version_is_found_under_its_own_task_alone(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/task", "/v2/tasks", "/v1/tasks/", "/v1/tasks/a%2Fb", "/v1/tasks/a:b"]
+    "path",
+    ["/v0", "/v1", "/v1/task", "/v2/tasks", "/v1/tasks/", "/v1/tasks/a%2Fb", "/v1/tasks/a:b"],
 )
 def test_an_unknown_path_is_404(path: str, caller: Caller) -> None:
     assert "There is no operation GET" in caller.refused(404, "GET", path)

@@ -52,7 +52,7 @@ def test_the_printed_lines_work_with_tls(
 ) -> None:
     authority.files("127.0.0.1", tmp_path, with_authority=True)
     files = tmp_path / "127.0.0.1.pem", tmp_path / "127.0.0.1.key"
-    serving = serve("--tls-cert", files[0], "--tls-key", files[1])
+    serving = serve("--tls-cert", files[0], "--tls-key", files[1], "--no-page")
     for line in serving.lines:
         monkeypatch.setenv(*line.replace("export ", "").split("="))
     configuration = libtes.Configuration.from_env()

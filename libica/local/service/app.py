@@ -130,7 +130,7 @@ def _endpoint(service: Service, operations: Mapping[str, Operation], workers: Wo
         if operation.body is not None:
             if not _is_small(request):
                 await workers.read(_caller, service.store, request)  # before the body is read
-            data = await _read(request)
+            data = await read_body(request)
         work = workers.read if operation.method == "GET" else workers.change
         reply = await work(answer, operation, request, data)
         if isinstance(reply, bytes):
@@ -222,8 +222,12 @@ def _check_type(request: Request) -> None:
         raise Refused(415, f"The Content-Type must be {_JSON_TYPES[0]}, not {content_type!r}")
 
 
-async def _read(request: Request) -> bytes:
-    """Return the body of a request."""
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        Refused: It is too long.
+    """
     size, parts = 0, []
     async for part in request.stream():
         size += len(part)

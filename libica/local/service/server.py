@@ -24,6 +24,8 @@ from ..node.containers import check_engine
 from ..node.folder_lock import FolderLock
 from ..node.job import DAY, Settings
 from ..node.places import Places, split_scheme
+from ..page.beside import Beside, Surroundings
+from ..page.sign_in import SignIn
 from ..store.errors import StoreError
 from ..store.identity import Identity
 from ..store.repair import repair as repair_database
@@ -36,6 +38,8 @@ from .observing import Observed, access_log
 from .operations import Service
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from libica.openapi.libtes import Configuration
 
 _logger = logging.getLogger(__name__)
@@ -82,6 +86,7 @@ class LocalTes:
         retry_delay: Seconds before the second attempt of a run that failed; before each further
             one, four times as many as before the last, up to five minutes. Default: 2 with
             ``data``, else 0.
+        page: Serve the page for browsers. It is loaded when it is first asked for.
 
     Raises:
         ValueError: An option is invalid, ``run_in`` is not on the ``PATH``, other users can write
@@ -116,6 +121,7 @@ class LocalTes:
         engine: str = "here",
         engine_options: Optional[Mapping[str, object]] = None,
         retry_delay: Optional[float] = None,
+        page: bool = True,
     ) -> None:
         if retry_delay is None:
             retry_delay = 0.0 if data is None else 2.0
@@ -174,7 +180,19 @@ class LocalTes:
             if keep_runs is not None:
                 parts.callback(_forgetting(store, keep_runs))
             service = Service(store, scheduler, self.url, settings.gds)
-            app = make_app(service, metrics, threads)
+            app: ASGIApp = make_app(service, metrics, threads)
+            self._sign_in: Optional[SignIn] = None
+            if page:
+                self._sign_in = SignIn(store, self.url, "main")
+                about = Surroundings(
+                    engine,
+                    run_in,
+                    loaded.capacity,
+                    home,
+                    is_kept=data is not None,
+                    is_ending=lambda: server.should_exit,
+                )
+                app = Beside(app, service, threads, self._sign_in, about)
             config = uvicorn.Config(
                 Observed(app, metrics, log),
                 log_config=None,
@@ -208,6 +226,16 @@ class LocalTes:
         They do if the certificate is not self-signed: then its authority is one that they know.
         """
         return self._tls and self._tls.authority
+
+    def page_address(self) -> str:
+        """Return the address of the page with a new key, which lets one browser in, once.
+
+        Raises:
+            ValueError: The page is switched off.
+        """
+        if self._sign_in is None:
+            raise ValueError("the page is switched off (page=False, --no-page)")
+        return self._sign_in.address()
 
     def configuration(self) -> Configuration:
         """Return a client configuration for this service."""
