@@ -187,7 +187,9 @@ def test_many_calls_leave_nothing_behind(wire: Wire, client: ApiClient) -> None:
     blocks, files, threads = zip(*(left() for _ in range(7)))
     # Some steps may fill caches, but if a call left anything behind, all of them would show it.
     assert min(after - before for before, after in zip(blocks, blocks[1:])) < 30
-    assert len(set(files[1:])) == len(set(threads)) == 1
+    # Tests before this one may have left some that end meanwhile.
+    assert files[-1] <= files[1]
+    assert threads[-1] <= threads[0]
     assert wire.connections == 1
 
 

@@ -184,10 +184,8 @@ except libtes.ApiException as error:
     sentry_sdk.capture_exception(error)
 print(len(seen), any(c.get("type") == "http" for c in seen[0]["breadcrumbs"]["values"]))
 own = seen[0]["exception"]["values"][-1]["stacktrace"]["frames"]
-inner = [frame for frame in own if frame["module"].startswith("libica.openapi")]
-text = json.dumps(inner)
-print(len(inner) > 0, token in text, "s3cret-w0rd" in text)
-""", "1 True True False False"),
+print({frame["module"] for frame in own}, "s3cret-w0rd" in json.dumps(seen))
+""", "1 True {'__main__'} False"),
 }  # fmt: skip
 
 
