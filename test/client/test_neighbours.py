@@ -183,9 +183,11 @@ try:
 except libtes.ApiException as error:
     sentry_sdk.capture_exception(error)
 print(len(seen), any(c.get("type") == "http" for c in seen[0]["breadcrumbs"]["values"]))
-own = seen[0]["exception"]["values"][-1]["stacktrace"]["frames"]
-print({frame["module"] for frame in own}, "s3cret-w0rd" in json.dumps(seen))
-""", "1 True {'__main__'} False"),
+errors = seen[0]["exception"]["values"]
+frames = errors[-1]["stacktrace"]["frames"]
+text = json.dumps([seen[0]["breadcrumbs"], [each["value"] for each in errors]])
+print({frame["module"] for frame in frames}, token in text, "s3cret-w0rd" in text)
+""", "1 True {'__main__'} False False"),
 }  # fmt: skip
 
 
