@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -201,6 +202,7 @@ def test_one_429_delays_all_senders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pace.waited == 0
 
 
+@mock.patch.object(calling, "monotonic", itertools.repeat(100.0).__next__)
 @given(st.lists(st.sampled_from([429, 503, 500]), max_size=40), st.integers(1, 5))
 def test_other_delays_grow_up_to_the_longest(statuses: list[int], callers: int) -> None:
     pace = calling.Pace()
