@@ -14,6 +14,11 @@ from typing import Any, NamedTuple, Optional
 from ..local.caller import PATIENCE
 
 COMMAND = (sys.executable, "-m", "libica.cli")
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 _UNSET = ("ICA_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "LIBICA_", "SSL_CERT_FILE")
 
 
@@ -77,16 +82,18 @@ class Command:
         import struct
         import termios
 
-        env = {**self._env(None), "TERM": "xterm-256color"}
-        pid, terminal = pty.fork()
-        if pid == 0:
-            try:
-                size = struct.pack("HHHH", 40, columns, 0, 0)
-                fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-                os.chdir(self.folder)
-                os.execve(COMMAND[0], [*COMMAND, *map(str, arguments)], env)
-            finally:
-                os._exit(127)
+        terminal, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _TAKE_TERMINAL, *COMMAND, *map(str, arguments)],
+            cwd=self.folder,
+            env={**self._env(None), "TERM": "xterm-256color"},
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+        )
+        os.close(inside)
         shown, waits = b"", bool(interrupt_at)
         while data := _read(terminal):
             shown += data
@@ -94,10 +101,8 @@ class Command:
                 os.write(terminal, b"\x03")
                 waits = False
         os.close(terminal)
-        _, status = os.waitpid(pid, 0)
         text = shown.decode().replace("\r\n", "\n")
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-        return Result(code, text, "")
+        return Result(process.wait(PATIENCE), text, "")
 
 
 def _read(terminal: int) -> bytes:
