@@ -79,8 +79,10 @@ def _is_watched() -> bool:
 
 
 def _tqdm() -> Any:
+    # Without ipywidgets, tqdm's own choice for notebooks warns, and fails in older versions.
+    widgets = in_notebook() and find_spec("ipywidgets")
     try:
-        return import_module("tqdm.auto").tqdm
+        return import_module("tqdm.notebook" if widgets else "tqdm.std").tqdm
     except ModuleNotFoundError as error:
         if error.name == "tqdm":
             error.msg += "; it comes with: pip install 'libica-libtes[progress]'"
