@@ -29,8 +29,8 @@ class Output(NamedTuple):
 
 def show(page: Page, visit: Visit) -> Response:
     """Show a run."""
-    seen = mark(page, visit)  # first: what changes after that is not seen
     summary, execution, logs = _run(page, visit)
+    seen = _mark(page, summary, execution, logs)  # first: what is written after that is not seen
     known = secrets_of((), execution)
     number = visit.query.get("attempt", f"{len(logs)}")
     chosen = attempt_of(logs, number) if number != "0" else {}
@@ -52,7 +52,10 @@ def show(page: Page, visit: Visit) -> Response:
 
 def mark(page: Page, visit: Visit) -> str:
     """Return what changes whenever the run or its logs do."""
-    summary, execution, logs = _run(page, visit)
+    return _mark(page, *_run(page, visit))
+
+
+def _mark(page: Page, summary: Json, execution: Json, logs: list[Json]) -> str:
     sizes = [
         Log(page.service.gds, execution, log, stream).size()
         for log in (logs[-1:] if summary["status"] in UNFINISHED else ())
