@@ -104,7 +104,7 @@ class BatchSystem(Engine):
     title: ClassVar[str]
     """The name of the batch system, for people to read."""
     commands: ClassVar[Sequence[str]]
-    """The commands that it needs; the first submits."""
+    """The commands that it needs; the first submits, the last cancels."""
     words: ClassVar[Mapping[str, str]]
     """What the command that submits calls `queue`, `account` and `project`."""
     reserved: ClassVar[Collection[str]]
@@ -164,10 +164,6 @@ class BatchSystem(Engine):
         """Return the command that submits the script on its standard input as a job."""
 
     @abstractmethod
-    def cancellation(self, handle: str) -> list[str]:
-        """Return the command that cancels a job."""
-
-    @abstractmethod
     def jobs(self, handles: Optional[Collection[str]]) -> Mapping[str, Job]:
         """Return at least those jobs that are listed, by id; ``None`` for all of this user."""
 
@@ -206,7 +202,7 @@ class BatchSystem(Engine):
     def cancel(self, handle: str) -> None:
         """Cancel a job."""
         try:
-            self.run(*self.cancellation(handle))
+            self.run(self.commands[-1], handle)
         except CommandError as error:
             if not re.search(self.gone, error.words, re.IGNORECASE):
                 raise

@@ -38,10 +38,6 @@ class Lsf(BatchSystem):
         command += ["-W", str(-(-demand.seconds // 60))] if demand.seconds else []
         return command
 
-    def cancellation(self, handle: str) -> list[str]:
-        """Return the bkill command."""
-        return ["bkill", handle]
-
     def jobs(
         self,
         handles: Optional[Collection[str]],  # noqa: ARG002 - those of this user are listed together

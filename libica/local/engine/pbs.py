@@ -30,8 +30,6 @@ class Pbs(BatchSystem):
     submitted: ClassVar[str] = r"^(\d+\S*)"
     busy: ClassVar[str] = r"limit of|maximum number of jobs|too many"
     gone: ClassVar[str] = "unknown job|has finished|invalid for state|history job"
-    longest_name: ClassVar[int] = 200
-
     ended_too: ClassVar[Sequence[str]] = ("-x",)
     """The option by which qstat and qselect know jobs that have ended."""
 
@@ -50,10 +48,6 @@ class Pbs(BatchSystem):
         for each in self.resources(demand):
             command += ["-l", each]
         return command
-
-    def cancellation(self, handle: str) -> list[str]:
-        """Return the qdel command."""
-        return ["qdel", handle]
 
     def jobs(self, handles: Optional[Collection[str]]) -> Mapping[str, Job]:
         """Return the jobs that qstat lists."""

@@ -57,10 +57,6 @@ class Slurm(BatchSystem):
         command += [f"--time={-(-demand.seconds // 60)}"] if demand.seconds else []
         return command
 
-    def cancellation(self, handle: str) -> list[str]:
-        """Return the scancel command."""
-        return ["scancel", handle]
-
     def jobs(self, handles: Optional[Collection[str]]) -> Mapping[str, Job]:
         """Return the jobs that squeue lists, and of others what accounting knows."""
         user, fields = f"--user={os.getuid()}", ",".join(f"{k}:{v}" for k, v in _FIELDS.items())
