@@ -105,7 +105,7 @@ def tasks(limit: Limit = 50, show_all: All = False, json: Json = False) -> None:
 
     with service.connect() as client:
         found = libtes.TasksApi(client).iter_tasks(sort="timeCreated desc")
-        listing.tasks(client, found, None if show_all else limit, json)
+        listing.items(client, found, None if show_all else limit, json, listing.TASKS)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -119,7 +119,7 @@ def versions(task: TaskName, limit: Limit = 50, show_all: All = False, json: Jso
         task_id = service.task(client, task).id
         api = libtes.TaskVersionsApi(client)
         found = api.iter_task_versions(task_id, sort="timeCreated desc")
-        listing.versions(client, found, None if show_all else limit, json)
+        listing.items(client, found, None if show_all else limit, json, listing.VERSIONS)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -144,7 +144,7 @@ def runs(
     with service.connect() as client:
         api = libtes.TaskRunsApi(client)
         found = api.iter_task_runs(sort="timeCreated desc", status=chosen, names=name)
-        listing.runs(client, found, None if show_all else limit, json)
+        listing.items(client, found, None if show_all else limit, json, listing.RUNS)
 
 
 @app.command(rich_help_panel=LOOK)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from rich.text import Text
 
@@ -17,31 +17,56 @@ from . import display
 from .display import ago, exact, one_line
 
 
-def tasks(
-    client: libtes.ApiClient, found: Iterator[libtes.TaskSummary], limit: Optional[int], json: bool
+class Kind(NamedTuple):
+    """How a list of objects is shown.
+
+    Attributes:
+        plural: What the objects are.
+        headings: The headings of the table.
+        row: Returns the cells of an object.
+    """
+
+    plural: str
+    headings: Sequence[str]
+    row: Callable[[Any], tuple[Any, ...]]
+
+
+TASKS: Kind = Kind(
+    "tasks",
+    ("NAME", "CREATED", "ID"),
+    lambda task: (one_line(task.name or ""), ago(task.time_created), task.id),
+)
+VERSIONS: Kind = Kind(
+    "versions",
+    ("VERSION", "CREATED", "ID"),
+    lambda version: (one_line(version.version or ""), ago(version.time_created), version.id),
+)
+RUNS: Kind = Kind(
+    "runs",
+    ("NAME", "STATUS", "CREATED", "ID"),
+    lambda run: (
+        one_line(run.name or ""),
+        display.status(run.status),
+        ago(run.time_created),
+        run.id,
+    ),
+)
+
+
+def items(
+    client: libtes.ApiClient, found: Iterator[Any], limit: Optional[int], json: bool, kind: Kind
 ) -> None:
-    """Show tasks."""
-    _list(client, found, limit, json, "tasks", ("NAME", "CREATED", "ID"), _task_row)
-
-
-def versions(
-    client: libtes.ApiClient,
-    found: Iterator[libtes.TaskVersionSummary],
-    limit: Optional[int],
-    json: bool,
-) -> None:
-    """Show the versions of a task."""
-    _list(client, found, limit, json, "versions", ("VERSION", "CREATED", "ID"), _version_row)
-
-
-def runs(
-    client: libtes.ApiClient,
-    found: Iterator[libtes.TaskRunSummary],
-    limit: Optional[int],
-    json: bool,
-) -> None:
-    """Show runs."""
-    _list(client, found, limit, json, "runs", ("NAME", "STATUS", "CREATED", "ID"), _run_row)
+    """Show objects of a kind, at most so many."""
+    shown = list(islice(found, limit))
+    more = limit is not None and len(shown) == limit and next(found, None) is not None
+    if json:
+        display.as_json(client.sanitize_for_serialization(shown))
+    elif shown:
+        display.table(kind.headings, list(map(kind.row, shown)))
+    else:
+        display.tell(f"no {kind.plural}")
+    if more:
+        display.tell(f"These are the newest {limit:,}: --limit N or --all shows more.")
 
 
 def task(client: libtes.ApiClient, found: libtes.TaskSummary, json: bool) -> None:
@@ -127,37 +152,3 @@ def _attempts(logs: Sequence[libtes.TaskRunLogs]) -> Iterator[tuple[str, Any]]:
 
 def _seconds(took: timedelta) -> str:
     return f"{took.total_seconds():.1f} s"
-
-
-def _list(
-    client: libtes.ApiClient,
-    found: Iterator[Any],
-    limit: Optional[int],
-    json: bool,
-    what: str,
-    headings: Sequence[str],
-    row: Callable[[Any], Iterable[Any]],
-) -> None:
-    shown = list(islice(found, limit))
-    more = limit is not None and len(shown) == limit and next(found, None) is not None
-    if json:
-        display.as_json(client.sanitize_for_serialization(shown))
-    elif shown:
-        display.table(headings, [list(row(each)) for each in shown])
-    else:
-        display.tell(f"no {what}")
-    if more:
-        display.tell(f"These are the newest {limit:,}: --limit N or --all shows more.")
-
-
-def _task_row(task: libtes.TaskSummary) -> Iterator[Any]:
-    yield from (one_line(task.name or ""), ago(task.time_created), task.id)
-
-
-def _version_row(version: libtes.TaskVersionSummary) -> Iterator[Any]:
-    yield from (one_line(version.version or ""), ago(version.time_created), version.id)
-
-
-def _run_row(run: libtes.TaskRunSummary) -> Iterator[Any]:
-    name, created = one_line(run.name or ""), ago(run.time_created)
-    yield from (name, display.status(run.status), created, run.id)
