@@ -45,7 +45,8 @@ def test_every_acknowledged_run_survives_kill_9(serve: Serve, tmp_path: Path) ->
     for kills in range(1, KILLS + 1):
         serving = serve("--data", tmp_path)
         caller = serving.caller()
-        task = caller.task(f"task {kills}", **{**TRUE, "args": []})
+        # With as many retries as kills: a run whose attempt a kill ended completes afterwards.
+        task = caller.task(f"task {kills}", **{**TRUE, "args": [], "retryLimit": KILLS})
         threads = [threading.Thread(target=launch, args=(caller, task)) for _ in range(4)]
         for thread in threads:
             thread.start()
