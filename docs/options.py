@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from docs.prose import joined, table
@@ -54,7 +55,9 @@ def rows_of(options: list[Any]) -> str:
         value = "" if each.is_flag else f" {each.metavar or each.name.upper()}"
         given = each.default not in (None, False, [], ()) and not each.is_flag
         default = f"`{each.default}`" if given else ""
-        rows.append((", ".join(f"`{opt}{value}`" for opt in each.opts), each.help, default))
+        rows.append(
+            (", ".join(f"`{opt}{value}`" for opt in each.opts), with_code(each.help), default)
+        )
     return table(HEAD, rows)
 
 
@@ -84,4 +87,12 @@ def row(action: argparse.Action) -> tuple[str, str, str]:
     value = "" if action.nargs == 0 else f" {action.metavar}"
     meaning, _, default = str(action.help).partition("; default: ")
     shown = default.replace("%(default)s", f"`{action.default}`")
-    return f"`{action.option_strings[-1]}{value}`", f"{meaning[0].upper()}{meaning[1:]}.", shown
+    sentence = f"{meaning[0].upper()}{meaning[1:]}."
+    return f"`{action.option_strings[-1]}{value}`", with_code(sentence), with_code(shown)
+
+
+def with_code(text: str) -> str:
+    """Mark the options, URLs and names of the service in a help text as code."""
+    return re.sub(
+        r"(?<![\w`-])(--[a-z][\w-]*|\w+://[\w/]*|[A-Z]+/\w+/\w+|statusDetails)", r"`\1`", text
+    )

@@ -36,4 +36,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         path = posixpath.normpath(posixpath.join(folder, target)).removeprefix("docs/")
         return f"]({posixpath.relpath(path, posixpath.dirname(name) or '.')}{anchor})"
 
+    markdown = re.sub(r"\A<!--.*?-->\s*", "", markdown)  # MkDocs takes a title from the first line
     return re.sub(r"\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)", replace, markdown)

@@ -98,8 +98,8 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
         default="host",
         choices=["host", *ENGINES],
         metavar="HOW",
-        help="host to run the commands of this machine; docker, podman or apptainer to run the "
-        "images; default: %(default)s",
+        help="what runs are made of: host for the commands of this machine; docker, podman or "
+        "apptainer for the images; default: %(default)s",
     )
     runs.add_argument(
         "--workers",
