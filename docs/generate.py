@@ -19,6 +19,7 @@ sys.path.insert(0, str(DOCS.parent))
 from docs import options, signatures, snippets
 from docs.prose import entries, joined, names, script, sections, table
 from libica import batch
+from libica.batch import plan
 from libica.local import LocalTes, pytest_plugin
 from libica.openapi import libtes
 from libica.openapi.libtes import api, exceptions, models, rest
@@ -92,9 +93,12 @@ ERRORS_OF_BATCH = [
 ]
 
 
-def anchor(exception: str) -> str:
-    """Return the code that the text of an exception ends with: its place on the page of errors."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", exception.removesuffix("Exception")).lower()
+def anchor(name: str) -> str:
+    """Return the code of an exception, which is its anchor on the page of errors."""
+    cls: Any = FAILURES.get(name) or getattr(batch, name)
+    if issubclass(cls, exceptions.ApiException):
+        return exceptions.heading(cls)
+    return plan.heading(cls)
 
 
 TARGETS = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import functools
+import inspect
 import os
 import re
 import shutil
@@ -15,9 +17,11 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 
+from libica import batch
+from libica.batch import plan
 from libica.local import LocalTes
 from libica.openapi import libtes
-from libica.openapi.libtes import api, models
+from libica.openapi.libtes import api, exceptions, models
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -139,10 +143,14 @@ def anchors_of(path: Path) -> set[str]:
     seen: collections.Counter[str] = collections.Counter()
     anchors = set()
     for heading in re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE):
-        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        anchor = slug(heading)
         anchors.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
     return anchors
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -182,3 +190,45 @@ def test_each_test_that_holds_a_promise_exists() -> None:
     code = "\n".join(file.read_text(encoding="utf-8") for file in ROOT.glob("test/**/test_*.py"))
     assert named
     assert named - set(re.findall(r"^def (test_\w+)", code, re.MULTILINE)) == set()
+
+
+ERRORS = DOCS / "reference" / "errors.md"
+
+
+def test_each_exception_has_the_heading_that_its_text_names() -> None:
+    sections = re.split(r"^### ", ERRORS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = {name: each for each in sections[1:] for name in re.findall(r"^`(\w+)`", each, re.M)}
+    failures = [each for each in vars(exceptions).values() if inspect.isclass(each)]
+    for cls in (each for each in failures if issubclass(each, exceptions.ApiException)):
+        assert slug(named[cls.__name__].splitlines()[0]) == exceptions.heading(cls)
+    of_batch = [getattr(batch, name) for name in vars(batch)["__all__"]]
+    for cls in (each for each in of_batch if isinstance(each, type)):
+        if issubclass(cls, BaseException):
+            assert slug(named[cls.__name__].splitlines()[0]) == plan.heading(cls)
+
+
+def test_each_message_in_the_page_of_errors_is_one_of_the_code() -> None:
+    text = ERRORS.read_text(encoding="utf-8")
+    examples = r"^On a \[cluster\].*?(?=^## )"  # with the words of batch systems
+    text = re.sub(examples, "", text, flags=re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (?:`` ?(.+?) ?``|`([^`|]+)`)", text, re.MULTILINE)
+    messages = [first or second for first, second in rows]
+    assert len(messages) > 50
+    known = "\n".join(strings_of(path) for path in sorted(ROOT.glob("libica/**/*.py")))
+    gaps = r"\.\.\.|`\w+`|, must (?=be |not )"
+    parts = [part for each in messages for part in re.split(gaps, each)]
+    told = {part.strip(" ():;`'.") for part in parts}
+    assert {part for part in told if len(part) > 8 and part not in known} == set()
+
+
+def strings_of(path: Path) -> str:
+    """Return the texts of a module: for an f-string, its parts, one after the other."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            held = (each.value for each in node.values if isinstance(each, ast.Constant))
+            texts.append("".join(map(str, held)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return "\n".join(texts)
