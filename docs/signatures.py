@@ -113,7 +113,8 @@ def type_text(annotation: Any) -> str:
     """Return an annotation as people read it: ``Optional[X]`` is "X or None"."""
     if annotation is inspect.Signature.empty:
         return ""
-    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    plain = isinstance(annotation, type) and not hasattr(annotation, "__origin__")
+    text = annotation.__name__ if plain else str(annotation)
     text = re.sub(r"\b(?:typing|os|pathlib|datetime|[a-z_]+(?:\.[a-z_]+)+)\.(?=[A-Z])", "", text)
     return " or ".join(
         ALIASES.get(each, f"`{each}`")
@@ -122,7 +123,9 @@ def type_text(annotation: Any) -> str:
 
 
 def alternatives(text: str) -> list[str]:
-    """Return the types of a union."""
+    """Return the types of a union, which Python 3.14 writes with bars."""
+    if " | " in text and "[" not in text:
+        return text.split(" | ")
     for name, more in (("Optional", ["None"]), ("Union", [])):
         if text.startswith(f"{name}[") and text.endswith("]"):
             inner = text[len(name) + 1 : -1]
