@@ -79,7 +79,7 @@ def call(name: str, signature: inspect.Signature) -> str:
 
 
 def prose(doc: dict[str, str], linked: Linked) -> Iterator[str]:
-    """Yield the paragraphs of a docstring; its indented examples become code, which nobody runs."""
+    """Yield the paragraphs of a docstring; its indented examples become code."""
     yield linked(doc["summary"])
     paragraphs, *examples = re.split(r"::\n\n((?: {4}.*(?:\n|$)|\n)+)", doc["text"])
     yield linked(paragraphs + (":" if examples else ""))

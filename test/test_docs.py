@@ -49,7 +49,8 @@ def examples_in(path: Path) -> list[Example]:
     return [Example(path, text.count("\n", 0, each.start(1)), each[1]) for each in blocks]
 
 
-# Pages whose examples build on one another, in this order.
+# Pages whose examples build on one another: each by itself, or one page after the other.
+TOGETHER = [ROOT / "README.md", DOCS / "how-to" / "create-and-launch.md"]
 STORY = [
     DOCS / name
     for name in (
@@ -59,7 +60,9 @@ STORY = [
         "how-to/relaunch.md",
     )
 ]
-EXAMPLES = [example for path in GUIDES if path not in STORY for example in examples_in(path)]
+EXAMPLES = [
+    example for path in GUIDES if path not in (*STORY, *TOGETHER) for example in examples_in(path)
+]
 
 
 @pytest.fixture
@@ -116,9 +119,20 @@ def test_each_method_and_model_has_an_example() -> None:
 
 
 @pytest.mark.usefixtures("tes")
-def test_examples_of_the_readme_run_one_after_the_other() -> None:
-    for example in examples_in(ROOT / "README.md"):
-        example.run()
+@pytest.mark.parametrize("path", TOGETHER, ids=lambda path: path.stem)
+def test_examples_of_a_page_run_one_after_the_other(path: Path) -> None:
+    names: dict[str, Any] = {}
+    for example in examples_in(path):
+        example.run(names)
+
+
+def test_examples_of_docstrings_run() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in GUIDES)
+    examples = re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    configuration = libtes.Configuration("https://tes.example.org")
+    for example in examples:
+        exec(example, {"LocalTes": LocalTes, "libtes": libtes, "configuration": configuration})
+    assert len(examples) >= 2
 
 
 def prose(path: Path) -> str:
