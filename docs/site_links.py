@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Files of the repository that the site has too, under the same path; those of docs/ lose that.
 EXTRA = ("CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "examples/*.*")
 
+FOUND_FIRST = ("reference/errors.md", "reference/glossary.md")  # by a search
+
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the files."""
@@ -28,6 +30,7 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Rewrite the links into and out of docs/."""
     name = page.file.src_uri
+    page.meta["search"] = {"boost": 2 if name in FOUND_FIRST else 1}
     in_docs = (ROOT / "docs" / name).exists()
     folder = posixpath.dirname(f"docs/{name}" if in_docs else name)
 
