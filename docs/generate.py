@@ -414,9 +414,10 @@ def batch_page() -> str:
         "One version, many runs, each launched once. To learn how to use it, see "
         "[launch and watch](how-to/launch-and-watch.md).",
         table(("Name", "What it does"), rows),
+        "The examples build on one another.",
         *(
             (signatures.function if name in functions else signatures.class_)(
-                f"batch.{name}", thing, linked
+                f"batch.{name}", thing, linked, example=snippets.OF_BATCH[name]
             )
             for name, thing in sections_of.items()
         ),

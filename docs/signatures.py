@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from docs.prose import entries, joined, sections, table
+from docs.prose import entries, joined, script, sections, table
 
 Linked = Callable[[str], str]
 # Names of unions that only the code knows.
@@ -21,20 +21,21 @@ ALIASES = {
 }
 
 
-def function(name: str, thing: Any, linked: Linked, level: int = 2) -> str:
+def function(name: str, thing: Any, linked: Linked, level: int = 2, example: str = "") -> str:
     """Return the section of a function or method."""
     signature = inspect.signature(thing)
     doc = sections(thing)
     return joined(
         f"{'#' * level} {name.rpartition('.')[2]}",
-        call(name, signature),
+        call(name, signature, linked),
         *prose(doc, linked),
+        script(example) if example else "",
         arguments(signature, doc, linked),
         *outcomes(doc, linked),
     )
 
 
-def class_(name: str, thing: Any, linked: Linked, level: int = 2) -> str:
+def class_(name: str, thing: Any, linked: Linked, level: int = 2, example: str = "") -> str:
     """Return the section of a class: what it is made of, its attributes, properties and methods."""
     doc = sections(thing)
     properties = {
@@ -48,8 +49,9 @@ def class_(name: str, thing: Any, linked: Linked, level: int = 2) -> str:
     signature = inspect.signature(thing)
     return joined(
         f"{'#' * level} {name.rpartition('.')[2]}",
-        call(name, signature) if made else "",
+        call(name, signature, linked) if made else "",
         *prose(doc, linked),
+        script(example) if example else "",
         arguments(signature, doc, linked) if made else "",
         *outcomes(doc, linked),
         table(("Attribute", "Meaning"), [(f"`{k}`", linked(v)) for k, v in attributes.items()]),
@@ -63,7 +65,7 @@ def is_method(name: str, thing: Any) -> bool:
     return inspect.isfunction(function_of) and not name.startswith("_")
 
 
-def call(name: str, signature: inspect.Signature) -> str:
+def call(name: str, signature: inspect.Signature, linked: Linked) -> str:
     """Return how to call it, on one line."""
     shown, star = [], False
     for each in signature.parameters.values():
@@ -73,7 +75,7 @@ def call(name: str, signature: inspect.Signature) -> str:
             shown.append("*")
             star = True
         shown.append(each.name if each.default is each.empty else f"{each.name}={each.default!r}")
-    returned = type_text(signature.return_annotation)
+    returned = linked(type_text(signature.return_annotation))
     returns = f" → {returned}" if returned and returned != "`None`" else ""
     return f"> `{name}({', '.join(shown)})`{returns}"
 
@@ -95,7 +97,7 @@ def arguments(signature: inspect.Signature, doc: dict[str, str], linked: Linked)
     for name, meaning in meanings.items():
         given = signature.parameters[name]
         default = "**required**" if given.default is given.empty else f"`{given.default!r}`"
-        rows.append((f"`{name}`", type_text(given.annotation), linked(meaning), default))
+        rows.append((f"`{name}`", linked(type_text(given.annotation)), linked(meaning), default))
     return table(("Argument", "Type", "Meaning", "Default"), rows)
 
 

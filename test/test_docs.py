@@ -50,7 +50,11 @@ def examples_in(path: Path) -> list[Example]:
 
 
 # Pages whose examples build on one another: each by itself, or one page after the other.
-TOGETHER = [ROOT / "README.md", DOCS / "how-to" / "create-and-launch.md"]
+TOGETHER = [
+    ROOT / "README.md",
+    DOCS / "how-to" / "create-and-launch.md",
+    DOCS / "reference" / "batch.md",
+]
 STORY = [
     DOCS / name
     for name in (
