@@ -10,6 +10,7 @@ import math
 import posixpath
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
@@ -18,9 +19,9 @@ sys.path.insert(0, str(DOCS.parent))
 
 from docs import options, signatures, snippets
 from docs.prose import entries, joined, names, script, sections, table
-from libica import batch
+from libica import batch, local
 from libica.batch import plan
-from libica.local import LocalTes, pytest_plugin
+from libica.local import pytest_plugin
 from libica.openapi import libtes
 from libica.openapi.libtes import api, exceptions, models, rest
 from libica.openapi.libtes._redaction import MASK, redact
@@ -117,7 +118,7 @@ TARGETS = {
         for name in ("Launch", "Report")
         for member in vars(getattr(batch, name))
     },
-    "LocalTes": f"{LOCAL}#localtes",
+    **{name: f"{LOCAL}#{name.lower()}" for name in local.__all__},
 }
 
 
@@ -442,12 +443,20 @@ def local_page() -> str:
         "A TES v1 service on your own machine, from Python. To start it from a shell, see its "
         "[options](reference/options.md#serve); for what it does, [its behaviour]"
         "(reference/service.md).",
-        signatures.class_("LocalTes", LocalTes, linked),
+        *public(local),
         "## local_tes",
         "A pytest fixture: `def test_something(local_tes): ...`",
         linked(sections(pytest_plugin.local_tes)["summary"]),
         linked(sections(pytest_plugin.local_tes)["text"]),
     )
+
+
+def public(package: Any) -> Iterator[str]:
+    """Yield the sections of the public names of a package."""
+    for name in package.__all__:
+        thing = getattr(package, name)
+        section = signatures.class_ if inspect.isclass(thing) else signatures.function
+        yield section(name, thing, linked)
 
 
 def options_page() -> str:
