@@ -103,7 +103,8 @@ def _tell_of_secrets(mirrored: local.Mirrored) -> None:
     without = mirrored.without_secrets
     if not without:
         return
-    tell(f"Secrets were left out of {len(without):,}; --with-credentials takes them along:")
+    objects = f"{len(without):,} object{'s' * (len(without) != 1)}"
+    tell(f"Secrets were left out of the copies of {objects}; --with-credentials takes them along:")
     for item in without[:MOST]:
         tell(f"  {item.kind} {display.plain(item.name)}: {display.plain(', '.join(item.left_out))}")
     if len(without) > MOST:

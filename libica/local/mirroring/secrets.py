@@ -18,8 +18,7 @@ def without_secrets(execution: Any) -> tuple[Any, list[str]]:
     secret comes with the launch.
     """
     places: list[str] = []
-    kept = _kept(execution, "", "", places)
-    return ({} if kept is _GONE else kept), places
+    return _kept(execution, "", "", places), places
 
 
 def _kept(value: Any, name: str, where: str, places: list[str]) -> Any:
@@ -31,7 +30,7 @@ def _kept(value: Any, name: str, where: str, places: list[str]) -> Any:
             for key, each in value.items()
         }
         left = {key: each for key, each in pairs.items() if each is not _GONE}
-        return left if left or not pairs else _GONE
+        return _GONE if inherits and pairs and not left else left
     if isinstance(value, list):
         each_kept = [_kept(e, name, f"{where}[{i}]", places) for i, e in enumerate(value)]
         return [each for each in each_kept if each is not _GONE]
