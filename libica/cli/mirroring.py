@@ -77,21 +77,16 @@ def _show(mirrored: local.Mirrored, data: Path, dry_run: bool) -> None:
         (f"{kind}s", ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()))
         for kind, counts in mirrored.counts.items()
     )
-    missing = mirrored.missing
-    others = [item for item in mirrored.items if item.outcome.value != "unchanged"]
-    told = [*missing, *(item for item in others if item not in missing)]
+    told = [each for each in mirrored.items if each.outcome.value != "unchanged"]
+    told.sort(key=lambda each: not each.is_missing)
     if told:
         print()
-        headings = ("OUTCOME", "KIND", "NAME", "ID", "REASON")
-        rows = [
-            (item.outcome.value, item.kind, item.name, item.id, item.reason) for item in told[:MOST]
-        ]
-        display.table(headings, rows)
+        _table(told[:MOST])
     if len(told) > MOST:
         print(f"... and {len(told) - MOST:,} more, all of which --json has")
     elif not told:
         print("Nothing is new or changed." if mirrored.items else "There is nothing to take along.")
-    _tell_of_secrets(mirrored)
+    _tell_of_secrets(mirrored.without_secrets)
     if dry_run:
         tell("Nothing was written.")
     elif mirrored.items:
@@ -99,13 +94,19 @@ def _show(mirrored: local.Mirrored, data: Path, dry_run: bool) -> None:
         display.steps([("Serve it", command_line("serve", "--data", data))])
 
 
-def _tell_of_secrets(mirrored: local.Mirrored) -> None:
-    without = mirrored.without_secrets
-    if not without:
+def _table(items: Sequence[Any]) -> None:
+    shown = 5 if any(each.reason for each in items) else 4  # columns
+    rows = [(each.outcome.value, each.kind, each.name, each.id, each.reason) for each in items]
+    headings = ("OUTCOME", "KIND", "NAME", "ID", "REASON")
+    display.table(headings[:shown], [row[:shown] for row in rows])
+
+
+def _tell_of_secrets(items: Sequence[Any]) -> None:
+    if not items:
         return
-    objects = f"{len(without):,} object{'s' * (len(without) != 1)}"
-    tell(f"Secrets were left out of the copies of {objects}; --with-credentials takes them along:")
-    for item in without[:MOST]:
-        tell(f"  {item.kind} {display.plain(item.name)}: {display.plain(', '.join(item.left_out))}")
-    if len(without) > MOST:
-        tell(f"  ... and {len(without) - MOST:,} more, all of which --json has")
+    executions = f"{len(items):,} execution{'s' * (len(items) != 1)}"
+    tell(f"Secrets were left out of {executions}; --with-credentials takes them along:")
+    for each in items[:MOST]:
+        tell(f"  {each.kind} {display.plain(each.name)}: {display.plain(', '.join(each.left_out))}")
+    if len(items) > MOST:
+        tell(f"  ... and {len(items) - MOST:,} more, all of which --json has")

@@ -7,7 +7,8 @@ Install it by ``pip install 'libica-libtes[local]'``::
     with LocalTes() as tes:
         client = libtes.ApiClient(tes.configuration())
 
-From a shell: ``python -m libica.local serve``.
+From a shell: ``python -m libica.local serve``. ``mirror`` takes tasks along from another service
+into the data folder of this one.
 """
 
 from typing import TYPE_CHECKING

@@ -34,7 +34,7 @@ def test_tasks_are_taken_along_and_served_under_their_ids(command: Command, call
     assert re.search(rf"^new +task +count reads +{task['id']}$", first.out, re.MULTILINE)
     assert r"other\x1b[2J" in first.out
     told = (
-        "Secrets were left out of the copies of 1 object; --with-credentials takes them along:\n"
+        "Secrets were left out of 1 execution; --with-credentials takes them along:\n"
         "  version count reads 1: environment.variables.SECURE_KEY\n"
     )
     assert told in first.errors

@@ -27,10 +27,6 @@ class Outcome(str, Enum):
     UNFINISHED = "unfinished"
 
 
-MISSING = frozenset((Outcome.CONFLICT, Outcome.NOT_VISIBLE, Outcome.UNREADABLE))
-"""Outcomes of objects that could not be taken along as they are at the source."""
-
-
 @dataclass(frozen=True)
 class Item:
     """One object of the other service.
@@ -50,6 +46,11 @@ class Item:
     outcome: Outcome
     reason: str = ""
     left_out: Sequence[str] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it could not be taken along as it is at the source."""
+        return self.outcome in (Outcome.CONFLICT, Outcome.NOT_VISIBLE, Outcome.UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Mirrored:
     @property
     def missing(self) -> list[Item]:
         """The objects that could not be taken along as they are at the source."""
-        return [item for item in self.items if item.outcome in MISSING]
+        return [item for item in self.items if item.is_missing]
 
     @property
     def without_secrets(self) -> list[Item]:

@@ -21,7 +21,12 @@ AT_ONCE = 4
 NOT_VISIBLE = (libtes.ForbiddenException, libtes.NotFoundException)
 """What a service says of an object that the caller may not see."""
 
-_OF_ONE_OBJECT = (*NOT_VISIBLE, libtes.ServiceException, libtes.InvalidResponseException)
+_OF_ONE_OBJECT = (
+    *NOT_VISIBLE,
+    libtes.BadRequestException,
+    libtes.ServiceException,
+    libtes.InvalidResponseException,
+)
 _QUERY = {"pageSize": 1000, "sort": "timeCreated asc"}
 _PAUSE = 30.0  # seconds after 429, unless the service says how long
 _LONGEST = 15 * 60.0  # seconds that the service may ask to wait
@@ -43,8 +48,8 @@ class Request(NamedTuple):
     returns: type[Model]
 
 
-Outcome = Union[Json, libtes.ApiException]
-"""An object, or why it cannot be read."""
+Found = Union[Json, libtes.ApiException]
+"""An object or a page, or why it cannot be read."""
 
 
 class Source:
@@ -79,7 +84,7 @@ class Source:
     ) -> None:
         self._client.__exit__(kind, error, traceback)
 
-    def objects(self, requests: Iterable[Request]) -> Iterator[Outcome]:
+    def objects(self, requests: Iterable[Request]) -> Iterator[Found]:
         """Read objects, in their order.
 
         Raises:
@@ -95,13 +100,13 @@ class Source:
         for request, page in zip(requests, self._ahead((each, _QUERY) for each in requests)):
             yield self._all(request, page)
 
-    def _all(self, request: Request, page: Outcome) -> Union[list[Json], libtes.ApiException]:
+    def _all(self, request: Request, page: Found) -> Union[list[Json], libtes.ApiException]:
         try:
             return list(self.items(request, page))
         except _OF_ONE_OBJECT as error:
             return error
 
-    def items(self, request: Request, page: Optional[Outcome] = None) -> Iterator[Json]:
+    def items(self, request: Request, page: Optional[Found] = None) -> Iterator[Json]:
         """Read the objects of a list, each once, from all its pages or those from one on.
 
         Raises:
@@ -125,15 +130,15 @@ class Source:
             tokens.add(token)
             (page,) = self._ahead([(request, {**_QUERY, "pageToken": token})])
 
-    def _ahead(self, calls: Iterable[tuple[Request, Json]]) -> Iterator[Outcome]:
-        """Make calls while earlier ones are under way; yield their outcomes in order."""
+    def _ahead(self, calls: Iterable[tuple[Request, Json]]) -> Iterator[Found]:
+        """Make calls while earlier ones are under way; yield what they found, in order."""
         waiting: deque[tuple[Request, Json, Any]] = deque()
         for request, query in calls:
             waiting.append((request, query, self._begin(request, query)))
             if len(waiting) == AT_ONCE:
-                yield self._outcome(*waiting.popleft())
+                yield self._found(*waiting.popleft())
         while waiting:
-            yield self._outcome(*waiting.popleft())
+            yield self._found(*waiting.popleft())
 
     def _begin(self, request: Request, query: Json) -> Any:
         return self._client.call_api(
@@ -147,14 +152,14 @@ class Source:
             _return_http_data_only=True,
         )
 
-    def _outcome(self, request: Request, query: Json, begun: Any, refusals: int = 0) -> Outcome:
+    def _found(self, request: Request, query: Json, begun: Any, refusals: int = 0) -> Found:
         try:
             found = _checked(request, begun.get())
         except libtes.TooManyRequestsException as error:  # after the client's own retries
             if refusals == _REFUSALS:
                 raise
             time.sleep(_pause(error))
-            return self._outcome(request, query, self._begin(request, query), refusals + 1)
+            return self._found(request, query, self._begin(request, query), refusals + 1)
         except _OF_ONE_OBJECT as error:
             if not isinstance(error, NOT_VISIBLE):
                 self._failures += 1
@@ -183,11 +188,11 @@ def _checked(request: Request, data: Any) -> Json:
     except Mismatch as mismatch:
         raise _invalid(request, str(mismatch)) from None
     found: Json = _without_nulls(data)
-    items = found.get("items", ()) if issubclass(request.returns, Page) else [found]
-    if not all(item.get("id") for item in items):
+    if not issubclass(request.returns, Page):
+        if found.get("id") != [*request.ids.values()][-1]:
+            raise _invalid(request, "another object")
+    elif not all(item and item.get("id") for item in found.get("items", ())):
         raise _invalid(request, "an object without an id")
-    if items == [found] and found["id"] != [*request.ids.values()][-1]:
-        raise _invalid(request, "another object")
     return found
 
 

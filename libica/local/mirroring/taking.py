@@ -24,10 +24,9 @@ from ..store.identity import OWNER
 from ..store.store import Store
 from .result import Item, Mirrored, Outcome
 from .secrets import without_secrets
-from .source import NOT_VISIBLE, Json, Request, Source
+from .source import NOT_VISIBLE, Found, Json, Request, Source
 
 Progress = Callable[[str, int, int], object]
-_Content = Union[Json, libtes.ApiException]
 
 TABLES = {"task": "tasks", "version": "versions", "run": "runs"}
 FINISHED = ("Completed", "Failed", "TimedOut", "Aborted")
@@ -181,18 +180,14 @@ class _Taking:
     def versions(self, tasks: Sequence[_Listed]) -> set[str]:
         """Take tasks and their versions along; return the ids of the versions."""
         groups = list(self._groups(tasks))
-        ids = {version.id for _, versions in groups for version in versions}
-        # Changed tasks first and together, as names may go from one to another.
-        waiting = [task for task, _ in groups if self._is_wanted(task)]
-        changed = [task for task in waiting if self._store.known("tasks", task.id)]
-        self._write([(task, task.summary) for task in changed])
-        new = {task.id for task in waiting} - {task.id for task in changed}
-        wanted = [(task, list(filter(self._is_wanted, versions))) for task, versions in groups]
-        contents = self._contents([version for _, versions in wanted for version in versions])
-        for task, versions in wanted:  # a new task is written with its versions, all at once
-            read = list(itertools.islice(contents, len(versions)))
-            self._write([(task, task.summary), *read] if task.id in new else read)
-        return ids
+        wanted = [
+            [each for each in (task, *versions) if self._is_wanted(each)]
+            for task, versions in groups
+        ]
+        contents = self._contents([each for group in wanted for each in group])
+        for group in filter(None, wanted):  # a new task and its versions are written together
+            self._write(itertools.islice(contents, len(group)))
+        return {version.id for _, versions in groups for version in versions}
 
     def _groups(self, tasks: Sequence[_Listed]) -> Iterator[tuple[_Listed, list[_Listed]]]:
         """Yield each task whose versions can be listed, with these, oldest first."""
@@ -250,18 +245,21 @@ class _Taking:
         self.items.append(listed.item(Outcome.UNCHANGED, "", known.left_out))
         return False
 
-    def _contents(self, wanted: Sequence[_Listed]) -> Iterator[tuple[_Listed, _Content]]:
-        """Read objects; of a dry run, their summaries do."""
-        if self._dry_run:
-            yield from ((listed, listed.summary) for listed in wanted)
-            return
-        requests = map(_request, wanted)
-        for number, content in enumerate(self._source.objects(requests)):
-            listed = wanted[number]
-            self._progress(TABLES[listed.kind], number + 1, len(wanted))
-            yield listed, content
+    def _contents(self, wanted: Sequence[_Listed]) -> Iterator[tuple[_Listed, Found]]:
+        """Read objects; of tasks and in a dry run, the summaries do."""
+        read = [listed for listed in wanted if listed.kind != "task" and not self._dry_run]
+        contents = self._source.objects(map(_request, read))
+        number = 0
+        for listed in wanted:
+            if listed.kind == "task" or self._dry_run:
+                yield listed, listed.summary
+            else:
+                content = next(contents)
+                number += 1
+                self._progress(TABLES[listed.kind], number, len(read))
+                yield listed, content
 
-    def _write(self, read: Iterable[tuple[_Listed, _Content]]) -> None:
+    def _write(self, read: Iterable[tuple[_Listed, Found]]) -> None:
         """Store objects in one transaction, and note what becomes of each."""
         copies = []
         for listed, content in read:
@@ -273,9 +271,7 @@ class _Taking:
         refused = self._store.take([copy for *_, copy in copies], OWNER).result()
         ids = {copy.summary["id"] for copy in refused}
         for listed, known, copy in copies:
-            self.items.append(
-                self._refused(listed) if listed.id in ids else self._taken(listed, known, copy)
-            )
+            self.items.append(self._taken(listed, known, copy, is_refused=listed.id in ids))
 
     def _copy(self, listed: _Listed, content: Json) -> Copy:
         beside = _BESIDE[listed.kind]
@@ -288,7 +284,9 @@ class _Taking:
         table = TABLES[listed.kind]
         return Copy(table, summary, listed.state, listed.scope, execution, logs, left_out)
 
-    def _taken(self, listed: _Listed, known: Optional[Known], copy: Copy) -> Item:
+    def _taken(self, listed: _Listed, known: Optional[Known], copy: Copy, is_refused: bool) -> Item:
+        if is_refused:
+            return listed.item(Outcome.CONFLICT, "its task has another version of this name")
         if known is None:
             same = self._made_here.get(listed.name, ()) if listed.kind == "task" else ()
             reason = f"{', '.join(same)}, made here, has the same name" if same else ""
@@ -298,19 +296,10 @@ class _Taking:
             Outcome.UNCHANGED if is_same else Outcome.CHANGED, left_out=copy.left_out
         )
 
-    def _refused(self, listed: _Listed) -> Item:
-        if listed.kind == "task":
-            taken = ", ".join(self._made_here.get(listed.name, ()))
-            reason = f"its name is that of {taken or 'another task'}"
-        elif self._store.known("tasks", listed.scope) is None:
-            reason = "its task was not taken along"
-        else:
-            reason = "its name is that of another version"
-        return listed.item(Outcome.CONFLICT, reason)
-
 
 def _listed(kind: str, summary: Json, name: str, scope: str = "") -> _Listed:
-    state = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()
+    content = {name: _local(name, each) for name, each in summary.items()}
+    state = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return _Listed(kind, summary["id"], name, state, scope, summary)
 
 

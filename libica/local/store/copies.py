@@ -94,8 +94,7 @@ def tasks_made_here(db: sqlite3.Connection) -> dict[str, list[str]]:
 def take(db: sqlite3.Connection, copies: Sequence[Copy], owner: Identity) -> list[Copy]:
     """Store copies, which the owner may see whatever their access lists say.
 
-    A copy replaces what has its id. Those whose names others have are returned and not stored, and
-    so are versions without their task.
+    A copy replaces what has its id. Versions whose names others have are returned and not stored.
     """
     waiting, taken = list(copies), True
     while waiting and taken:  # a name may be free once the object that had it has its new one
@@ -115,8 +114,6 @@ def _takes(db: sqlite3.Connection, copy: Copy, owner: Identity) -> bool:
         *(summary["id"], owner.user, summary.get("timeModified", "")),
         *(copy.listed, dumps(list(copy.left_out))),
     )
-    if copy.scope and known(db, "tasks", copy.scope) is None:
-        return False
     db.execute("SAVEPOINT copy")
     try:
         # First, as it says who may see the object.

@@ -16,7 +16,7 @@ from .errors import NameTakenError
 from .objects import Json
 from .opening import connect, private, upgrade
 from .pages import Pages, Record
-from .rows import NOUNS, insert, update
+from .rows import NOUNS, insert
 from .schema import SCHEMA
 
 _PREFIXES = {"tdn.": "tasks", "tvn.": "versions", "trn.": "runs"}
@@ -74,12 +74,12 @@ def repair(path: Path) -> str:
 def _fill(db: sqlite3.Connection, pages: Pages) -> int:
     """Add all rows that can be read; return how many cannot."""
     layouts = [_LAYOUT_1, {table: _columns(db, table) for table in NOUNS}]
-    unreadable = sum(not _took(db, record, layouts) for record in pages.records())
-    for table in NOUNS:  # who may see a copy follows from a record that was perhaps found later
-        sql = f"SELECT summary FROM {table} WHERE id IN (SELECT id FROM mirrored)"  # noqa: S608
-        for (summary,) in db.execute(sql).fetchall():
-            update(db, table, json.loads(summary))
-    return unreadable
+    return sum(
+        not _took(db, record, layouts)
+        for is_object in (False, True)  # those of copies come first: they say who may see these
+        for record in pages.records()
+        if (record.rowid is not None) == is_object
+    )
 
 
 def _took(

@@ -102,14 +102,17 @@ def remove_ended(db: sqlite3.Connection, before: str, most: int) -> int:
 
 def _row(db: sqlite3.Connection, table: str, summary: Json) -> Json:
     row = {name: summary.get(name, "") for name in COLUMNS[table]}
-    return {**row, "audience": _audience(db, summary), "summary": dumps(summary)}
+    acl, creator = summary.get("acl", []), summary.get("createdBy", "")
+    for (owner,) in db.execute("SELECT owner FROM mirrored WHERE id = ?", (row["id"],)):
+        creator = owner
+        if table == "tasks":  # a copy has its name, even if another task has it
+            row["tenantId"] = row["id"]
+    return {**row, "audience": _audience(db, creator, acl), "summary": dumps(summary)}
 
 
-def _audience(db: sqlite3.Connection, summary: Json) -> int:
+def _audience(db: sqlite3.Connection, creator: str, acl: Sequence[str]) -> int:
     """Return the id of who may see an object; add it if it is new."""
-    owner = db.execute("SELECT owner FROM mirrored WHERE id = ?", (summary["id"],)).fetchone()
-    acl = summary.get("acl", [])
-    key = (owner[0] if owner else summary.get("createdBy", ""), dumps(acl))
+    key = (creator, dumps(acl))
     sql = "SELECT id FROM audiences WHERE createdBy = ? AND acl = ?"
     for (known,) in db.execute(sql, key):
         return int(known)
