@@ -31,6 +31,7 @@ from libica.openapi import libtes
 from ..test_docs import DOCS, examples_in
 from .caller import ECHO, PATIENCE, SLEEP, TRUE, Caller, Json
 from .gate import Gate, refusal
+from .visitor import Visitor
 
 pytestmark = pytest.mark.slow
 
@@ -180,8 +181,11 @@ def test_runs_are_taken_along_when_they_have_finished_and_never_run_again(
     assert outcomes(mirrored)[running["id"]] == "unfinished"
     expected = everything(caller)
     del expected[running["id"]]
-    with served(data) as copy:
+    with LocalTes(data=data) as tes, Caller(tes.url, tes.token) as copy:
         assert everything(copy) == expected
+        with Visitor(tes, tes.token) as visitor:
+            for path in ("/runs", "/tasks", f"/runs/{launched['id']}", f"/tasks/{task['id']}"):
+                assert "\u2603" in visitor.ok(path).text or path.startswith("/tasks")
         failed = copy.ok("GET", "/v1/tasks/runs?status=Failed&include=totalItemCount")
         assert failed["totalItemCount"] == 1
     caller.abort(running["id"])
@@ -412,7 +416,7 @@ def test_lists_may_be_unsorted_and_have_objects_twice_and_nulls_are_unset_fields
     ("change", "told"),
     [
         ({"id": "tvn.of-something-else"}, "got another object"),
-        ({"id": None}, "got another object"),
+        ({"timeModified": None}, "got an object without timeModified"),
         ({"execution": {"args": "x"}}, r"\$\.execution\.args must be an array"),
         ({"version": 5}, r"\$\.version must be a string"),
     ],

@@ -27,6 +27,13 @@ _OF_ONE_OBJECT = (
     libtes.ServiceException,
     libtes.InvalidResponseException,
 )
+# What a service of this package relies on in what it stores.
+_NEEDED = ("id", "timeCreated", "timeModified")
+_NAMES: dict[type[Model], str] = {
+    **dict.fromkeys((libtes.TaskSummary, libtes.TaskSummaryPagedItems), "name"),
+    **dict.fromkeys((libtes.TaskVersion, libtes.TaskVersionSummaryPagedItems), "version"),
+    **dict.fromkeys((libtes.TaskRun, libtes.TaskRunSummaryPagedItems), "status"),
+}
 _QUERY = {"pageSize": 1000, "sort": "timeCreated asc"}
 _PAUSE = 30.0  # seconds after 429, unless the service says how long
 _LONGEST = 15 * 60.0  # seconds that the service may ask to wait
@@ -188,11 +195,13 @@ def _checked(request: Request, data: Any) -> Json:
     except Mismatch as mismatch:
         raise _invalid(request, str(mismatch)) from None
     found: Json = _without_nulls(data)
-    if not issubclass(request.returns, Page):
-        if found.get("id") != [*request.ids.values()][-1]:
-            raise _invalid(request, "another object")
-    elif not all(item and item.get("id") for item in found.get("items", ())):
-        raise _invalid(request, "an object without an id")
+    is_page = issubclass(request.returns, Page)
+    for item in found.get("items", ()) if is_page else [found]:
+        for name in (*_NEEDED, _NAMES[request.returns]):
+            if name not in (item or ()):
+                raise _invalid(request, f"an object without {name}")
+    if not is_page and found["id"] != [*request.ids.values()][-1]:
+        raise _invalid(request, "another object")
     return found
 
 

@@ -160,7 +160,7 @@ class _Taking:
     def tasks(self, wanted: Optional[Sequence[str]]) -> list[_Listed]:
         """Return the tasks to take along."""
         listed = self._source.items(Request(_TASKS, {}, libtes.TaskSummaryPagedItems))
-        tasks = [_listed("task", task, task.get("name", "")) for task in listed]
+        tasks = [_listed("task", task, task["name"]) for task in listed]
         if wanted is None:
             return tasks
         chosen = [task for task in tasks if task.id in wanted or task.name in wanted]
@@ -174,7 +174,7 @@ class _Taking:
             if isinstance(found, libtes.ApiException):
                 self.items.append(_Listed("task", task_id, task_id, "", "", {}).unread(found))
             else:
-                chosen.append(_listed("task", found, found.get("name", "")))
+                chosen.append(_listed("task", found, found["name"]))
         return chosen
 
     def versions(self, tasks: Sequence[_Listed]) -> set[str]:
@@ -198,8 +198,8 @@ class _Taking:
             if isinstance(found, libtes.ApiException):
                 self.items.append(task.unread(found))
                 continue
-            found.sort(key=lambda version: str(version.get("timeCreated", "")))
-            named = ((each, f"{task.name} {each.get('version', '')}") for each in found)
+            found.sort(key=lambda version: version["timeCreated"])
+            named = ((each, f"{task.name} {each['version']}") for each in found)
             yield task, [_listed("version", each, name, task.id) for each, name in named]
 
     def runs(self, versions: Optional[set[str]]) -> None:
@@ -218,7 +218,7 @@ class _Taking:
 
     def _is_finished(self, listed: _Listed, run: Json) -> bool:
         """Return whether a run has finished; note it if not, as it would run here once more."""
-        status = run.get("status", "")
+        status = run["status"]
         if status in FINISHED:
             return True
         self.items.append(listed.item(Outcome.UNFINISHED, f"it is {status}"))
