@@ -576,7 +576,14 @@ def test_a_folder_in_use_and_that_of_the_service_itself_are_refused(
         before = everything(caller)
     copied.chmod(0o770)
     with served(tmp_path / "empty") as copy, client_of(*of(copy)) as client:
-        for folder, reason in ((copied, "other users can write"), (data, "or a copy of it")):
+        damaged = tmp_path / "damaged"
+        damaged.mkdir(mode=0o700)
+        (damaged / DATABASE).write_bytes(b"x" * 5000)
+        for folder, reason in (
+            (copied, "other users can write"),
+            (data, "or a copy of it"),
+            (damaged, "--repair"),
+        ):
             with pytest.raises(ValueError, match=reason):
                 mirror(client, folder)
     assert everything_in(data) == before

@@ -76,7 +76,7 @@ def _fill(db: sqlite3.Connection, pages: Pages) -> int:
     layouts = [_LAYOUT_1, {table: _columns(db, table) for table in NOUNS}]
     return sum(
         not _took(db, record, layouts)
-        for is_object in (False, True)  # those of copies come first: they say who may see these
+        for is_object in (False, True)  # first what says which objects are copies, and whose
         for record in pages.records()
         if (record.rowid is not None) == is_object
     )
