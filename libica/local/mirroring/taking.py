@@ -28,8 +28,8 @@ from .source import NOT_VISIBLE, Found, Json, Request, Source
 
 Progress = Callable[[str, int, int], object]
 
-TABLES = {"task": "tasks", "version": "versions", "run": "runs"}
-FINISHED = ("Completed", "Failed", "TimedOut", "Aborted")
+_TABLES = {"task": "tasks", "version": "versions", "run": "runs"}
+_FINISHED = ("Completed", "Failed", "TimedOut", "Aborted")
 
 _TASKS = "/v1/tasks"
 _TASK = f"{_TASKS}/{{taskId}}"
@@ -219,14 +219,14 @@ class _Taking:
     def _is_finished(self, listed: _Listed, run: Json) -> bool:
         """Return whether a run has finished; note it if not, as it would run here once more."""
         status = run["status"]
-        if status in FINISHED:
+        if status in _FINISHED:
             return True
         self.items.append(listed.item(Outcome.UNFINISHED, f"it is {status}"))
         return False
 
     def _is_wanted(self, listed: _Listed) -> bool:
         """Return whether to take an object; note what becomes of it if not."""
-        known = self._store.known(TABLES[listed.kind], listed.id)
+        known = self._store.known(_TABLES[listed.kind], listed.id)
         if known is None:
             return True
         if not known.is_copy:
@@ -256,7 +256,7 @@ class _Taking:
             else:
                 content = next(contents)
                 number += 1
-                self._progress(TABLES[listed.kind], number, len(read))
+                self._progress(_TABLES[listed.kind], number, len(read))
                 yield listed, content
 
     def _write(self, read: Iterable[tuple[_Listed, Found]]) -> None:
@@ -266,7 +266,7 @@ class _Taking:
             if isinstance(content, libtes.ApiException):
                 self.items.append(listed.unread(content))
             elif listed.kind != "run" or self._is_finished(listed, content):
-                known = self._store.known(TABLES[listed.kind], listed.id)
+                known = self._store.known(_TABLES[listed.kind], listed.id)
                 copies.append((listed, known, self._copy(listed, content)))
         refused = self._store.take([copy for *_, copy in copies], OWNER).result()
         ids = {copy.summary["id"] for copy in refused}
@@ -281,7 +281,7 @@ class _Taking:
         if execution and not self._with_credentials:
             execution, left_out = without_secrets(execution)
         logs = content.get("logs", ())
-        table = TABLES[listed.kind]
+        table = _TABLES[listed.kind]
         return Copy(table, summary, listed.state, listed.scope, execution, logs, left_out)
 
     def _taken(self, listed: _Listed, known: Optional[Known], copy: Copy, is_refused: bool) -> Item:
