@@ -10,7 +10,7 @@ import math
 import posixpath
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
@@ -402,26 +402,17 @@ def index_page() -> str:
 
 def batch_page() -> str:
     """Return the page on cohorts."""
-    public = [name for name in vars(batch)["__all__"] if name not in ERRORS_OF_BATCH]
-    functions = [name for name in FUNCTIONS_OF_BATCH if name in public]
-    functions += [name for name in public if name[0].islower() and name not in functions]
-    sections_of = {name: getattr(batch, name) for name in (*functions, "Launch", "Report")}
-    rows = [
-        (f"[`{name}`](#{name.lower()})", linked(sections(thing)["summary"], name))
-        for name, thing in sections_of.items()
-    ]
+    known = [*snippets.OF_BATCH]  # in the order of the page
+    shown = [name for name in vars(batch)["__all__"] if name not in ERRORS_OF_BATCH]
+    shown.sort(key=known.index)
+    rows = [(link(name), linked(sections(getattr(batch, name))["summary"], name)) for name in shown]
     return page(
         "# Cohorts: libica.batch",
         "One version, many runs, each launched once. To learn how to use it, see "
         "[launch and watch](how-to/launch-and-watch.md).",
         table(("Name", "What it does"), rows),
         "The examples build on one another.",
-        *(
-            (signatures.function if name in functions else signatures.class_)(
-                f"batch.{name}", thing, linked, example=snippets.OF_BATCH[name]
-            )
-            for name, thing in sections_of.items()
-        ),
+        *public(batch, shown, "batch.", snippets.OF_BATCH),
         "## Exceptions",
         table(
             ("Exception", "Base classes", "Meaning"),
@@ -433,9 +424,6 @@ def batch_page() -> str:
     )
 
 
-FUNCTIONS_OF_BATCH = ("launch_all", "wait_all", "live", "relaunch", "abort_all", "wait")
-
-
 def local_page() -> str:
     """Return the page on the local service in Python."""
     return page(
@@ -443,7 +431,7 @@ def local_page() -> str:
         "A TES v1 service on your own machine, from Python. To start it from a shell, see its "
         "[options](reference/options.md#serve); for what it does, [its behaviour]"
         "(reference/service.md).",
-        *public(local),
+        *public(local, local.__all__),
         "## local_tes",
         "A pytest fixture: `def test_something(local_tes): ...`",
         linked(sections(pytest_plugin.local_tes)["summary"]),
@@ -451,12 +439,14 @@ def local_page() -> str:
     )
 
 
-def public(package: Any) -> Iterator[str]:
-    """Yield the sections of the public names of a package."""
-    for name in package.__all__:
+def public(
+    package: Any, shown: Iterable[str], prefix: str = "", examples: Mapping[str, str] = {}
+) -> Iterator[str]:
+    """Yield the sections of public names of a package."""
+    for name in shown:
         thing = getattr(package, name)
         section = signatures.class_ if inspect.isclass(thing) else signatures.function
-        yield section(name, thing, linked)
+        yield section(f"{prefix}{name}", thing, linked, example=examples.get(name, ""))
 
 
 def options_page() -> str:
