@@ -132,7 +132,8 @@ def linked(text: str, here: str = "") -> str:
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
-        return link(name) if name in TARGETS and name != here else f"`{name}`"
+        is_word = name.isalpha() and name.islower()  # which may mean something else
+        return link(name) if name in TARGETS and name != here and not is_word else f"`{name}`"
 
     return re.sub(r"`([^`]+)`", replace, text.replace("``", "`"))
 
