@@ -7,6 +7,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from libica.local.node.job import image_reference
@@ -72,6 +73,7 @@ class _Tool:
         self._given = given
         self._secret = reading.secret_placeholders(execution)
         self._inputs: dict[str, Json] = {}
+        self._needless = set(given)
         self._image = {
             key: self._fixed(f"image.{key}", value)
             for key, value in execution["image"].items()
@@ -110,6 +112,7 @@ class _Tool:
         if variables:
             requirements["EnvVarRequirement"] = {"envDef": variables}
         requirements.update(self._resources())
+        self.notes += [f"arguments.{each}: not used" for each in sorted(self._needless)]
         secret = [each for each, declared in self._inputs.items() if declared.pop("secret", False)]
         hints: Json = {"cwltool:Secrets": {"secrets": secret}} if secret else {}
         found: Json = {
@@ -131,6 +134,7 @@ class _Tool:
 
     def _string_input(self, placeholder: str) -> str:
         secret = placeholder in self._secret
+        self._needless.discard(placeholder)
         declared: Json = {"type": "string", "secret": secret}
         if placeholder in self._given and not secret:
             declared["default"] = self._given[placeholder]
@@ -152,6 +156,7 @@ class _Tool:
 
     def _fixed(self, where: str, text: str) -> str:
         """Return a text of which CWL permits no part to be an input."""
+        self._needless -= set(placeholders.find(text))
         try:
             return str(placeholders.fill(text, self._given))
         except libtes.ApiValueError as error:
@@ -197,6 +202,7 @@ class _Tool:
                 self.notes.append(f"inputs[{i}].type: manifest; give a folder with its files")
             location = _location(url, self._given)
             if location:
+                self._needless -= set(placeholders.find(url))
                 declared["default"] = {"class": declared["type"], "location": location}
             elif not placeholders.find(url):
                 self.notes.append(f"inputs[{i}].url: {about}; give the file or folder as an input")
@@ -204,7 +210,7 @@ class _Tool:
                 self.notes.append(f"inputs[{i}].mode: stream; the input is staged as a whole")
             sole = reading.sole_placeholder(url)
             wanted = sole or _readable(posixpath.basename(path.rstrip("/"))) or "input"
-            used = self._input(wanted, {**declared, "doc": about})
+            used = self._input(wanted, {**declared, **({"doc": about} if about else {})})
             target = absolute(path, {"workingDirectory": self._used["workingDirectory"]})
             if kind == "file" and path.endswith("/"):
                 target = posixpath.join(target, f"{_MARK}{used}.basename{_MARK}")
@@ -249,7 +255,8 @@ class _Tool:
             name = re.sub(r"\W", "_", _readable(posixpath.basename(each.path)), flags=re.ASCII)
             while name in found:
                 name += "_"
-            found[name] = {"type": kind, "doc": reading.shown_url(each.mount)}
+            about = reading.shown_url(each.mount)
+            found[name] = {"type": kind, **({"doc": about} if about else {})}
             found[name]["outputBinding"] = {"glob": glob}
         return found
 
@@ -358,6 +365,4 @@ def _location(url: str, given: Mapping[str, str]) -> Optional[str]:
     scheme, _ = split_scheme(filled)
     if scheme in ("http", "https", "file") and libtes.redact(filled) == filled:
         return filled
-    if not scheme and os.path.isabs(filled):
-        return f"file://{filled}"
-    return None
+    return Path(filled).as_uri() if not scheme and os.path.isabs(filled) else None

@@ -1,0 +1,96 @@
+"""cwltool: whether it is here, what it makes of a tool, and running one in images of podman."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from libica.export import Export
+
+from ..real_parts import lacking
+
+PYTHONS = ((3, 13), (3, 15))
+"""The versions of Python, the last excluded, that test-requirements.txt has cwltool and py-tes for."""
+_VALIDATE = """
+import sys
+from cwltool.main import main
+sys.exit(max(main(["--validate", file]) for file in sys.argv[1:]))
+"""
+
+
+def needs(module: str) -> Any:
+    """Import a module of cwltool or py-tes, or skip the test."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return __import__(module, fromlist=["*"])
+    except ImportError as error:
+        if not PYTHONS[0] <= sys.version_info < PYTHONS[1]:
+            pytest.skip(f"test-requirements.txt has no {module} for this Python")
+        lacking("cwltool", f"{module} cannot be imported: {error}")
+
+
+class Line(NamedTuple):
+    """What cwltool would run."""
+
+    arguments: list[str]
+    variables: dict[str, str]
+
+
+def evaluated(exported: Export, order: Mapping[str, Any], folder: Path) -> Line:
+    """Return the command line that cwltool makes of a tool and its inputs."""
+    context, load_tool = needs("cwltool.context"), needs("cwltool.load_tool")
+    loading = context.LoadingContext()
+    loading.construct_tool_object = needs("cwltool.workflow").default_make_tool
+    logging.getLogger("cwltool").setLevel(logging.ERROR)
+    file = folder / "tool.cwl"
+    file.write_text(exported.text(), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tool = load_tool.load_tool(str(file), loading)
+        job = next(iter(tool.job(dict(order), lambda *_: None, context.RuntimeContext())))
+    return Line(job.command_line, dict(job.environment))
+
+
+def refused(*files: Path) -> str:
+    """Return what `cwltool --validate` says against files; it takes seconds to load, once."""
+    needs("cwltool")
+    done = _python("-c", _VALIDATE, *files)
+    return "" if done.returncode == 0 else done.stderr
+
+
+def run(exported: Export, order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Run a tool with podman in place of docker, and return its outputs; files are in ``out``."""
+    needs("cwltool")
+    (folder / "bin").mkdir()
+    docker = folder / "bin/docker"  # as the package podman-docker has it
+    docker.write_text('#!/bin/sh\nexec podman "$@"\n')
+    docker.chmod(0o755)
+    (folder / "tool.cwl").write_text(exported.text(), encoding="utf-8")
+    (folder / "order.json").write_text(json.dumps(order))
+    files = (folder / "tool.cwl", folder / "order.json")
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = _python("-m", "cwltool", "--outdir", folder / "out", *files, PATH=path)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return {**found, "log": done.stderr}
+
+
+def _python(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
