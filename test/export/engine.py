@@ -19,12 +19,15 @@ from libica.export import Export
 from ..real_parts import lacking
 
 PYTHONS = ((3, 13), (3, 15))
-"""The versions of Python, the last excluded, that test-requirements.txt has cwltool and py-tes for."""
-_VALIDATE = """
-import sys
-from cwltool.main import main
-sys.exit(max(main(["--validate", file]) for file in sys.argv[1:]))
+"""From which version of Python test-requirements.txt has cwltool and py-tes, and before which."""
+_MAIN = "import sys; from cwltool.main import main; "  # `python -m cwltool` ends with 0 always
+_RUN = """
+for each in sys.argv[1:]:
+    print("==== " + each, file=sys.stderr, flush=True)
+    if main(["--outdir", f"{each}/out", f"{each}/tool.cwl", f"{each}/order.json"]):
+        sys.exit(1)
 """
+_VALIDATE = f"{_MAIN} sys.exit(max(main(['--validate', each]) for each in sys.argv[1:]))"
 
 
 def needs(module: str) -> Any:
@@ -68,21 +71,25 @@ def refused(*files: Path) -> str:
     return "" if done.returncode == 0 else done.stderr
 
 
-def run(exported: Export, order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Run a tool with podman in place of docker, and return its outputs; files are in ``out``."""
+def run(tools: Mapping[Path, tuple[Export, Mapping[str, Any]]], folder: Path) -> dict[Path, str]:
+    """Run tools with podman in place of docker, all in one process; return their logs.
+
+    Each runs in a folder of its own, in which its outputs are in ``out``.
+    """
     needs("cwltool")
-    (folder / "bin").mkdir()
     docker = folder / "bin/docker"  # as the package podman-docker has it
+    docker.parent.mkdir()
     docker.write_text('#!/bin/sh\nexec podman "$@"\n')
     docker.chmod(0o755)
-    (folder / "tool.cwl").write_text(exported.text(), encoding="utf-8")
-    (folder / "order.json").write_text(json.dumps(order))
-    files = (folder / "tool.cwl", folder / "order.json")
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = _python("-m", "cwltool", "--outdir", folder / "out", *files, PATH=path)
+    for each, (exported, order) in tools.items():
+        each.mkdir(exist_ok=True)
+        (each / "tool.cwl").write_text(exported.text(), encoding="utf-8")
+        (each / "order.json").write_text(json.dumps(order))
+    path = f"{docker.parent}{os.pathsep}{os.environ['PATH']}"
+    done = _python("-c", f"{_MAIN}\n{_RUN}", *tools, PATH=path)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return {**found, "log": done.stderr}
+    logs = (each.partition("\n") for each in done.stderr.split("==== ")[1:])
+    return {Path(name): log for name, _, log in logs}
 
 
 def _python(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:

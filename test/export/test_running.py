@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
+import uuid
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
 from libica import export
-from libica.openapi.libtes import placeholders
+from libica.export import Export
 
 from ..local import images
 from ..local.test_requests import STAND_INS
@@ -19,7 +20,6 @@ from .versions import REAL, Json, version
 
 pytestmark = pytest.mark.slow
 
-BASH = '#!/bin/sh\nexec sh "$@"\n'
 ORDERS: dict[str, Json] = {
     "index-bam": {
         "bam": "a.bam",
@@ -48,57 +48,112 @@ RESULTS = {
 }
 
 
-def ran(
-    exported: export.Export, order: Json, programs: dict[str, str], folder: Path
-) -> tuple[dict[str, str], str]:
-    """Run a tool in an image with these programs; return the files of its outputs, and its log."""
+class Ran(NamedTuple):
+    """What a tool wrote: the files of its outputs, and its log."""
+
+    files: dict[str, str]
+    log: str
+
+
+def ran(tools: dict[str, tuple[Export, Json]], files: Json, folder: Path) -> dict[str, Ran]:
+    """Run tools in images with these files, and return what each wrote."""
+    given = {}
+    for name, (exported, order) in tools.items():
+        types = {key: each["type"] for key, each in exported.document["inputs"].items()}
+        inputs = {
+            key: value if types[key] == "string" else {"class": types[key], "path": f"../{value}"}
+            for key, value in order.items()
+        }
+        given[folder / name] = exported, inputs
     for path, text in FILES.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    types = {key: each["type"] for key, each in exported.document["inputs"].items()}
-    given = {
-        key: value if types[key] == "string" else {"class": types[key], "path": value}
-        for key, value in order.items()
-    }
-    reference = exported.document["requirements"]["DockerRequirement"]["dockerPull"]
-    (folder / "made").mkdir()
-    with images.image(reference, folder / "made", programs) as podman:
-        try:
-            log = engine.run(exported, given, folder)
-        finally:
+    docker = [each.document["requirements"]["DockerRequirement"] for each, _ in tools.values()]
+    references = sorted({each["dockerPull"] for each in docker})
+    with ExitStack() as made:
+        for number, reference in enumerate(references):
+            here = folder / f"image-{number}"
+            here.mkdir()
+            podman = made.enter_context(images.image(reference, here, files))
             remove = [podman, "image", "rm", reference]
-            subprocess.run(remove, check=True, stdout=subprocess.DEVNULL)
-    out = folder / "out"
-    found = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
-    return {name: path.read_text() for name, path in found.items()}, log
+            made.callback(subprocess.run, remove, check=True, stdout=subprocess.DEVNULL)
+        logs = engine.run(given, folder)
+    return {each.name: Ran(read(each / "out"), log) for each, log in logs.items()}
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_real_version_runs_in_its_image(name: str, tmp_path: Path) -> None:
+def read(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+def test_real_versions_run_in_their_images(tmp_path: Path) -> None:
     programs = {f"bin/{program}": f"#!/bin/sh\n{script}\n" for program, script in STAND_INS.items()}
-    programs["bin/bash"] = BASH
+    programs["bin/bash"] = '#!/bin/sh\nexec sh "$@"\n'
     programs["opt/bin/ega-cryptor.sh"] = programs["bin/ega-cryptor.sh"]
     programs["opt/edico/bin/dragen"] = programs["bin/dragen"]
-    exported = export.to_cwl(version(REAL[name]))
-    found, log = ran(exported, ORDERS[name], programs, tmp_path)
-    assert found == RESULTS[name]
-    assert "what-nobody-may-see" not in log
-    if name == "index-bam":  # it uploads its result by itself
-        assert "index of bam\ns3 cp b.bam.bai s3://bucket/indexes/\n" in log
+    tools = {name: (export.to_cwl(version(REAL[name])), ORDERS[name]) for name in REAL}
+    found = ran(tools, programs, tmp_path)
+    assert {name: each.files for name, each in found.items()} == RESULTS
+    index = found["index-bam"].log  # it uploads its result by itself
+    assert "index of bam\ns3 cp b.bam.bai s3://bucket/indexes/\n" in index
+    assert "what-nobody-may-see" not in index
 
 
-def test_files_folders_and_directories_are_where_the_version_has_them(tmp_path: Path) -> None:
-    script = (
-        "cat /data/in/a.bam /opt/app/own.txt ref/fa >/data/out/{{sample}}/all.txt; "
-        'pwd >/data/out/pwd.txt; echo "$WORD" >/data/logs/.word; touch "$HOME/cache" scratch; '
-        "chmod 400 /data/in/a.bam 2>/data/logs/refused || true; mkdir {{sample}}"
-    )
-    execution: Json = {
-        "image": {"name": "localhost/libica-export-test", "tag": "{{tag}}"},
-        "command": "sh",
-        "args": ["-ec", script],
-        "inputs": [
-            {"path": "/data/in/", "url": "gds://volume/a.bam"},
-            {"path": "/work/ref", "url": "gds://volume/inputs/ora-reference/", "type": "Folder"},
-        ],
-    }
+IN = {"path": "/data/in/", "url": "gds://volume/a.bam"}
+REFERENCE = {"path": "ref", "url": "gds://volume/inputs/ora-reference/", "type": "Folder"}
+LAYOUTS: dict[str, tuple[Json, dict[str, str], str]] = {
+    "several outputs of one folder": (
+        {
+            "args": [
+                "cat /data/in/a.bam /ref/ref >/data/out/{{sample}}/all.txt; echo one >/data/log/1; "
+                'echo "$WORD" >/data/log/.word; touch "$HOME/cache" scratch; ! touch /ref/ref'
+            ],
+            "inputs": [IN, REFERENCE],
+            "outputs": [
+                {"path": "/data/out/{{sample}}/all.txt", "url": "gds://volume/", "type": "File"},
+                {"path": "/data/log/", "url": "gds://volume/log/"},
+            ],
+            "environment": {"variables": {"WORD": "$(b) {{sample}}"}},
+        },
+        {"all.txt": "bamreference\n", "log/.word": "$(b) s-1\n", "log/1": "one\n"},
+        "",
+    ),
+    "a working directory with the outputs": (
+        {
+            "args": ["cat ref/ref in/a.bam >out/all.txt; pwd >.pwd.txt; mkdir kept; ls -d ref"],
+            "inputs": [{**IN, "path": "in/"}, REFERENCE],
+            "outputs": [{"path": "out", "url": "a"}, {"path": "/work/.pwd.txt", "url": "b"}],
+            "workingDirectory": "/work",
+        },
+        {"out/all.txt": "reference\nbam", ".pwd.txt": "/work\n"},
+        "ref\n",
+    ),
+    "a folder that is the working directory": (
+        {
+            "args": ["echo all >all.txt; mkdir sub .hidden; echo two >sub/two; echo 3 >.hidden/3"],
+            "outputs": [{"path": "/work", "url": "gds://volume/"}],
+            "workingDirectory": "/work/",
+        },
+        {"all.txt": "all\n", "sub/two": "two\n", ".hidden/3": "3\n"},
+        "",
+    ),
+    "a working directory of the image": (
+        {"args": ["cat own.txt; pwd"], "workingDirectory": "/opt/app"},
+        {},
+        "of the image\n/opt/app\n",
+    ),
+}
+
+
+def test_files_folders_and_directories_are_where_a_version_has_them(tmp_path: Path) -> None:
+    tools, tag = {}, f"export-{uuid.uuid4().hex}"
+    given = {"a_bam": "a.bam", "in": "a.bam", "ref": "inputs/ora-reference", "sample": "s-1"}
+    for name, (fields, _, _) in LAYOUTS.items():
+        execution = {"image": {"name": images.NAME, "tag": "{{tag}}"}, "command": "sh", **fields}
+        execution["args"] = ["-ec", *execution["args"]]
+        exported = export.to_cwl(version(execution), {"tag": tag})
+        tools[name] = exported, {key: given[key] for key in exported.document["inputs"]}
+    found = ran(tools, {"opt/app/own.txt": "of the image\n"}, tmp_path)
+    for name, (_, files, printed) in LAYOUTS.items():
+        assert (name, found[name].files) == (name, files)
+        assert printed in found[name].log
