@@ -6,7 +6,8 @@ import math
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -28,6 +29,10 @@ _OF_IMAGE = frozenset(
     "/var".split()
 )
 _ALL_FILES = ["*", ".[!.]*"]
+_EMPTY = {
+    "type": "Directory",
+    "default": {"class": "Directory", "basename": "empty", "listing": []},
+}
 
 
 def to_cwl(
@@ -58,10 +63,12 @@ def to_cwl(
 
 
 class _Output(NamedTuple):
+    """An output: its path and folder in the container, and where in CWL's folder it is."""
+
     path: str
     folder: str
-    is_folder: bool
-    mount: Json
+    place: str
+    about: str
 
 
 class _Tool:
@@ -97,14 +104,14 @@ class _Tool:
 
     def document(self, label: Optional[str], doc: Optional[str]) -> Json:
         """Return the tool as JSON data."""
-        staged = list(self._staged())
-        outputs = list(self._outputs())
-        outdir = self._outdir(outputs)
-        kept = [each for each in outputs if outdir and _is_beneath(each.folder, outdir)]
+        roots = self._roots()
+        outputs = list(self._collected(roots))
         docker = {"dockerPull": image_reference(self._image)}
-        if kept and outdir:
-            docker["dockerOutputDirectory"] = outdir
-        line = self._line(kept, outdir)
+        staged = list(self._staged())
+        if len(roots) == 1:
+            docker["dockerOutputDirectory"] = next(iter(roots))
+        staged = [*(self._empty(root) for root in roots if len(roots) > 1), *staged]
+        line = self._line(outputs, roots)
         requirements: Json = {"DockerRequirement": docker, "NetworkAccess": {"networkAccess": True}}
         if staged:
             requirements["InitialWorkDirRequirement"] = {"listing": staged}
@@ -125,7 +132,7 @@ class _Tool:
             "hints": hints,
             "inputs": self._inputs,
             **line,
-            "outputs": self._declared(kept, outdir),
+            "outputs": self._declared(outputs),
         }
         required = ("inputs", "outputs")
         return {key: value for key, value in found.items() if value or key in required}
@@ -144,12 +151,7 @@ class _Tool:
 
     def _input(self, wanted: str, declared: Json, label: str = "") -> str:
         """Declare an input, and return its id: a name that every engine accepts."""
-        base = re.sub(r"\W", "_", wanted, flags=re.ASCII) or "_"
-        base = f"_{base}" if base[0].isdigit() else base
-        found, number = base, 1
-        while found in self._inputs:
-            number += 1
-            found = f"{base}_{number}"
+        found = _unused(_name(wanted), self._inputs)
         named = {"label": label} if label and label != found else {}
         self._inputs[found] = {**named, **declared}
         return found
@@ -197,79 +199,99 @@ class _Tool:
             url = mount.get("url") or ""
             declared: Json = {"type": "File" if kind == "file" else "Directory"}
             about = reading.shown_url(mount)
+            location = _location(url, kind, self._given)
             if kind == "manifest":
                 about = f"The folder with the files that the manifest {about} lists."
                 self.notes.append(f"inputs[{i}].type: manifest; give a folder with its files")
-            location = _location(url, self._given)
-            if location:
+            elif location:
                 self._needless -= set(placeholders.find(url))
                 declared["default"] = {"class": declared["type"], "location": location}
             elif not placeholders.find(url):
-                self.notes.append(f"inputs[{i}].url: {about}; give the file or folder as an input")
+                self.notes.append(f"inputs[{i}].url: {about}; give a {kind} as the input")
             if mount.get("mode", "").lower() == "stream":
                 self.notes.append(f"inputs[{i}].mode: stream; the input is staged as a whole")
             sole = reading.sole_placeholder(url)
-            wanted = sole or _readable(posixpath.basename(path.rstrip("/"))) or "input"
+            wanted = sole or posixpath.basename(path.rstrip("/"))
             used = self._input(wanted, {**declared, **({"doc": about} if about else {})})
             target = absolute(path, {"workingDirectory": self._used["workingDirectory"]})
             if kind == "file" and path.endswith("/"):
                 target = posixpath.join(target, f"{_MARK}{used}.basename{_MARK}")
             yield {"entryname": self._text(target), "entry": f"$(inputs.{used})"}
 
-    def _outputs(self) -> Iterator[_Output]:
-        for mount, path in zip(self._mounts("outputs"), self._used["outputs"]):
-            found = absolute(path, {"workingDirectory": self._used["workingDirectory"]})
-            is_folder = looks_like_folder(mount)
-            yield _Output(found, found if is_folder else posixpath.dirname(found), is_folder, mount)
+    def _roots(self) -> dict[str, str]:
+        """Return the folders of the outputs, and where each is in the folder that CWL collects.
 
-    def _outdir(self, outputs: list[_Output]) -> Optional[str]:
-        """Return the folder that CWL runs the command in and collects outputs from, if any."""
-        folders = [_unmarked(each.folder) for each in outputs]
-        working = absolute("", self._execution) if self._execution.get("workingDirectory") else "/"
-        common = posixpath.commonpath(folders) if folders else "/"
+        If one folder has all outputs, it is that folder itself.
+        """
+        folders = {_unmarked(_folder_of(each, mount)) for each, mount in self._outputs()}
+        if not folders:
+            return {}
+        common = posixpath.commonpath(folders)
+        working = absolute("", self._execution)
         if _is_beneath(common, working) and not placeholders.find(working):
-            common = working if working not in _OF_IMAGE else common
-        usable = [each for each in (common, *folders) if each not in _OF_IMAGE]
-        outdir = usable[0] if usable else None
-        for i, each in enumerate(outputs):
-            if outdir is None or not _is_beneath(each.folder, outdir):
-                where = f"which must be in {outdir}" if outdir else "none of which can be mounted"
-                self.notes.append(
-                    f"outputs[{i}].path: {_readable(each.path)} is lost; CWL collects outputs from "
-                    f"one folder, {where}"
-                )
-            elif each.mount.get("url"):
-                self.notes.append(
-                    f"outputs[{i}].url: {reading.shown_url(each.mount)}; what runs the tool "
-                    "decides where outputs go"
-                )
-        return outdir
+            common = common if working in _OF_IMAGE else working
+        if common not in _OF_IMAGE:
+            return {common: "."}
+        usable = folders - _OF_IMAGE
+        roots = [a for a in usable if not any(_is_beneath(a, b) for b in usable - {a})]
+        if len(roots) == 1:
+            return {roots[0]: "."}
+        places: dict[str, str] = {}
+        for root in sorted(roots):
+            places[root] = _unused(_name(posixpath.basename(root)), places.values())
+        return places
 
-    def _declared(self, outputs: list[_Output], outdir: Optional[str]) -> Json:
+    def _outputs(self) -> Iterator[tuple[str, Json]]:
+        """Yield the absolute path of each output, and the output."""
+        directory = {"workingDirectory": self._used["workingDirectory"]}
+        for mount, path in zip(self._mounts("outputs"), self._used["outputs"]):
+            yield absolute(path, directory), mount
+
+    def _collected(self, roots: Mapping[str, str]) -> Iterator[_Output]:
+        for i, (path, mount) in enumerate(self._outputs()):
+            folder = _folder_of(path, mount)
+            root = next((each for each in roots if _is_beneath(folder, each)), None)
+            if root is None:
+                self.notes.append(
+                    f"outputs[{i}].path: {_readable(path)} is lost, since a folder of the image "
+                    "cannot be collected"
+                )
+                continue
+            about = reading.shown_url(mount)
+            if about:
+                self.notes.append(
+                    f"outputs[{i}].url: {about}; what runs the tool decides where outputs go"
+                )
+            place = posixpath.normpath(posixpath.join(roots[root], posixpath.relpath(path, root)))
+            yield _Output(path, folder, place, about)
+
+    def _declared(self, outputs: list[_Output]) -> Json:
         found: Json = {}
         for each in outputs:
-            glob: Any = self._text(_escaped(posixpath.relpath(each.path, outdir)))
-            kind: Any = "Directory" if each.is_folder else "File"
-            if each.path == outdir:  # as a folder, it would have a random name
+            glob: Any = self._text(_escaped(each.place))
+            kind: Any = "Directory" if each.path == each.folder else "File"
+            if each.place == ".":  # as a folder, it would have a random name
                 glob, kind = _ALL_FILES, {"type": "array", "items": ["File", "Directory"]}
-            name = re.sub(r"\W", "_", _readable(posixpath.basename(each.path)), flags=re.ASCII)
-            while name in found:
-                name += "_"
-            about = reading.shown_url(each.mount)
-            found[name] = {"type": kind, **({"doc": about} if about else {})}
+            name = _unused(_name(posixpath.basename(each.path)), found)
+            found[name] = {"type": kind, **({"doc": each.about} if each.about else {})}
             found[name]["outputBinding"] = {"glob": glob}
         return found
+
+    def _empty(self, root: str) -> Json:
+        """Declare an input that is an empty folder, and return where it is staged."""
+        empty = self._input(f"empty_{posixpath.basename(root)}", dict(_EMPTY))
+        return {"entryname": self._text(root), "entry": f"$(inputs.{empty})", "writable": True}
 
     def _mounts(self, kind: str) -> list[Json]:
         return self._execution.get(kind) or []
 
     # -- command -----------------------------------------------------------------------------------
 
-    def _line(self, outputs: list[_Output], outdir: Optional[str]) -> Json:
+    def _line(self, outputs: list[_Output], roots: Mapping[str, str]) -> Json:
         """Return the command line.
 
-        CWL runs a command in the folder of the outputs, which is its HOME too. Of a version neither
-        is, and the folders of its outputs exist: a shell sees to that, and becomes the command.
+        CWL runs a command in the folder that it collects, which is its HOME too. Of a version
+        neither is, and the folders of its outputs exist: a shell sees to that.
         """
         line = [self._text(each) for each in self._used["line"]]
         working = self._used["workingDirectory"]
@@ -281,18 +303,22 @@ class _Tool:
         if not command:
             self.notes.append("command: a shell runs the args, not the entrypoint of the image")
         directory = self._text(absolute(working, {})) if working else _SCRATCH
-        folders = dict.fromkeys(self._text(each.folder) for each in outputs)
-        folders.pop(outdir or "", None)
-        steps = (
-            ['export HOME="$TMPDIR" && '] if outputs and "HOME" not in self._variables_used else []
-        )
-        if folders:
-            steps.append(f"mkdir -p {' '.join(_parameters(len(folders)))} && ")
-        steps.append('cd "$0" && ')
-        if folders:
-            steps.append(f"shift {len(folders)} && ")
-        script = "".join([*steps, 'exec "$@"'])
-        return {"baseCommand": ["sh", "-c", script], "arguments": [directory, *folders, *line]}
+        made = list(dict.fromkeys(self._text(e.folder) for e in outputs if e.folder not in roots))
+        steps = []
+        if outputs and "HOME" not in self._variables_used:
+            steps.append('export HOME="$TMPDIR"')
+        if made:
+            steps.append(f"mkdir -p {' '.join(_parameters(len(made)))}")
+        steps.append('cd "$0"')
+        if made:
+            steps.append(f"shift {len(made)}")
+        if len(roots) < 2:
+            steps.append('exec "$@"')
+        else:
+            steps += ['"$@"', 'cd "$OLDPWD"', f"mkdir {' '.join(roots.values())}"]
+            steps += (f"cp -R {shlex.quote(root)}/. {place}" for root, place in roots.items())
+        script = " && ".join(steps)
+        return {"baseCommand": ["sh", "-c", script], "arguments": [directory, *made, *line]}
 
     def _resources(self) -> Json:
         if reading.is_economy(self._execution):
@@ -328,6 +354,26 @@ class _Tool:
         return f"$(inputs.{self._input('blank', {'type': 'string', 'default': text})})"
 
 
+def _folder_of(path: str, mount: Json) -> str:
+    """Return the folder of an output: its own, or that of the file."""
+    return path if looks_like_folder(mount) else posixpath.dirname(path)
+
+
+def _name(text: str) -> str:
+    """Return a name that every engine accepts for an input or output."""
+    name = re.sub(r"\W", "_", _readable(text), flags=re.ASCII)
+    return name if name and not name[0].isdigit() else f"_{name}"
+
+
+def _unused(name: str, known: Collection[str]) -> str:
+    """Return a name, with a number if it is known already."""
+    found, number = name, 1
+    while found in known:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
 def _parameters(count: int) -> list[str]:
     """Return the first parameters of a shell script."""
     return [f'"${i}"' if i < 10 else f'"${{{i}}}"' for i in range(1, count + 1)]
@@ -357,12 +403,13 @@ def _is_beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
-def _location(url: str, given: Mapping[str, str]) -> Optional[str]:
+def _location(url: str, kind: str, given: Mapping[str, str]) -> Optional[str]:
     """Return where an engine of CWL finds an input, if it can and no secret is in the URL."""
-    if set(placeholders.find(url)) - given.keys():
+    if not url or set(placeholders.find(url)) - given.keys():
         return None
     filled = str(placeholders.fill(url, given))
     scheme, _ = split_scheme(filled)
-    if scheme in ("http", "https", "file") and libtes.redact(filled) == filled:
+    schemes = ("http", "https", "file") if kind == "file" else ("file",)
+    if scheme in schemes and libtes.redact(filled) == filled:
         return filled
     return Path(filled).as_uri() if not scheme and os.path.isabs(filled) else None

@@ -43,17 +43,24 @@ def to_ga4gh(
     notes = list(reading.left_out(execution))
     notes += _replace_values(execution)
     reading.check_arguments(execution, given)
-    for each in sorted(reading.secret_placeholders(execution) & given.keys()):
-        notes.append(f"arguments.{each}: a secret, which is now in the task")
-    kept = {each: f"{{{{{each}}}}}" for each in placeholders.find(execution)}
+    secret = reading.secret_placeholders(execution)
+    execution.pop("systemFiles", None)
+    for _, owner in reading.owners(execution):
+        owner.pop("credentials", None)
+    known = placeholders.find(execution)
+    for each in given:
+        if each not in known:
+            notes.append(f"arguments.{each}: not used")
+        elif each in secret:
+            notes.append(f"arguments.{each}: a secret, which is now in the task")
+    left = [each for each in known if each not in given]
+    kept = {each: f"{{{{{each}}}}}" for each in left}
     carried = _carried(placeholders.fill(execution, {**kept, **given}), notes)
-    left = [each for each in placeholders.find(carried) if each in kept and each not in given]
     if left:
         notes.append(f"placeholders: {', '.join(left)}; give an argument for each")
-    lines = [version.description or "", *told(notes)]
     task = {
         "name": name or version.version,
-        "description": "\n".join(filter(None, lines)),
+        "description": "\n".join(filter(None, [version.description, *told(notes)])),
         **carried,
         "tags": {"placeholders": ",".join(left)} if left else {},
     }
@@ -65,30 +72,30 @@ def _replace_values(execution: Json) -> list[str]:
     notes, known = [], set(placeholders.find(execution))
 
     def new(wanted: str) -> str:
-        name = re.sub(r"[\s{}]", "_", wanted) or "input"
+        name = re.sub(r"[\s{}]", "_", wanted)
         while name in known:
             name += "_"
         known.add(name)
-        return name
+        return f"{{{{{name}}}}}"
 
     variables = reading.variables_of(execution)
     for name, value in variables.items():
         if reading.is_secret(name) and not reading.sole_placeholder(value):
-            variables[name] = f"{{{{{new(name)}}}}}"
+            variables[name] = new(name)
             notes.append(f"environment.variables.{name}: secret, its value is not exported")
     if variables:
         execution["environment"]["variables"] = variables
-    for i, mount in enumerate(execution.get("inputs") or ()):
+    for where, mount in reading.mounts(execution):
         url = mount.get("url") or ""
-        is_manifest = reading.kind_of(mount) == "manifest"
+        is_manifest = where.startswith("inputs") and reading.kind_of(mount) == "manifest"
         is_signed = libtes.redact(url) != url
-        if not url or ((is_manifest or is_signed) and not reading.sole_placeholder(url)):
-            mount["url"] = f"{{{{{new(posixpath.basename(mount['path'].rstrip('/')))}}}}}"
-            if is_signed:
-                notes.append(f"inputs[{i}].url: may have a signature, not exported")
+        if not url or is_signed or (is_manifest and not reading.sole_placeholder(url)):
+            mount["url"] = new(posixpath.basename(mount["path"].rstrip("/")) or where)
+        if is_signed:
+            notes.append(f"{where}.url: it may have a signature, and is not exported")
         if is_manifest:
             notes.append(
-                f"inputs[{i}].type: manifest; in place of {mount['url']}, give the URL of a folder "
+                f"{where}.type: manifest; in place of {mount['url']}, give the URL of a folder "
                 "with the files that it lists"
             )
     return notes

@@ -28,7 +28,7 @@ def execution_of(version: libtes.TaskVersion) -> Json:
         raise libtes.ApiValueError("the version has no image, which an export needs")
     if not execution.get("command") and not execution.get("args"):
         raise libtes.ApiValueError("the version has neither command nor args")
-    for where, mount in _mounts(execution):
+    for where, mount in mounts(execution):
         if not mount.get("path"):
             raise libtes.ApiValueError(f"{where}.path: it is not set")
         if where.startswith("inputs") and kind_of(mount) not in _INPUT_TYPES:
@@ -60,11 +60,18 @@ def check_arguments(execution: Json, arguments: Mapping[str, str]) -> None:
             raise libtes.ApiValueError(f"the version has no placeholder {name!r}; {has}")
 
 
-def _mounts(execution: Json) -> Iterator[tuple[str, Json]]:
+def mounts(execution: Json) -> Iterator[tuple[str, Json]]:
     """Yield the inputs and outputs, and where each stands."""
     for kind in ("inputs", "outputs"):
         for i, mount in enumerate(execution.get(kind) or ()):
             yield f"{kind}[{i}]", mount
+
+
+def owners(execution: Json) -> Iterator[tuple[str, Json]]:
+    """Yield what may have credentials, and where each stands."""
+    yield "image", execution["image"]
+    yield "systemFiles", execution.get("systemFiles") or {}
+    yield from mounts(execution)
 
 
 def kind_of(mount: Mapping[str, Any]) -> str:
@@ -120,8 +127,7 @@ def sole_placeholder(text: Optional[str]) -> Optional[str]:
 def secret_placeholders(execution: Json) -> set[str]:
     """Return the placeholders of secrets: of credentials and of secret variables."""
     found: set[str] = set()
-    mounts = (mount for _, mount in _mounts(execution))
-    for owner in (execution["image"], execution.get("systemFiles") or {}, *mounts):
+    for _, owner in owners(execution):
         found.update(placeholders.find(owner.get("credentials")))
     for name, value in variables_of(execution).items():
         sole = sole_placeholder(value)
@@ -138,9 +144,7 @@ def absolute(path: str, execution: Json) -> str:
 
 def left_out(execution: Json) -> Iterator[str]:
     """Yield a note on each field that no other standard has, or that is secret."""
-    files = execution.get("systemFiles") or {}
-    owners = (("image", execution["image"]), ("systemFiles", files), *_mounts(execution))
-    for where, owner in owners:
+    for where, owner in owners(execution):
         if owner.get("credentials"):
             yield f"{where}.credentials: secret, not exported"
         for name in ("storageProvider", "serviceUrl", "urn"):
@@ -154,8 +158,9 @@ def left_out(execution: Json) -> Iterator[str]:
         if libtes.redact(text) != text:
             yield f"{where}: exported with the query of a URL, which may be a signature"
     yield from _of_machine(execution)
-    if files.get("url"):
-        yield f"systemFiles.url: {_shown(files['url'])}; what runs the export keeps the logs"
+    url = (execution.get("systemFiles") or {}).get("url")
+    if url:
+        yield f"systemFiles.url: {_shown(url)}; what runs the export keeps the logs"
     if execution.get("retryLimit"):
         yield f"retryLimit: {execution['retryLimit']}; what runs the export decides on retries"
 

@@ -137,6 +137,17 @@ LAYOUTS: dict[str, tuple[Json, dict[str, str], str]] = {
         {"all.txt": "all\n", "sub/two": "two\n", ".hidden/3": "3\n"},
         "",
     ),
+    "outputs of several folders": (
+        {
+            "args": ["echo one >/one/1; echo two >/two/{{sample}}/two.txt; touch scratch; pwd"],
+            "outputs": [
+                {"path": "/one/", "url": "gds://volume/1/"},
+                {"path": "/two/{{sample}}/two.txt", "url": "gds://volume/2/"},
+            ],
+        },
+        {"one/1": "one\n", "two.txt": "two\n"},
+        "/tmp\n",
+    ),
     "a working directory of the image": (
         {"args": ["cat own.txt; pwd"], "workingDirectory": "/opt/app"},
         {},
@@ -152,7 +163,14 @@ def test_files_folders_and_directories_are_where_a_version_has_them(tmp_path: Pa
         execution = {"image": {"name": images.NAME, "tag": "{{tag}}"}, "command": "sh", **fields}
         execution["args"] = ["-ec", *execution["args"]]
         exported = export.to_cwl(version(execution), {"tag": tag})
-        tools[name] = exported, {key: given[key] for key in exported.document["inputs"]}
+        tools[name] = (
+            exported,
+            {
+                key: given[key]
+                for key, each in exported.document["inputs"].items()
+                if "default" not in each
+            },
+        )
     found = ran(tools, {"opt/app/own.txt": "of the image\n"}, tmp_path)
     for name, (_, files, printed) in LAYOUTS.items():
         assert (name, found[name].files) == (name, files)
