@@ -68,7 +68,7 @@ def refused(*files: Path) -> str:
     """Return what `cwltool --validate` says against files; it takes seconds to load, once."""
     needs("cwltool")
     done = _python("-c", _VALIDATE, *files)
-    return "" if done.returncode == 0 else done.stderr
+    return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
 def run(tools: Mapping[Path, tuple[Export, Mapping[str, Any]]], folder: Path) -> dict[Path, str]:
