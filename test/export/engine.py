@@ -38,7 +38,7 @@ def needs(module: str) -> Any:
             return __import__(module, fromlist=["*"])
     except ImportError as error:
         if not PYTHONS[0] <= sys.version_info < PYTHONS[1]:
-            pytest.skip(f"test-requirements.txt has no {module} for this Python")
+            pytest.skip("test-requirements.txt has neither cwltool nor py-tes for this Python")
         lacking("cwltool", f"{module} cannot be imported: {error}")
 
 

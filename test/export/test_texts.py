@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libica import export
+from libica.export import yaml
 from libica.local import LocalTes
 from libica.openapi import libtes
 from libica.openapi.libtes import placeholders
@@ -36,6 +37,7 @@ TEXT = st.lists(st.sampled_from(SIGNS + BLANKS + WORDS), max_size=6).map("".join
 
 @pytest.fixture(scope="module")
 def caller() -> Iterator[Caller]:
+    engine.needs("cwltool")
     with LocalTes() as tes, Caller(tes.url, tes.token) as caller:
         yield caller
 
@@ -76,3 +78,16 @@ def test_arguments_and_variables_are_those_of_a_launch(
         line = engine.evaluated(tool, order, Path(folder))
     assert line.arguments == ["sh", *args]
     assert [line.variables[name] for name in variables] == values
+
+
+SCALARS = TEXT | st.none() | st.booleans() | st.integers() | st.floats(0, 9)
+DATA = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3)
+)
+
+
+@settings(few_examples, max_examples=100)
+@given(DATA)
+def test_any_data_can_be_read_from_yaml(data: object) -> None:
+    read = engine.needs("ruamel.yaml").YAML(typ="safe", pure=True).load
+    assert read(yaml.dump([data, {"a": data}])) == [data, {"a": data}]
