@@ -18,15 +18,15 @@ from libica.openapi import libtes
 from libica.openapi.libtes import placeholders
 
 from . import version as reading
-from .exported import Export
+from .exported import Export, exported
 from .version import Json, absolute
 
 _MARK = "\0"  # on both sides of the id of an input, in texts; no text of a command can have it
 _SCRATCH = "$(runtime.tmpdir)"
-# Folders of an image, on which the folder that CWL collects outputs from would be mounted.
+# Folders in which images have their software: nothing is mounted on them, and in them nothing but
+# what a version declares.
 _OF_IMAGE = frozenset(
-    "/ /bin /boot /dev /etc /home /lib /lib32 /lib64 /opt /proc /root /run /sbin /sys /tmp /usr "
-    "/var".split()
+    "app bin boot dev etc home lib lib32 lib64 opt proc root run sbin srv sys usr var".split()
 )
 _ALL_FILES = ["*", ".[!.]*"]
 _EMPTY = {
@@ -59,7 +59,7 @@ def to_cwl(
     execution = reading.execution_of(version)
     reading.check_arguments(execution, given)
     tool = _Tool(execution, given)
-    return Export(tool.document(name or version.version, version.description), tuple(tool.notes))
+    return exported(tool.document(name or version.version, version.description), tool.notes)
 
 
 class _Output(NamedTuple):
@@ -80,7 +80,7 @@ class _Tool:
         self._given = given
         self._secret = reading.secret_placeholders(execution)
         self._inputs: dict[str, Json] = {}
-        self._needless = set(given)
+        self._not_used = set(given)
         self._image = {
             key: self._fixed(f"image.{key}", value)
             for key, value in execution["image"].items()
@@ -100,7 +100,6 @@ class _Tool:
         ids = {each: self._string_input(each) for each in placeholders.find(used)}
         self._used = placeholders.fill(used, {k: f"{_MARK}{v}{_MARK}" for k, v in ids.items()})
         self._variables_used = dict(zip(variables, self._used["variables"]))
-        self._own_secrets(execution)
 
     def document(self, label: Optional[str], doc: Optional[str]) -> Json:
         """Return the tool as JSON data."""
@@ -119,7 +118,7 @@ class _Tool:
         if variables:
             requirements["EnvVarRequirement"] = {"envDef": variables}
         requirements.update(self._resources())
-        self.notes += [f"arguments.{each}: not used" for each in sorted(self._needless)]
+        self.notes += [f"arguments.{each}: not used" for each in sorted(self._not_used)]
         secret = [each for each, declared in self._inputs.items() if declared.pop("secret", False)]
         hints: Json = {"cwltool:Secrets": {"secrets": secret}} if secret else {}
         found: Json = {
@@ -141,7 +140,7 @@ class _Tool:
 
     def _string_input(self, placeholder: str) -> str:
         secret = placeholder in self._secret
-        self._needless.discard(placeholder)
+        self._not_used.discard(placeholder)
         declared: Json = {"type": "string", "secret": secret}
         if placeholder in self._given and not secret:
             declared["default"] = self._given[placeholder]
@@ -158,7 +157,7 @@ class _Tool:
 
     def _fixed(self, where: str, text: str) -> str:
         """Return a text of which CWL permits no part to be an input."""
-        self._needless -= set(placeholders.find(text))
+        self._not_used -= set(placeholders.find(text))
         try:
             return str(placeholders.fill(text, self._given))
         except libtes.ApiValueError as error:
@@ -169,26 +168,27 @@ class _Tool:
     # -- variables ---------------------------------------------------------------------------------
 
     def _variables(self) -> dict[str, str]:
-        """Return the variables whose values are exported; those of secrets are placeholders."""
-        found = {}
-        for name, value in reading.variables_of(self._execution).items():
-            if not reading.is_secret(name) or reading.sole_placeholder(value):
-                found[self._fixed("environment.variables", name)] = value
-        for name in ("HOME", "TMPDIR"):
+        """Return the variables; the values of secrets are placeholders or inputs."""
+        found: dict[str, str] = {}
+        for given, value in reading.variables_of(self._execution).items():
+            name = self._fixed("environment.variables", given)
             if name in found:
+                raise libtes.ApiValueError(
+                    f"environment.variables: the arguments make two of them {name}"
+                )
+            is_own = reading.is_secret(name) and not reading.sole_placeholder(value)
+            found[name] = self._own_secret(name) if is_own else value
+            if name in ("HOME", "TMPDIR"):
                 self.notes.append(f"environment.variables.{name}: CWL gives it a value of its own")
         return found
 
-    def _own_secrets(self, execution: Json) -> None:
-        """Declare inputs for the values of secret variables, which are not exported."""
-        for name, value in reading.variables_of(execution).items():
-            if reading.is_secret(name) and not reading.sole_placeholder(value):
-                found = self._input(name, {"type": "string", "secret": True})
-                self._variables_used[name] = f"{_MARK}{found}{_MARK}"
-                self.notes.append(
-                    f"environment.variables.{name}: secret, its value is not exported; the input "
-                    f"{found}"
-                )
+    def _own_secret(self, variable: str) -> str:
+        """Declare an input for the value of a variable, which is not exported."""
+        found = self._input(variable, {"type": "string", "secret": True})
+        self.notes.append(
+            f"environment.variables.{variable}: secret, its value is not exported; an input"
+        )
+        return f"{_MARK}{found}{_MARK}"
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class _Tool:
                 about = f"The folder with the files that the manifest {about} lists."
                 self.notes.append(f"inputs[{i}].type: manifest; give a folder with its files")
             elif location:
-                self._needless -= set(placeholders.find(url))
+                self._not_used -= set(placeholders.find(url))
                 declared["default"] = {"class": declared["type"], "location": location}
             elif not placeholders.find(url):
                 self.notes.append(f"inputs[{i}].url: {about}; give a {kind} as the input")
@@ -224,18 +224,16 @@ class _Tool:
         If one folder has all outputs, it is that folder itself.
         """
         folders = {_unmarked(_folder_of(each, mount)) for each, mount in self._outputs()}
-        if not folders:
+        usable = set(filter(_is_mountable, folders))
+        if not usable:
             return {}
-        common = posixpath.commonpath(folders)
+        common = posixpath.commonpath(usable)
         working = absolute("", self._execution)
-        if _is_beneath(common, working) and not placeholders.find(working):
-            common = common if working in _OF_IMAGE else working
-        if common not in _OF_IMAGE:
+        if _is_beneath(common, working) and _is_for_data(working):
+            return {working: "."}
+        if common in usable or _is_for_data(common):
             return {common: "."}
-        usable = folders - _OF_IMAGE
         roots = [a for a in usable if not any(_is_beneath(a, b) for b in usable - {a})]
-        if len(roots) == 1:
-            return {roots[0]: "."}
         places: dict[str, str] = {}
         for root in sorted(roots):
             places[root] = _unused(_name(posixpath.basename(root)), places.values())
@@ -397,6 +395,17 @@ def _unmarked(folder: str) -> str:
     """Return the part of a folder that is the same whatever the inputs are."""
     before, mark, _ = folder.partition(_MARK)
     return posixpath.dirname(before) if mark else folder
+
+
+def _is_mountable(folder: str) -> bool:
+    """Return whether a folder that a version declares can be mounted."""
+    return folder.strip("/") not in {"", "tmp", *_OF_IMAGE}
+
+
+def _is_for_data(folder: str) -> bool:
+    """Return whether an image has nothing of its own in a folder, as far as one can tell."""
+    is_fixed = not placeholders.find(folder)
+    return is_fixed and _is_mountable(folder) and folder.split("/")[1] not in _OF_IMAGE
 
 
 def _is_beneath(path: str, folder: str) -> bool:

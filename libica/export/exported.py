@@ -29,12 +29,22 @@ class Export:
     def text(self) -> str:
         """Return the text of a file: YAML with the notes as comments for CWL, else JSON."""
         if "cwlVersion" not in self.document:
-            return json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
+            text = json.dumps(self.document, indent=2, ensure_ascii=False)
+            return f"{yaml.printable(text)}\n"
         head = [_HEAD, *told(self.notes)]
         comments = "".join(f"# {yaml.printable(line)}\n" for line in head)
         return f"#!/usr/bin/env cwl-runner\n{comments}\n{yaml.dump(self.document)}"
 
 
+def exported(document: dict[str, Any], notes: Sequence[str]) -> Export:
+    """Return an export whose notes are one line each, whatever the version has in its texts."""
+    return Export(document, tuple(map(_one_line, notes)))
+
+
 def told(notes: Sequence[str]) -> list[str]:
     """Return lines that tell the notes to who reads a document."""
-    return [_TO_CHECK, *(f"- {note}" for note in notes)] if notes else []
+    return [_TO_CHECK, *(f"- {_one_line(note)}" for note in notes)] if notes else []
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -14,7 +14,7 @@ from libica.openapi import libtes
 from libica.openapi.libtes import placeholders
 
 from . import version as reading
-from .exported import Export, told
+from .exported import Export, exported, told
 from .version import Json, absolute
 
 
@@ -64,7 +64,7 @@ def to_ga4gh(
         **carried,
         "tags": {"placeholders": ",".join(left)} if left else {},
     }
-    return Export({key: value for key, value in task.items() if value}, tuple(notes))
+    return exported({key: value for key, value in task.items() if value}, notes)
 
 
 def _replace_values(execution: Json) -> list[str]:

@@ -149,7 +149,7 @@ def left_out(execution: Json) -> Iterator[str]:
             yield f"{where}.credentials: secret, not exported"
         for name in ("storageProvider", "serviceUrl", "urn"):
             if owner.get(name):
-                yield f"{where}.{name}: {_shown(owner[name])}"
+                yield f"{where}.{name}: {libtes.redact(owner[name])}"
     texts = {f"args[{i}]": each for i, each in enumerate(execution.get("args") or ())}
     for name, value in variables_of(execution).items():
         if not is_secret(name):
@@ -160,7 +160,7 @@ def left_out(execution: Json) -> Iterator[str]:
     yield from _of_machine(execution)
     url = (execution.get("systemFiles") or {}).get("url")
     if url:
-        yield f"systemFiles.url: {_shown(url)}; what runs the export keeps the logs"
+        yield f"systemFiles.url: {libtes.redact(url)}; what runs the export keeps the logs"
     if execution.get("retryLimit"):
         yield f"retryLimit: {execution['retryLimit']}; what runs the export decides on retries"
 
@@ -170,7 +170,7 @@ def _of_machine(execution: Json) -> Iterator[str]:
     if str(resources.get("type")).lower() == "fpga":
         yield "environment.resources.type: fpga; only its processors and memory are asked for"
     if resources.get("hardware"):
-        yield f"environment.resources.hardware: {', '.join(map(_shown, resources['hardware']))}"
+        yield f"environment.resources.hardware: {', '.join(resources['hardware'])}"
     if (execution.get("environment") or {}).get("inputStreamSettings"):
         yield "environment.inputStreamSettings: what runs the export decides how inputs are read"
 
@@ -178,10 +178,6 @@ def _of_machine(execution: Json) -> Iterator[str]:
 def shown_url(mount: Mapping[str, Any]) -> str:
     """Return the URL of an input or output with secrets masked."""
     return str(libtes.redact(mount.get("url") or ""))
-
-
-def _shown(value: object) -> str:
-    return " ".join(str(libtes.redact(value)).split())
 
 
 def _without_nulls(value: Any) -> Any:

@@ -133,6 +133,15 @@ def test_what_is_not_carried_over_is_told_line_by_line(
         assert f"- {note}\n" in f"{told}\n"
 
 
+@each_form
+def test_a_line_break_in_a_version_ends_no_comment(convert: Convert) -> None:
+    hostile = "gds://v/a\nclass: Workflow\u2028\x85\ud800"
+    made = convert(simple(systemFiles={"url": hostile}, inputs=[{"path": "/a", "url": hostile}]))
+    assert all(len(note.splitlines()) == 1 for note in made.notes)
+    made.text().encode()
+    assert not [line for line in made.text().splitlines() if line.startswith("class: W")]
+
+
 def test_a_plain_version_needs_no_note() -> None:
     found = simple("-c", "echo", retryLimit=0)
     assert export.to_cwl(found).notes == export.to_ga4gh(found).notes == ()
@@ -182,9 +191,8 @@ def test_arguments_are_defaults_of_a_tool_and_never_those_of_secrets() -> None:
     assert "arguments.key: secret, not exported; an input" in exported.notes
     inputs = exported.document["inputs"]
     assert inputs["sample"] == {"type": "string", "default": "s 1"}
-    assert exported.document["hints"]["cwltool:Secrets"]["secrets"] == [
-        *("key", "SECURE_TOKEN", "secure_login")
-    ]
+    secrets = exported.document["hints"]["cwltool:Secrets"]["secrets"]
+    assert secrets == ["SECURE_TOKEN", "secure_login", "key"]
     here = export.to_cwl(version(REAL["encrypt"]), {"bam": "/data/a b.bam", "logs": "gds://v/"})
     assert here.document["inputs"]["bam"]["default"]["location"] == "file:///data/a%20b.bam"
     assert "arguments.logs: not used" in here.notes

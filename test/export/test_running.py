@@ -153,6 +153,15 @@ LAYOUTS: dict[str, tuple[Json, dict[str, str], str]] = {
         {},
         "of the image\n/opt/app\n",
     ),
+    "outputs beside what is of the image": (
+        {
+            "args": ["cp own.txt out/; echo 1 >log/1"],
+            "outputs": [{"path": "out", "url": "gds://v/o/"}, {"path": "log", "url": "gds://v/l/"}],
+            "workingDirectory": "/opt/app",
+        },
+        {"out/own.txt": "of the image\n", "log/1": "1\n"},
+        "",
+    ),
 }
 
 
