@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,9 @@ from libica.openapi import libtes
 from .server import Server
 
 TOKEN = "token-that-nobody-may-see"
+
+# Background jobs of a shell ignore it, and so would the processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test may use the proxies of the machine it runs on.
 for each in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):

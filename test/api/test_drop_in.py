@@ -68,7 +68,7 @@ def test_an_error_can_be_made_of_a_fake_response(encoded: bool) -> None:
     error = libtes.rest.ApiException(http_resp=fake)
     assert (error.status, error.reason, error.body) == (404, "Not Found", data)
     assert error.headers == {"Content-Type": "application/json"}
-    assert str(error) == "404 Not Found: C: M"
+    assert str(error) == "404 Not Found: C: M [errors#api]"
 
 
 # Clients and settings

@@ -199,7 +199,7 @@ def test_a_client_keeps_connections_until_it_is_closed_and_works_again_then(
 
 def test_arguments_of_the_wrong_type_for_a_client_are_named(configuration: Configuration) -> None:
     host: Any = "https://host"
-    with pytest.raises(libtes.ApiTypeError, match="`configuration` must be a Configuration"):
+    with pytest.raises(libtes.ApiTypeError, match="`configuration`, must be a Configuration"):
         ApiClient(host)
     for wrong in (host, configuration):
         with pytest.raises(libtes.ApiTypeError, match="`api_client` must be an ApiClient"):

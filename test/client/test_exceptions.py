@@ -79,7 +79,8 @@ def test_each_status_has_its_class(status: int, server: Server, client: libtes.A
     assert (exception.status, exception.reason) == (status, "Some Reason")
     assert {name: getattr(exception, name) for name in ERROR} == ERROR == json.loads(exception.body)
     assert exception.headers["x-request-id"] == "42"
-    assert str(exception) == f"GET /v1/tasks: {status} Some Reason: C: M"
+    page = f"[errors#{exceptions.heading(type(exception))}]"
+    assert str(exception) == f"GET /v1/tasks: {status} Some Reason: C: M {page}"
     pickled = pickle.dumps(exception)
     assert all_of(pickle.loads(pickled)) == all_of(exception)
     assert SECRET in server.last.target
@@ -157,7 +158,21 @@ def test_an_exception_can_be_made_of_a_response_made_by_hand_or_a_mock(
     ],
 )
 def test_str_is_one_line_with_call_status_code_and_message(exception: Any, expected: str) -> None:
-    assert str(exception) == expected
+    assert str(exception) == (f"{expected} [errors#api]" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("cls", "heading"),
+    [
+        (exceptions.NotFoundException, "not-found"),
+        (exceptions.TlsException, "tls"),
+        (exceptions.TooManyRequestsException, "too-many-requests"),
+        (ApiException, "api"),
+        (type("OfAnotherPackage", (exceptions.DeadlineException,), {}), "deadline"),
+    ],
+)
+def test_str_ends_with_the_heading_in_the_page_of_errors(cls: Any, heading: str) -> None:
+    assert str(cls(None, "x" * 2000)).endswith(f"x... [errors#{heading}]")
 
 
 class Mine(ApiException):

@@ -60,7 +60,6 @@ def client(wire: Wire) -> Iterator[ApiClient]:
 # A script has these names, and is called with the address of a server.
 SCRIPT = """
 import gc, os, signal, sys, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job may ignore
 from libica.openapi import libtes
 configuration = libtes.Configuration(host=sys.argv[1], api_key={"Authorization": "token"})
 configuration.retries = 0

@@ -139,7 +139,7 @@ print(type(conn.sock).__module__)
 try:
     api.abort_task_run("late", _request_timeout=(5, 0.3))
 except libtes.ReadTimeoutException as error:
-    print(error.may_have_happened, str(error).split()[-1])
+    print(error.may_have_happened, error.reason.split()[-1])
 """, "100000 urllib3.contrib.pyopenssl True out"),  # of "timed out"; its own error has no text
     "truststore": ("""
 import os, truststore

@@ -28,7 +28,7 @@ from ._messages import Request, Response
 from ._redaction import Boundary, confidential, scrub
 from ._transport import Rest, deadline
 from .configuration import Configuration, Timeout, check_header, check_host, check_timeout
-from .exceptions import ApiTypeError, InvalidResponseException, wrong_value
+from .exceptions import ApiTypeError, InvalidResponseException, wrong_type, wrong_value
 from .models.base import type_name
 from .models.decoding import Mismatch, converter
 from .models.encoding import encode
@@ -84,8 +84,7 @@ class ApiClient(Boundary):
         if configuration is None:
             configuration = Configuration.get_default_copy()
         if not hasattr(configuration, "auth_settings"):
-            wanted = "`configuration` must be a Configuration, such as Configuration(host)"
-            raise ApiTypeError(wanted)
+            raise wrong_type("configuration", "a Configuration", configuration)
         self.configuration = configuration
         self.default_headers: dict[str, str] = {"User-Agent": USER_AGENT}
         if header_name is not None:
@@ -115,10 +114,8 @@ class ApiClient(Boundary):
         return twin
 
     def __reduce__(self) -> NoReturn:
-        raise ApiTypeError(
-            "An ApiClient holds connections, so it cannot be deep-copied or pickled: make another "
-            "with ApiClient(copy.deepcopy(client.configuration))"
-        )
+        instead = "make another with ApiClient(copy.deepcopy(client.configuration))"
+        raise ApiTypeError(f"An ApiClient cannot be deep-copied or pickled: {instead}")
 
     def close(self) -> None:
         """Wait for calls with ``async_req=True``, then close the connections."""
@@ -389,8 +386,7 @@ def _reader(response_type: Union[str, type]) -> Callable[[Union[bytes, str], str
     try:
         convert = converter(declared)
     except KeyError:
-        accepted = f"be a TES model or a plain type, not {response_type!r}"
-        raise wrong_value("response_type", accepted) from None
+        raise wrong_value("response_type", f"be a model or plain type, not {declared!r}") from None
     quick: Optional[Callable[[Any], Any]] = None
     if not _is_free_form(declared):
         with contextlib.suppress(ImportError):

@@ -15,6 +15,7 @@
 """
 
 import builtins
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Optional
 
@@ -41,7 +42,8 @@ class ApiException(OpenApiException):
     """A call failed: it was refused, got no valid response, or did not reach the service.
 
     ``str()`` is one line with method, path, status, and the service's error code and message. It
-    never shows a header or body of the request.
+    ends with the place in the documentation that tells causes and remedies, such as
+    ``[errors#not-found]``. It never shows a header or body of the request.
 
     Attributes:
         status: HTTP status; ``None`` without a response.
@@ -103,7 +105,9 @@ class ApiException(OpenApiException):
             says = [f"{len(self.body)} characters of {content}"]
         text = ": ".join(part for part in (call, outcome, *says) if part)
         line = "".join(each if each.isprintable() else " " for each in text)
-        return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
+        line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
+        ours = next(cls for cls in type(self).__mro__ if cls.__module__ == __name__)
+        return f"{line} [errors#{heading(ours)}]" if line else ""
 
 
 class BadRequestException(ApiException):
@@ -190,6 +194,11 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
     429: TooManyRequestsException,
     **dict.fromkeys(range(500, 600), ServiceException),
 }
+
+
+def heading(cls: type[ApiException]) -> str:
+    """Return the anchor of a class in the documentation's page of errors: ``not-found``."""
+    return "-".join(re.findall("[A-Z][a-z]+", cls.__name__)[:-1]).lower()  # without Exception
 
 
 def _headers(response: Any) -> Mapping[str, str]:

@@ -150,7 +150,6 @@ def test_a_developer_sees_all_locals_with_the_switch_on(
 
 def interrupted(host: str, way: str) -> None:
     """Make a call that Ctrl-C ends, and print what was then to be seen."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     configuration = settings(host)
     configuration.retries = 3
     try:
