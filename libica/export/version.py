@@ -150,7 +150,9 @@ def left_out(execution: Json) -> Iterator[str]:
         for name in ("storageProvider", "serviceUrl", "urn"):
             if owner.get(name):
                 yield f"{where}.{name}: {libtes.redact(owner[name])}"
-    texts = {f"args[{i}]": each for i, each in enumerate(execution.get("args") or ())}
+    texts: dict[str, str] = {
+        f"args[{i}]": each for i, each in enumerate(execution.get("args") or ())
+    }
     for name, value in variables_of(execution).items():
         if not is_secret(name):
             texts[f"environment.variables.{name}"] = value
