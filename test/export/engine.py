@@ -27,7 +27,9 @@ for each in sys.argv[1:]:
     if main(["--outdir", f"{each}/out", f"{each}/tool.cwl", f"{each}/order.json"]):
         sys.exit(1)
 """
-_VALIDATE = f"{_MAIN} sys.exit(max(main(['--validate', each]) for each in sys.argv[1:]))"
+_VALIDATE = (
+    "for each in sys.argv[1:]: main(['--validate', each]) and sys.stderr.write(f'{each}\\n')"
+)
 
 
 def needs(module: str) -> Any:
@@ -64,11 +66,12 @@ def evaluated(exported: Export, order: Mapping[str, Any], folder: Path) -> Line:
     return Line(job.command_line, dict(job.environment))
 
 
-def refused(*files: Path) -> str:
-    """Return what `cwltool --validate` says against files; it takes seconds to load, once."""
+def refused(*files: Path) -> list[Path]:
+    """Return those of the files that `cwltool --validate` refuses; print what it says."""
     needs("cwltool")
-    done = _python("-c", _VALIDATE, *files)
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    done = _python("-c", f"{_MAIN}\n{_VALIDATE}", *files)
+    print(done.stdout)
+    return list(map(Path, done.stderr.splitlines()))
 
 
 def run(tools: Mapping[Path, tuple[Export, Mapping[str, Any]]], folder: Path) -> dict[Path, str]:

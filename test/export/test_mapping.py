@@ -270,6 +270,6 @@ def test_cwltool_accepts_tools(tmp_path: Path) -> None:
     for name, execution in ALL.items():
         files.append(tmp_path / f"{name}.cwl")
         files[-1].write_text(export.to_cwl(version(execution)).text(), encoding="utf-8")
-    assert engine.refused(*files) == ""
-    files[0].write_text("cwlVersion: v1.2\nclass: CommandLineTool\n", encoding="utf-8")
-    assert "not valid" in engine.refused(files[0])
+    wrong = tmp_path / "wrong.cwl"
+    wrong.write_text("cwlVersion: v1.2\nclass: CommandLineTool\n", encoding="utf-8")
+    assert engine.refused(wrong, *files) == [wrong]
