@@ -23,7 +23,7 @@ def execution_of(version: libtes.TaskVersion) -> Json:
     Raises:
         ApiValueError: It has no image or nothing to run, or an input or output is invalid.
     """
-    execution: Json = _without_nulls(encode(version.execution) or {})
+    execution: Json = _checked(encode(version.execution) or {})
     if not (execution.get("image") or {}).get("name"):
         raise libtes.ApiValueError("the version has no image, which an export needs")
     if not execution.get("command") and not execution.get("args"):
@@ -182,9 +182,12 @@ def shown_url(mount: Mapping[str, Any]) -> str:
     return str(libtes.redact(mount.get("url") or ""))
 
 
-def _without_nulls(value: Any) -> Any:
+def _checked(value: Any) -> Any:
+    """Return JSON data without null values, and refuse texts that no command can have."""
     if isinstance(value, Mapping):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+        return {_checked(key): _checked(each) for key, each in value.items() if each is not None}
     if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
+        return list(map(_checked, value))
+    if isinstance(value, str) and "\0" in value:
+        raise libtes.ApiValueError("the version has a null character in a text")
     return value

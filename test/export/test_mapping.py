@@ -162,7 +162,9 @@ def test_a_plain_version_needs_no_note() -> None:
 
 def test_a_task_has_what_the_version_has() -> None:
     given = {"sample": "s 1", "program": "run", "key": "k"}
-    task = export.to_ga4gh(version(EVERYTHING), given, name="align 1").document
+    exported = export.to_ga4gh(version(EVERYTHING), given, name="align 1")
+    assert "arguments.key: a secret, which is now in the task" in exported.notes
+    task = exported.document
     assert task["name"] == "align 1"
     assert task["inputs"][:2] == [
         {"url": "{{in.bam}}", "path": "/work/in.bam", "type": "FILE", "streamable": True},
@@ -208,6 +210,7 @@ REFUSED = {
         {},
     ),
     "inputs[0].path: it is not set": ({"inputs": [{"url": "b"}]}, {}),
+    "a null character": ({"args": ["a\0b"]}, {}),
     "outputs[0]: its type must be": ({"outputs": [{"path": "/a", "type": "Tape"}]}, {}),
 }
 
@@ -240,6 +243,34 @@ def test_an_argument_is_asked_for_where_a_standard_needs_it() -> None:
         export.to_ga4gh(nameless)
     [made] = export.to_ga4gh(nameless, {"file": "gds://v/a.txt"}).document["inputs"]
     assert made["path"] == "/in/a.txt"
+
+
+def test_arguments_must_not_make_two_variables_of_one_name() -> None:
+    found = simple(environment={"variables": {"{{name}}": "1", "A": "2"}})
+    for convert in (export.to_cwl, export.to_ga4gh):
+        with pytest.raises(libtes.ApiValueError, match=r"two of them A|keys equal"):
+            convert(found, {"name": "A"})
+
+
+def test_without_a_command_the_image_decides_what_args_are() -> None:
+    execution = {"image": {"name": "busybox"}, "args": ["--in", "{{file}}"]}
+    tool = export.to_cwl(version(execution)).document
+    assert tool["arguments"] == ["--in", "$(inputs.file)"]
+    assert "baseCommand" not in tool
+    for convert, more in ((export.to_cwl, {"workingDirectory": "/w"}), (export.to_ga4gh, {})):
+        notes = convert(version({**execution, **more})).notes
+        assert [note for note in notes if note.startswith("command: ")]
+
+
+def test_what_a_standard_may_take_otherwise_is_told() -> None:
+    resources = {"resources": {"type": "huge"}}
+    outputs = [{"path": "/out/*.txt", "url": "gds://v/"}]
+    found = simple("{{key}}", environment=resources, outputs=outputs, systemFiles={"url": "{{f}}"})
+    exported = export.to_ga4gh(found, {"f": "gds://v/", "key": "1"})
+    told = {note.partition(":")[0] for note in exported.notes}
+    assert told == {"arguments.f", "environment.resources", "outputs[0].path", "systemFiles.url"}
+    [declared] = export.to_cwl(found).document["outputs"].values()
+    assert declared["outputBinding"] == {"glob": "[*].txt"}
 
 
 def test_a_folder_of_the_image_is_not_hidden_by_an_output() -> None:
