@@ -7,7 +7,7 @@ import os
 import posixpath
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -18,10 +18,10 @@ from libica.openapi import libtes
 from libica.openapi.libtes import placeholders
 
 from . import version as reading
+from .cwl_inputs import Inputs, fixed_part, readable, reference, unused, valid_name
 from .exported import Export, exported
 from .version import Json, absolute
 
-_MARK = "\0"  # on both sides of the id of an input, in texts; no text of a command can have it
 _SCRATCH = "$(runtime.tmpdir)"
 # Folders in which images have their software: nothing is mounted on them, and in them nothing but
 # what a version declares.
@@ -79,7 +79,8 @@ class _Tool:
         self._execution = execution
         self._given = given
         self._secret = reading.secret_placeholders(execution)
-        self._inputs: dict[str, Json] = {}
+        self._shown = {key: each for key, each in given.items() if key not in self._secret}
+        self._inputs = Inputs()
         self._not_used = set(given)
         self._image = {
             key: self._fixed(f"image.{key}", value)
@@ -98,7 +99,7 @@ class _Tool:
             "variables": list(variables.values()),
         }
         ids = {each: self._string_input(each) for each in placeholders.find(used)}
-        self._used = placeholders.fill(used, {k: f"{_MARK}{v}{_MARK}" for k, v in ids.items()})
+        self._used = placeholders.fill(used, {k: reference(v) for k, v in ids.items()})
         self._variables_used = dict(zip(variables, self._used["variables"]))
 
     def document(self, label: Optional[str], doc: Optional[str]) -> Json:
@@ -114,12 +115,12 @@ class _Tool:
         requirements: Json = {"DockerRequirement": docker, "NetworkAccess": {"networkAccess": True}}
         if staged:
             requirements["InitialWorkDirRequirement"] = {"listing": staged}
-        variables = {key: self._text(value) for key, value in self._variables_used.items()}
+        variables = {key: self._inputs.text(value) for key, value in self._variables_used.items()}
         if variables:
             requirements["EnvVarRequirement"] = {"envDef": variables}
         requirements.update(self._resources())
         self.notes += [f"arguments.{each}: not used" for each in sorted(self._not_used)]
-        secret = [each for each, declared in self._inputs.items() if declared.pop("secret", False)]
+        secret = self._inputs.secret
         hints: Json = {"cwltool:Secrets": {"secrets": secret}} if secret else {}
         found: Json = {
             "cwlVersion": "v1.2",
@@ -129,7 +130,7 @@ class _Tool:
             "doc": doc,
             "requirements": requirements,
             "hints": hints,
-            "inputs": self._inputs,
+            "inputs": self._inputs.declared,
             **line,
             "outputs": self._declared(outputs),
         }
@@ -139,21 +140,12 @@ class _Tool:
     # -- inputs ------------------------------------------------------------------------------------
 
     def _string_input(self, placeholder: str) -> str:
-        secret = placeholder in self._secret
         self._not_used.discard(placeholder)
-        declared: Json = {"type": "string", "secret": secret}
-        if placeholder in self._given and not secret:
-            declared["default"] = self._given[placeholder]
-        elif placeholder in self._given:
+        is_secret = placeholder in self._secret
+        default = self._given.get(placeholder)
+        if is_secret and default is not None:
             self.notes.append(f"arguments.{placeholder}: secret, not exported; an input")
-        return self._input(placeholder, declared, placeholder)
-
-    def _input(self, wanted: str, declared: Json, label: str = "") -> str:
-        """Declare an input, and return its id: a name that every engine accepts."""
-        found = _unused(_name(wanted), self._inputs)
-        named = {"label": label} if label and label != found else {}
-        self._inputs[found] = {**named, **declared}
-        return found
+        return self._inputs.add_string(placeholder, default=default, is_secret=is_secret)
 
     def _fixed(self, where: str, text: str) -> str:
         """Return a text of which CWL permits no part to be an input."""
@@ -184,11 +176,11 @@ class _Tool:
 
     def _own_secret(self, variable: str) -> str:
         """Declare an input for the value of a variable, which is not exported."""
-        found = self._input(variable, {"type": "string", "secret": True})
+        found = self._inputs.add_string(variable, default=None, is_secret=True)
         self.notes.append(
             f"environment.variables.{variable}: secret, its value is not exported; an input"
         )
-        return f"{_MARK}{found}{_MARK}"
+        return reference(found)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -199,7 +191,7 @@ class _Tool:
             url = mount.get("url") or ""
             declared: Json = {"type": "File" if kind == "file" else "Directory"}
             about = reading.shown_url(mount)
-            location = _location(url, kind, self._given)
+            location = _location(url, kind, self._shown)
             if kind == "manifest":
                 about = f"The folder with the files that the manifest {about} lists."
                 self.notes.append(f"inputs[{i}].type: manifest; give a folder with its files")
@@ -212,18 +204,18 @@ class _Tool:
                 self.notes.append(f"inputs[{i}].mode: stream; the input is staged as a whole")
             sole = reading.sole_placeholder(url)
             wanted = sole or posixpath.basename(path.rstrip("/"))
-            used = self._input(wanted, {**declared, **({"doc": about} if about else {})})
+            used = self._inputs.add(wanted, {**declared, **({"doc": about} if about else {})})
             target = absolute(path, {"workingDirectory": self._used["workingDirectory"]})
             if kind == "file" and path.endswith("/"):
-                target = posixpath.join(target, f"{_MARK}{used}.basename{_MARK}")
-            yield {"entryname": self._text(target), "entry": f"$(inputs.{used})"}
+                target = posixpath.join(target, reference(f"{used}.basename"))
+            yield {"entryname": self._inputs.text(target), "entry": f"$(inputs.{used})"}
 
     def _roots(self) -> dict[str, str]:
         """Return the folders of the outputs, and where each is in the folder that CWL collects.
 
         If one folder has all outputs, it is that folder itself.
         """
-        folders = {_unmarked(_folder_of(each, mount)) for each, mount in self._outputs()}
+        folders = {fixed_part(_folder_of(each, mount)) for each, mount in self._outputs()}
         usable = set(filter(_is_mountable, folders))
         if not usable:
             return {}
@@ -236,7 +228,7 @@ class _Tool:
         roots = [a for a in usable if not any(_is_beneath(a, b) for b in usable - {a})]
         places: dict[str, str] = {}
         for root in sorted(roots):
-            places[root] = _unused(_name(posixpath.basename(root)), places.values())
+            places[root] = unused(valid_name(posixpath.basename(root)), places.values())
         return places
 
     def _outputs(self) -> Iterator[tuple[str, Json]]:
@@ -251,7 +243,7 @@ class _Tool:
             root = next((each for each in roots if _is_beneath(folder, each)), None)
             if root is None:
                 self.notes.append(
-                    f"outputs[{i}].path: {_readable(path)} is lost, since a folder of the image "
+                    f"outputs[{i}].path: {readable(path)} is lost, since a folder of the image "
                     "cannot be collected"
                 )
                 continue
@@ -266,19 +258,23 @@ class _Tool:
     def _declared(self, outputs: list[_Output]) -> Json:
         found: Json = {}
         for each in outputs:
-            glob: Any = self._text(_escaped(each.place))
+            glob: Any = self._inputs.text(_escaped(each.place))
             kind: Any = "Directory" if each.path == each.folder else "File"
             if each.place == ".":  # as a folder, it would have a random name
                 glob, kind = _ALL_FILES, {"type": "array", "items": ["File", "Directory"]}
-            name = _unused(_name(posixpath.basename(each.path)), found)
+            name = unused(valid_name(posixpath.basename(each.path)), found)
             found[name] = {"type": kind, **({"doc": each.about} if each.about else {})}
             found[name]["outputBinding"] = {"glob": glob}
         return found
 
     def _empty(self, root: str) -> Json:
         """Declare an input that is an empty folder, and return where it is staged."""
-        empty = self._input(f"empty_{posixpath.basename(root)}", dict(_EMPTY))
-        return {"entryname": self._text(root), "entry": f"$(inputs.{empty})", "writable": True}
+        empty = self._inputs.add(f"empty_{posixpath.basename(root)}", dict(_EMPTY))
+        return {
+            "entryname": self._inputs.text(root),
+            "entry": f"$(inputs.{empty})",
+            "writable": True,
+        }
 
     def _mounts(self, kind: str) -> list[Json]:
         return self._execution.get(kind) or []
@@ -291,7 +287,7 @@ class _Tool:
         CWL runs a command in the folder that it collects, which is its HOME too. Of a version
         neither is, and the folders of its outputs exist: a shell sees to that.
         """
-        line = [self._text(each) for each in self._used["line"]]
+        line = [self._inputs.text(each) for each in self._used["line"]]
         working = self._used["workingDirectory"]
         command = self._execution.get("command")
         if not outputs and not working:
@@ -300,8 +296,10 @@ class _Tool:
             return {"arguments": line}
         if not command:
             self.notes.append("command: a shell runs the args, not the entrypoint of the image")
-        directory = self._text(absolute(working, {})) if working else _SCRATCH
-        made = list(dict.fromkeys(self._text(e.folder) for e in outputs if e.folder not in roots))
+        directory = self._inputs.text(absolute(working, {})) if working else _SCRATCH
+        made = list(
+            dict.fromkeys(self._inputs.text(e.folder) for e in outputs if e.folder not in roots)
+        )
         steps = []
         if outputs and "HOME" not in self._variables_used:
             steps.append('export HOME="$TMPDIR"')
@@ -327,49 +325,10 @@ class _Tool:
         memory = math.ceil(machine.memory_gb * 1e9 / 2**20)
         return {"ResourceRequirement": {"coresMin": machine.cpu, "ramMin": memory}}
 
-    # -- texts -------------------------------------------------------------------------------------
-
-    def _text(self, marked: str) -> str:
-        """Return a text as CWL has it: with references to inputs, and all else literal."""
-        parts = marked.split(_MARK)
-        literal = "".join(parts[::2])
-        if len(parts) == 1 and "$(" not in literal and "${" not in literal:
-            return literal  # engines do not look at it any further
-        # Engines remove white space around a text with references.
-        first, last = parts[0].lstrip(), parts[-1].rstrip()
-        before = self._blank(parts[0][: len(parts[0]) - len(first)])
-        after = self._blank(parts[-1][len(last) :])
-        if len(parts) == 1:
-            return f"{before}{_literal(literal.strip())}{after}"
-        parts[0], parts[-1] = first, last
-        texts = (f"$(inputs.{part})" if i % 2 else _literal(part) for i, part in enumerate(parts))
-        return f"{before}{''.join(texts)}{after}"
-
-    def _blank(self, text: str) -> str:
-        """Return a reference to white space, if there is any."""
-        if not text:
-            return ""
-        return f"$(inputs.{self._input('blank', {'type': 'string', 'default': text})})"
-
 
 def _folder_of(path: str, mount: Json) -> str:
     """Return the folder of an output: its own, or that of the file."""
     return path if looks_like_folder(mount) else posixpath.dirname(path)
-
-
-def _name(text: str) -> str:
-    """Return a name that every engine accepts for an input or output."""
-    name = re.sub(r"\W", "_", _readable(text), flags=re.ASCII)
-    return name if name and not name[0].isdigit() else f"_{name}"
-
-
-def _unused(name: str, known: Collection[str]) -> str:
-    """Return a name, with a number if it is known already."""
-    found, number = name, 1
-    while found in known:
-        number += 1
-        found = f"{name}_{number}"
-    return found
 
 
 def _parameters(count: int) -> list[str]:
@@ -377,24 +336,9 @@ def _parameters(count: int) -> list[str]:
     return [f'"${i}"' if i < 10 else f'"${{{i}}}"' for i in range(1, count + 1)]
 
 
-def _literal(text: str) -> str:
-    """Return a text in which nothing is a reference."""
-    return text.replace("\\", "\\\\").replace("$(", "\\$(").replace("${", "\\${")
-
-
 def _escaped(path: str) -> str:
     """Return a path as a glob that matches it alone."""
     return re.sub(r"([*?[])", r"[\1]", path)
-
-
-def _readable(marked: str) -> str:
-    return marked.replace(_MARK, "")
-
-
-def _unmarked(folder: str) -> str:
-    """Return the part of a folder that is the same whatever the inputs are."""
-    before, mark, _ = folder.partition(_MARK)
-    return posixpath.dirname(before) if mark else folder
 
 
 def _is_mountable(folder: str) -> bool:

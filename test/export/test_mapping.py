@@ -195,6 +195,10 @@ def test_arguments_are_defaults_of_a_tool_and_never_those_of_secrets() -> None:
     assert inputs["sample"] == {"type": "string", "default": "s 1"}
     secrets = exported.document["hints"]["cwltool:Secrets"]["secrets"]
     assert secrets == ["SECURE_TOKEN", "secure_login", "key"]
+    url = "https://host.example/{{key}}/a.txt"
+    variables = {"variables": {"SECURE_KEY": "{{key}}"}}
+    signed = simple(inputs=[{"path": "/a.txt", "url": url}], environment=variables)
+    assert SECRET not in export.to_cwl(signed, {"key": SECRET}).text()
     here = export.to_cwl(version(REAL["encrypt"]), {"bam": "/data/a b.bam", "logs": "gds://v/"})
     assert here.document["inputs"]["bam"]["default"]["location"] == "file:///data/a%20b.bam"
     assert "arguments.logs: not used" in here.notes
