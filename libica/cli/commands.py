@@ -373,6 +373,49 @@ def relaunch(
         return cohorts.launched(client, made, journal, wait, json)
 
 
+@app.command(rich_help_panel=SERVICE)
+def mirror(
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Data folder, as for serve; made if it does not exist."),
+    ],
+    tasks: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="NAME,...", help="Only these tasks, by name or id. Default: all."),
+    ] = None,
+    runs: Annotated[bool, _flag("--runs", help="Also take runs that have finished.")] = False,
+    with_credentials: Annotated[
+        bool,
+        _flag(
+            "--with-credentials",
+            help="Also take secrets in executions: credentials, SECURE_* variables, URL queries.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, _flag("--dry-run", help="Only show what would be taken; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Take tasks and versions along into a data folder, with their ids, for `serve --data DIR`.
+
+    The service is only read. Repeated, it brings what is new or changed; after Ctrl-C or a
+    failure, it goes on.
+    """
+    from . import mirroring, service
+
+    chosen = [each.strip() for given in tasks or () for each in given.split(",")]
+    with service.connect() as client:
+        return mirroring.mirror(
+            client,
+            data,
+            tasks=list(filter(None, chosen)) if tasks else None,
+            runs=runs,
+            with_credentials=with_credentials,
+            dry_run=dry_run,
+            json=json,
+        )
+
+
 @app.command(
     rich_help_panel=SERVICE,
     add_help_option=False,

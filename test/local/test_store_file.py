@@ -352,7 +352,7 @@ def test_a_full_disk_refuses_changes_and_loses_nothing_until_there_is_room(tmp_p
             made += add_until_refused(store)
             job = store.runs.planned(made[0]).job
             with pytest.raises(UnavailableError):
-                store.runs.started(job, "here", "", "Running", "").result()
+                store.runs.started(job, "here", "h" * 100_000, "Running", "").result()
         with opened(small / "tes.sqlite") as store:  # it opens on a full disk too
             assert ids(listed(store)) == set(made)
         assert sound(small / "tes.sqlite")

@@ -21,13 +21,13 @@ import uvicorn
 from ..engine.loading import load
 from ..engine.scheduler import Scheduler
 from ..node.containers import check_engine
-from ..node.folder_lock import FolderLock
 from ..node.job import DAY, Settings
 from ..node.places import Places, split_scheme
 from ..page.beside import Beside, Surroundings
 from ..page.sign_in import SignIn
 from ..store.errors import StoreError
-from ..store.identity import Identity
+from ..store.folder import DATABASE, held
+from ..store.identity import OWNER, Identity
 from ..store.repair import repair as repair_database
 from ..store.store import Store
 from . import tls
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 LOCALHOST = "127.0.0.1"
-_DATABASE = "tes.sqlite"
 _BACKLOG = 2048  # connections waiting to be accepted
 _KEEP_ALIVE = 75  # seconds; the longer, the rarer a request on a connection being closed
 _CENTURY = 36525  # days
@@ -149,9 +148,9 @@ class LocalTes:
             self.url: str = _url(listening, host, "http" if self._tls is None else "https")
             self.home: Path = _home(parts, data)
             home = self.home
-            store = Store(None if data is None else home / _DATABASE)
+            store = Store(None if data is None else home / DATABASE)
             parts.callback(store.close)
-            store.admit(self.token, Identity.named("main"), "main").result()
+            store.admit(self.token, OWNER, "main").result()
             self._gds: Union[str, Path] = where or _own_gds(home, is_kept=data is not None)
             if isinstance(self._gds, Path):
                 self._gds.mkdir(parents=True, exist_ok=True)
@@ -288,7 +287,7 @@ def repair(data: Union[str, Path]) -> str:
         ValueError: There is no database, or nothing of it can be read.
         OSError: A file cannot be read or written.
     """
-    database = Path(data).expanduser() / _DATABASE
+    database = Path(data).expanduser() / DATABASE
     if not database.is_file():
         raise ValueError(f"there is no {database} to repair")
     with contextlib.ExitStack() as parts:
@@ -417,17 +416,7 @@ def _home(parts: contextlib.ExitStack, data: Union[str, Path, None]) -> Path:
     """Return the data folder, locked, or a temporary folder that is removed on close."""
     if data is None:
         return Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="libica-local-")))
-    home = Path(data).expanduser().absolute()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if os.name == "posix":
-        if home.stat().st_mode & 0o022:
-            raise ValueError(
-                f"other users can write to {home}, where the keys that sign tokens are kept: "
-                f"use another folder, or run chmod go-w {home}"
-            )
-        home.chmod(0o700)
-    parts.callback(FolderLock(home).close)
-    return home
+    return parts.enter_context(held(data))
 
 
 def _end(server: Server, thread: threading.Thread) -> None:

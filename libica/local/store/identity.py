@@ -41,6 +41,10 @@ class Identity:
         return [f"tid:{self.tenant}", self.workgroup]
 
 
+OWNER: Identity = Identity.named("main")
+"""The user of the service's own token."""
+
+
 class Grant(NamedTuple):
     """What an access token grants.
 

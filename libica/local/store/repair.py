@@ -74,7 +74,12 @@ def repair(path: Path) -> str:
 def _fill(db: sqlite3.Connection, pages: Pages) -> int:
     """Add all rows that can be read; return how many cannot."""
     layouts = [_LAYOUT_1, {table: _columns(db, table) for table in NOUNS}]
-    return sum(not _took(db, record, layouts) for record in pages.records())
+    return sum(
+        not _took(db, record, layouts)
+        for is_object in (False, True)  # first what says which objects are copies, and whose
+        for record in pages.records()
+        if (record.rowid is not None) == is_object
+    )
 
 
 def _took(
@@ -85,7 +90,7 @@ def _took(
         return record.rowid is None  # indexes are made anew
     try:
         if record.rowid is None:
-            _add_secret(db, record.values)
+            _add_other(db, record.values)
         else:
             row = _row(record.rowid, record.values, layouts)
             if row is not None:
@@ -135,12 +140,14 @@ def _add(db: sqlite3.Connection, row: _Row) -> None:
         insert(db, row.table, row.summary, **row.more)
 
 
-def _add_secret(db: sqlite3.Connection, values: list[Any]) -> None:
-    """Add a token, or the key with which the service signs."""
+def _add_other(db: sqlite3.Connection, values: list[Any]) -> None:
+    """Add a token, the key with which the service signs, or the record of a copy."""
     if len(values) == 5 and isinstance(values[0], bytes):
         db.execute("INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?)", values)
     elif len(values) == 2 and values[0] == "key" and isinstance(values[1], bytes):
         db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", values)
+    elif len(values) == 5 and str(values[0])[:4] in _PREFIXES:
+        db.execute("INSERT OR IGNORE INTO mirrored VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _number(db: sqlite3.Connection, table: str) -> int:

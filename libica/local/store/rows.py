@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 from .errors import NameTakenError, NotFoundError
@@ -96,22 +96,28 @@ def remove_ended(db: sqlite3.Connection, before: str, most: int) -> int:
         )
         db.execute(f"DELETE FROM audiences WHERE {unused}")  # noqa: S608
         db.execute("DELETE FROM grants WHERE audience NOT IN (SELECT id FROM audiences)")
+        db.execute("DELETE FROM mirrored WHERE id GLOB 'trn.*' AND id NOT IN (SELECT id FROM runs)")
     return ended.rowcount
 
 
 def _row(db: sqlite3.Connection, table: str, summary: Json) -> Json:
     row = {name: summary.get(name, "") for name in COLUMNS[table]}
-    return {**row, "audience": _audience(db, summary), "summary": dumps(summary)}
+    acl, creator = summary.get("acl", []), summary.get("createdBy", "")
+    for (owner,) in db.execute("SELECT owner FROM mirrored WHERE id = ?", (row["id"],)):
+        creator = owner
+        if table == "tasks":  # a copy has its name, even if another task has it
+            row["tenantId"] = row["id"]
+    return {**row, "audience": _audience(db, creator, acl), "summary": dumps(summary)}
 
 
-def _audience(db: sqlite3.Connection, summary: Json) -> int:
+def _audience(db: sqlite3.Connection, creator: str, acl: Sequence[str]) -> int:
     """Return the id of who may see an object; add it if it is new."""
-    key = (summary["createdBy"], dumps(summary["acl"]))
+    key = (creator, dumps(acl))
     sql = "SELECT id FROM audiences WHERE createdBy = ? AND acl = ?"
     for (known,) in db.execute(sql, key):
         return int(known)
     added = db.execute("INSERT INTO audiences (createdBy, acl) VALUES (?, ?)", key).lastrowid or 0
-    grants = [(entry, added) for entry in summary["acl"]]
+    grants = [(entry, added) for entry in acl]
     db.executemany("INSERT OR IGNORE INTO grants VALUES (?, ?)", grants)
     return added
 
@@ -120,6 +126,18 @@ def taken(table: str, summary: Json) -> NameTakenError:
     """Return the error for a name that another object has."""
     name = summary.get("version", summary.get("name"))
     return NameTakenError(f"There is already a {NOUNS[table]} named {name!r}", str(name))
+
+
+def run_columns(run: Json, execution: Json, logs: Sequence[Json] = ()) -> dict[str, Any]:
+    """Return the columns of a run that are not in its summary, or not at the top of it."""
+    launched = run.get("taskVersionSummary", {})
+    return {
+        "versionId": launched.get("id", ""),
+        "version": launched.get("version", ""),
+        "execution": dumps(execution),
+        "logs": dumps(list(logs)),
+        "aborting": False,
+    }
 
 
 def encoded(execution: Optional[Json]) -> Optional[str]:

@@ -20,9 +20,19 @@ class Schema(NamedTuple):
     migrations: Mapping[int, str] = {}
 
 
-# An audience is who may see an object: its creator, and whoever its access list names. There are
-# few, so that a list has one index entry to begin at for each audience that its caller belongs to.
-_TABLES = """
+# What was taken along from another service, for whom, and its state then.
+_MIRRORED = """
+CREATE TABLE mirrored (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, timeModified TEXT NOT NULL,
+    listed TEXT NOT NULL, leftOut TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+# An audience is who may see an object: its creator (of what was taken along from another service,
+# the user who did), and whoever its access list names. There are few, so that a list has one index
+# entry to begin at for each audience that its caller belongs to.
+_TABLES = f"""
+{_MIRRORED}
 CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE tokens (
     digest BLOB PRIMARY KEY, label TEXT NOT NULL UNIQUE,
@@ -146,4 +156,4 @@ DROP TABLE old_versions;
 DROP TABLE old_runs;
 {_INDEXES} {_TRIGGERS}"""  # noqa: S608
 
-SCHEMA = Schema(2, _TABLES + _INDEXES + _TRIGGERS, {1: _FROM_1})
+SCHEMA = Schema(3, _TABLES + _INDEXES + _TRIGGERS, {1: _FROM_1, 2: _MIRRORED})

@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
 
-from . import objects, query
+from . import copies, objects, query
 from .database import Database
 from .errors import WrongStatusError
 from .identity import Grant, Identity, digest
 from .lists import Cursor, Listing, Page
 from .objects import Json
-from .rows import dumps, encoded, insert, only, remove_ended, update, versions_of
+from .rows import encoded, insert, only, remove_ended, run_columns, update, versions_of
 from .runs import Runs, is_under_way
 from .schema import SCHEMA
 
@@ -135,14 +135,7 @@ class Store:
 
     def add_run(self, run: Json, execution: Json) -> Future[None]:
         """Add a pending run."""
-        launched = run.get("taskVersionSummary", {})
-        more = {
-            "versionId": launched.get("id", ""),
-            "version": launched.get("version", ""),
-            "execution": dumps(execution),
-            "logs": "[]",
-            "aborting": False,
-        }
+        more = run_columns(run, execution)
         return self._database.write(lambda db: insert(db, "runs", run, **more))
 
     def change_task(
@@ -195,6 +188,22 @@ class Store:
             return update(db, "runs", run, aborting=True)
 
         return self._database.write(apply)
+
+    def known(self, table: str, object_id: str) -> Optional[copies.Known]:
+        """Return a stored object, whoever may see it; ``None`` if there is none of that id."""
+        return self._database.view(lambda db: copies.known(db, table, object_id))
+
+    def tasks_made_here(self) -> dict[str, list[str]]:
+        """Return the ids of the tasks that are no copies, by name."""
+        return self._database.view(copies.tasks_made_here)
+
+    def take(self, taken: Sequence[copies.Copy], owner: Identity) -> Future[list[copies.Copy]]:
+        """Store copies of objects of another service as they are; all of them or, on failure, none.
+
+        The owner may see them, whatever their access lists say. The future has those that are not
+        stored, since others have their names.
+        """
+        return self._database.write(lambda db: copies.take(db, taken, owner))
 
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
         """Return the page of a list at a cursor, with the total if requested."""
