@@ -13,6 +13,7 @@ STATUSES = (
     *("CheckedOut", "Runnable", "Finalizing", "FailedRestartable"),
 )
 OUTCOMES = (*STATUSES[:6], "Not launched", "Unsure", "Lost")
+FORMS = ("ga4gh", "cwl")
 
 
 class Interrupted(Exception):  # noqa: N818 nothing is wrong
@@ -61,6 +62,10 @@ def _statuses(incomplete: str) -> list[str]:
     return _completed(STATUSES, incomplete)
 
 
+def _forms(incomplete: str) -> list[str]:
+    return _completed(FORMS, incomplete)
+
+
 def _outcomes(incomplete: str) -> list[str]:
     return _completed(OUTCOMES, incomplete)
 
@@ -73,6 +78,7 @@ Json = Annotated[bool, _flag("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Show N at most.")]
 All = Annotated[bool, _flag("--all", help="Show all, however many.")]
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name or id of the task.")]
+VersionName = Annotated[str, typer.Argument(metavar="VERSION", help="Name or id of the version.")]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, or its name: the newest of that name.")
 ]
@@ -176,6 +182,31 @@ def show(
 
 
 @app.command(rich_help_panel=LOOK)
+def export(
+    task: TaskName,
+    version: VersionName,
+    form: Annotated[
+        str,
+        typer.Option("--as", metavar="ga4gh|cwl", help="Form of the file.", autocompletion=_forms),
+    ],
+    output: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Write to a file, not to the output.")
+    ] = None,
+    argument: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="NAME=VALUE", help="Fill a placeholder. Repeat it for others."),
+    ] = None,
+) -> None:
+    """Write a version as a GA4GH TES task or a CWL tool, to run it elsewhere."""
+    from . import exporting, service
+
+    if form not in FORMS:
+        raise typer.BadParameter(f"{form!r} is not {' or '.join(FORMS)}.", param_hint="'--as'")
+    with service.connect() as client:
+        exporting.export(client, task, version, form, output, argument or [])
+
+
+@app.command(rich_help_panel=LOOK)
 def logs(
     run: RunName,
     stderr: Annotated[
@@ -215,7 +246,7 @@ def abort(
 @app.command(rich_help_panel=COHORTS)
 def launch(
     task: TaskName,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Name or id of the version.")],
+    version: VersionName,
     table: Annotated[
         Path,
         typer.Argument(

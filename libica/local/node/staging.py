@@ -80,7 +80,7 @@ class Staging:
                 if isinstance(place, Local):
                     real_within(place)
                 path = self._container.at(_required(mount, "path"))
-                folder = path if _looks_like_folder(mount) else path.parent
+                folder = path if looks_like_folder(mount) else path.parent
                 folder.mkdir(parents=True, exist_ok=True)
 
     def store_outputs(self) -> str:
@@ -122,7 +122,7 @@ class Staging:
             self._bring_file(source, Local(self._manifest, None), check)
             self._bring_listed(mount, target, check)
         else:
-            target = target / _name(url) if path.endswith("/") else target
+            target = target / name_of(url) if path.endswith("/") else target
             self._bring_file(source, self._inside(target), check)
 
     def _bring_file(self, source: Source, target: Local, check: Check) -> None:
@@ -147,7 +147,7 @@ class Staging:
         for entry in _entries(self._manifest.read_bytes()):
             with naming("entry", entry):
                 url = _required(entry, "url")
-                path = (_text(entry, "path") or _name(url)).lstrip("/")
+                path = (_text(entry, "path") or name_of(url)).lstrip("/")
                 if ".." in path.split("/"):
                     raise ValueError("its path leads out of the folder of the input")
                 if not isinstance(entry.get("size") or 0, (int, float)):
@@ -260,7 +260,7 @@ def _type(mount: Mapping[str, Any], types: tuple[str, ...]) -> str:
     return kind
 
 
-def _looks_like_folder(mount: Mapping[str, Any]) -> bool:
+def looks_like_folder(mount: Mapping[str, Any]) -> bool:
     """Return whether an output is a folder, guessing from its path if it has no type.
 
     The default of the contract is a folder, but a path such as `/data/out.txt` means a file.
@@ -283,7 +283,7 @@ def _entries(text: bytes) -> list[Mapping[str, Any]]:
     return [{key.lower(): value for key, value in entry.items()} for entry in entries]
 
 
-def _name(url: str) -> str:
+def name_of(url: str) -> str:
     """Return the file name at the end of a URL."""
     scheme, rest = split_scheme(url)
     path = unquote(urlsplit(url).path) if scheme in ("http", "https", "file") else rest
