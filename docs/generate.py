@@ -466,7 +466,7 @@ def options_page() -> str:
     return page(
         "# Options of the command",
         "All arguments and options of `libica-tes`, as `libica-tes COMMAND --help` shows them. For "
-        "what the commands do, and for exit statuses, see [the command](command.md).",
+        "what the commands do, and for exit statuses, see [the command](reference/command.md).",
         options.sections_of_commands(),
     )
 
