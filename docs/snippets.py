@@ -56,6 +56,42 @@ SAMPLES: dict[str, Mapping[str, Any]] = {
 # Models that are created in a separate statement when they are part of another.
 OWN_STATEMENT = ("ContainerState", "ContainerStatus", "CreateTaskVersionRequest", "Execution")
 
+# Examples of the page on cohorts, which build on one another in this order.
+OF_BATCH = {
+    "launch_all": """\
+from libica import batch
+from libica.openapi import libtes
+
+client = libtes.ApiClient(libtes.Configuration.from_env())
+execution = {"image": {"name": "alpine"}, "command": "echo", "args": ["{{sample}}"]}
+task = libtes.TasksApi(client).create_task(
+    body={"name": "echo", "taskVersions": [{"version": "1.0.0", "execution": execution}]}
+)
+version = next(libtes.TaskVersionsApi(client).iter_task_versions(task.id))
+launches = [{"name": each, "sample": each} for each in ("NA12878", "NA12891")]
+report = batch.launch_all(client, task.id, version.id, launches, journal="cohort.jsonl")""",
+    "wait_all": """\
+report = batch.wait_all(client, report, timeout=3600)
+print(report.summary())""",
+    "live": "batch.live(report)",
+    "relaunch": 'report = batch.relaunch(client, "cohort.jsonl", launches)',
+    "abort_all": "report = batch.abort_all(client, report)",
+    "wait": """\
+launch = batch.wait(client, report[0].run_id)
+print(launch.status, launch.why)""",
+    "duration": "print(batch.duration(launch))",
+    "is_finished": "print(batch.is_finished(launch))",
+    "placeholders": "print(batch.placeholders(execution))  # ['sample']",
+    "Launch": """\
+for launch in report:
+    print(launch.name, launch.outcome, launch.why)""",
+    "Report": """\
+saved = batch.Report.from_journal("cohort.jsonl")
+print(saved.failed)
+report.to_csv("report.csv")
+report.to_html("report.html")""",
+}
+
 # How to create the object for the last id that a method takes: the model of the body, changes to
 # its sample, the call, and the arguments that result.
 _TASK = "created = {TasksApi}.create_task(body=new)"

@@ -1,6 +1,6 @@
 """Run a cohort of 100 samples on a cluster, by a TES service that hands its runs to it.
 
-Start the service as ``docs/cluster.md`` says, and set ICA_BASE_URL and ICA_ACCESS_TOKEN. Then::
+Start the service as ``docs/how-to/slurm.md`` says. Set ICA_BASE_URL and ICA_ACCESS_TOKEN. Then::
 
     python cluster.py
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import functools
+import inspect
 import os
 import re
 import shutil
@@ -15,13 +17,16 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 
+from libica import batch
+from libica.batch import plan
 from libica.local import LocalTes
 from libica.openapi import libtes
-from libica.openapi.libtes import api, models
+from libica.openapi.libtes import api, exceptions, models
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "SECURITY.md"]
+GUIDES = sorted(DOCS.rglob("*.md"))
+PAGES = [*GUIDES, *(each for each in sorted(ROOT.glob("*.md")))]
 
 
 class Example(NamedTuple):
@@ -44,12 +49,23 @@ def examples_in(path: Path) -> list[Example]:
     return [Example(path, text.count("\n", 0, each.start(1)), each[1]) for each in blocks]
 
 
-STORIES = {"cohorts"}  # pages whose examples build on one another
+# Pages whose examples build on one another: each by itself, or one page after the other.
+TOGETHER = [
+    ROOT / "README.md",
+    DOCS / "how-to" / "create-and-launch.md",
+    DOCS / "reference" / "batch.md",
+]
+STORY = [
+    DOCS / name
+    for name in (
+        "how-to/launch-and-watch.md",
+        "reference/tables.md",
+        "explanation/exactly-once.md",
+        "how-to/relaunch.md",
+    )
+]
 EXAMPLES = [
-    example
-    for path in sorted(DOCS.glob("*.md"))
-    if path.stem not in STORIES
-    for example in examples_in(path)
+    example for path in GUIDES if path not in (*STORY, *TOGETHER) for example in examples_in(path)
 ]
 
 
@@ -107,9 +123,20 @@ def test_each_method_and_model_has_an_example() -> None:
 
 
 @pytest.mark.usefixtures("tes")
-def test_examples_of_the_readme_run_one_after_the_other() -> None:
-    for example in examples_in(ROOT / "README.md"):
-        example.run()
+@pytest.mark.parametrize("path", TOGETHER, ids=lambda path: path.stem)
+def test_examples_of_a_page_run_one_after_the_other(path: Path) -> None:
+    names: dict[str, Any] = {}
+    for example in examples_in(path):
+        example.run(names)
+
+
+def test_examples_of_docstrings_run() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in GUIDES)
+    examples = re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    configuration = libtes.Configuration("https://tes.example.org")
+    for example in examples:
+        exec(example, {"LocalTes": LocalTes, "libtes": libtes, "configuration": configuration})
+    assert len(examples) >= 2
 
 
 def prose(path: Path) -> str:
@@ -124,7 +151,8 @@ def test_links_lead_somewhere() -> None:
                 name, _, anchor = target.partition("#")
                 page = path.parent / name if name else path
                 assert page.is_file(), (path, target)
-                assert not anchor or anchor in anchors_of(page), (path, target)
+                if anchor and page.suffix == ".md":
+                    assert anchor in anchors_of(page), (path, target)
 
 
 @functools.cache
@@ -133,10 +161,14 @@ def anchors_of(path: Path) -> set[str]:
     seen: collections.Counter[str] = collections.Counter()
     anchors = set()
     for heading in re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE):
-        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        anchor = slug(heading)
         anchors.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
     return anchors
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -167,11 +199,54 @@ def test_check_names_each_outdated_page_and_writing_updates_it(tmp_path: Path) -
     assert generate(docs).returncode == 0
     assert generate(docs, "--check").returncode == 0
     assert not (docs / "Queue.md").exists()
-    assert (docs / "differences.md").exists()
+    assert (docs / "start.md").exists()
 
 
 def test_each_test_that_holds_a_promise_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    text = "".join(path.read_text(encoding="utf-8") for path in GUIDES)
+    named = set(re.findall(r"`(test_\w+)`", text))
     code = "\n".join(file.read_text(encoding="utf-8") for file in ROOT.glob("test/**/test_*.py"))
     assert named
     assert named - set(re.findall(r"^def (test_\w+)", code, re.MULTILINE)) == set()
+
+
+ERRORS = DOCS / "reference" / "errors.md"
+
+
+def test_each_exception_has_the_heading_that_its_text_names() -> None:
+    sections = re.split(r"^### ", ERRORS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = {name: each for each in sections[1:] for name in re.findall(r"^`(\w+)`", each, re.M)}
+    failures = [each for each in vars(exceptions).values() if inspect.isclass(each)]
+    for cls in (each for each in failures if issubclass(each, exceptions.ApiException)):
+        assert slug(named[cls.__name__].splitlines()[0]) == exceptions.heading(cls)
+    of_batch = [getattr(batch, name) for name in vars(batch)["__all__"]]
+    for cls in (each for each in of_batch if isinstance(each, type)):
+        if issubclass(cls, BaseException):
+            assert slug(named[cls.__name__].splitlines()[0]) == plan.heading(cls)
+
+
+def test_each_message_in_the_page_of_errors_is_one_of_the_code() -> None:
+    text = ERRORS.read_text(encoding="utf-8")
+    examples = r"^On a \[cluster\].*?(?=^## )"  # with the words of batch systems
+    text = re.sub(examples, "", text, flags=re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (?:`` ?(.+?) ?``|`([^`|]+)`)", text, re.MULTILINE)
+    messages = [first or second for first, second in rows]
+    assert len(messages) > 50
+    known = "\n".join(strings_of(path) for path in sorted(ROOT.glob("libica/**/*.py")))
+    gaps = r"\.\.\.|`\w+`|, must (?=be |not )"
+    parts = [part for each in messages for part in re.split(gaps, each)]
+    told = {part.strip(" ():;`'.") for part in parts}
+    assert {part for part in told if len(part) > 8 and part not in known} == set()
+
+
+def strings_of(path: Path) -> str:
+    """Return the texts of a module: for an f-string, its parts, one after the other."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            held = (each.value for each in node.values if isinstance(each, ast.Constant))
+            texts.append("".join(map(str, held)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return "\n".join(texts)

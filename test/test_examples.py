@@ -272,11 +272,10 @@ class TestSamples:
 
 @pytest.mark.slow
 class TestGuide:
-    GUIDE = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
-
     @staticmethod
-    def blocks(language: str) -> list[str]:
-        return re.findall(rf"^```{language}\n(.*?)^```", TestGuide.GUIDE, re.DOTALL | re.MULTILINE)
+    def blocks(page: str, language: str) -> list[str]:
+        text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+        return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
     @pytest.fixture
     def served(self, environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
@@ -297,7 +296,7 @@ class TestGuide:
 
     @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
     def test_its_curl_commands_run(self, served: dict[str, str], tmp_path: Path):
-        (script,) = [block for block in self.blocks("sh") if "curl" in block]
+        (script,) = [block for block in self.blocks("serve.md", "sh") if "curl" in block]
         done = run(served, "sh", "-e", "-c", script)
         assert (done.stderr, done.returncode) == ("", 0)
         assert done.stdout.count('"name":"hello"') == 2
@@ -307,7 +306,8 @@ class TestGuide:
         assert stored.read_text(encoding="ascii") == "hello\n"
 
     def test_its_tests_pass(self, environment: dict[str, str], tmp_path: Path):
-        (tests,) = [block for block in self.blocks("python") if "def test_" in block]
+        blocks = self.blocks("test-your-package.md", "python")
+        (tests,) = [block for block in blocks if "def test_" in block]
         (tmp_path / "test_it.py").write_text(tests, encoding="utf-8")
         # With the plugin named here, it does not matter whether it is installed.
         alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}

@@ -7,6 +7,7 @@ may be installed first and uninstalled first.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -164,3 +165,55 @@ def test_an_editable_checkout_names_all_packages_for_pyright(wheels: dict[str, P
     files = [file for each in wheels.values() for file in zipfile.ZipFile(each).namelist()]
     packages = {*re.findall(r"^libica/openapi/(\w+)/__init__\.py$", "\n".join(files), re.MULTILINE)}
     assert set(ast.literal_eval(named)) == packages
+
+
+START = ROOT / "docs" / "start.md"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the page is for a POSIX shell")
+def test_the_start_page_leads_from_an_installation_to_a_finished_cohort(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    text = START.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (_, install), (_, serve), (_, printed), *steps = blocks
+    environment = {name: each for name, each in os.environ.items() if not name.startswith("ICA_")}
+    environment |= {
+        "PIP_FIND_LINKS": str(wheels[OURS].parent),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+    def shell(script: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-euc", script]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    done = shell(install)
+    if done.returncode:
+        lacking("pypi", f"pip install failed: {done.stderr.strip()[-300:]}")
+    active = ". .venv/bin/activate\n"
+    command = ["bash", "-c", f"{active}exec {serve.strip()} --port 0"]  # 8765 may be taken
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            assert service.stdout is not None
+            lines = [service.stdout.readline() for _ in printed.splitlines()]
+            exports = dict(re.findall(r"export (\w+)=(.+)", "".join(lines)))
+            assert exports.keys() == set(re.findall(r"export (\w+)=", printed))
+            environment |= exports
+            shown = ""
+            for kind, block in steps:
+                if kind == "sh":
+                    done = shell(active + block)
+                    shown = " ".join(done.stdout.split())
+                else:
+                    for line in block.splitlines():
+                        expected = re.escape(" ".join(line.split()))
+                        assert re.search(expected.replace(r"\.\.\.", ".*"), shown)
+                    assert done.returncode == (3 if "Failed" in block else 0), done.stderr
+        finally:
+            service.terminate()
+    assert service.returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"cohort.html", "report.csv"}

@@ -20,6 +20,7 @@ from libica.openapi.libtes import (
 )
 from libica.openapi.libtes.rest import RetryPolicy, retry_after, retry_delay
 
+from .plan import told
 from .report import FINISHED, Launch, Report
 
 PAGE = 1000
@@ -80,7 +81,8 @@ class BatchError(OpenApiException):
         self.report: Report = report
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        text = str(self.args[0])
+        return text if "[errors#" in text else told(self, text)  # that of the call says more
 
 
 class BatchInterrupt(KeyboardInterrupt):
@@ -95,7 +97,7 @@ class BatchInterrupt(KeyboardInterrupt):
         self.report: Report = report
 
     def __str__(self) -> str:
-        return f"interrupted: {self.report!r}"
+        return told(self, f"interrupted: {self.report!r}")
 
 
 class BatchWarning(UserWarning):

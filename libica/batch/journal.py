@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, NoReturn, Optional, Union
 from libica.openapi.libtes import ApiValueError
 
 from .mark import new_batch
-from .plan import Plan, lines
+from .plan import Plan, told
 from .report import Launch, Report
 
 Path = Union[str, os.PathLike[str]]
@@ -49,7 +49,7 @@ class JournalError(ApiValueError):
         self.differences: list[str] = list(differences)
 
     def __str__(self) -> str:
-        return lines(self.args[0], self.differences)
+        return told(self, self.args[0], self.differences)
 
 
 class History:

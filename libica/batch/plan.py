@@ -58,7 +58,7 @@ class LaunchesError(ApiValueError):
         for each in self.problems:
             groups.setdefault(each.text, []).append(each)
         found = [f"{_places(each)}: {text}" for text, each in groups.items()]
-        return lines(f"nothing was launched: {head}", found)
+        return told(self, f"nothing was launched: {head}", found)
 
 
 def _places(problems: Sequence[Problem]) -> str:
@@ -67,10 +67,19 @@ def _places(problems: Sequence[Problem]) -> str:
     return ", ".join(each.place for each in problems[:PLACES]) + more
 
 
-def lines(head: str, found: Sequence[object]) -> str:
-    """Return a text with one line for each of the first items, and a count of the others."""
+def told(error: BaseException, head: str, found: Sequence[object] = ()) -> str:
+    """Return the text of an error: one line for each of the first items, and a count of the others.
+
+    It ends with the error's heading in the page of errors, such as ``[errors#launches-error]``.
+    """
     more = [f"... and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else []
-    return "\n  ".join([head, *map(str, found[:SHOWN]), *more])
+    text = "\n  ".join([head, *map(str, found[:SHOWN]), *more])
+    return f"{text} [errors#{heading(type(error))}]"
+
+
+def heading(cls: type) -> str:
+    """Return the anchor of a class in the documentation's page of errors: ``launches-error``."""
+    return "-".join(re.findall("[A-Z][a-z]+", cls.__name__)).lower()
 
 
 class Plan:

@@ -71,13 +71,15 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
     places.add_argument(
         "--data",
         metavar="DIR",
-        help="folder to keep all data in; default: none, all data is lost on exit",
+        help="folder to keep tasks, versions and runs in, for one service at a time; default: "
+        "none, and all data is lost on exit",
     )
     places.add_argument(
         "--gds",
         metavar="DIR_OR_URL",
-        help="folder that gds:// URLs refer to, or a URL that fsspec knows, such as of S3; "
-        "default: gds in the data folder",
+        help="what gds:// URLs refer to: gds://volume/path is DIR/volume/path, or in storage that "
+        "fsspec knows, such as S3, URL/volume/path; default: gds in the data folder, or a "
+        "temporary folder",
     )
     places.add_argument(
         "--repair",
@@ -96,21 +98,22 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
         default="host",
         choices=["host", *ENGINES],
         metavar="HOW",
-        help="host to run the commands of this machine (the default); docker, podman or apptainer "
-        "to run the images",
+        help="what runs are made of: host for the commands of this machine; docker, podman or "
+        "apptainer for the images; default: %(default)s",
     )
     runs.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="maximum number of concurrent runs; default: as many as fit this machine",
+        help="maximum number of concurrent runs; default: as many as fit this machine, or "
+        "max_submitted of an engine of a cluster",
     )
     runs.add_argument(
         "--time-limit",
         type=float,
         default=DAY,
         metavar="SECONDS",
-        help="seconds after which an attempt ends as TimedOut; default: a day",
+        help="seconds after which an attempt ends as TimedOut, or inf; default: 86400, a day",
     )
     runs.add_argument(
         "--keep-failed",
@@ -128,8 +131,8 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
         "--engine",
         default="here",
         metavar="NAME",
-        help="where attempts run: %(default)s, on this machine; as jobs of slurm, pbs, pbs_classic "
-        "or lsf; or the name of an engine that is installed",
+        help="where attempts run: here, on this machine; as jobs of slurm, pbs, pbs_classic or "
+        "lsf; or the name of an engine that is installed; default: %(default)s",
     )
     runs.add_argument(
         "--engine-option",
@@ -137,29 +140,30 @@ def _parser(program: str = "python -m libica.local") -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="option of the engine; may be repeated",
+        help="option of the engine, such as queue=short; for here, cpu and memory_gb limit what "
+        "all runs together may ask for; may be repeated",
     )
     access = serve.add_argument_group("access")
     tokens = access.add_mutually_exclusive_group()
     tokens.add_argument(
         "--token",
         metavar="TOKEN",
-        help="access token that calls must carry; other users of this machine can see it here. "
-        "Default: the environment variable LIBICA_LOCAL_TOKEN, or a random one",
+        help="access token that calls must carry; other users of this machine can see it on the "
+        "command line; default: the environment variable LIBICA_LOCAL_TOKEN, or a random one",
     )
     tokens.add_argument("--token-file", metavar="FILE", help="file that holds the access token")
     access.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="HOST",
-        help="address or name to listen on (%(default)s)",
+        help="address or name to listen on; default: %(default)s",
     )
     access.add_argument(
         "--port",
         type=int,
         default=DEFAULT_PORT,
         metavar="PORT",
-        help="port to listen on (%(default)s); 0 picks a free one",
+        help="port to listen on, where 0 picks a free one; default: %(default)s",
     )
     access.add_argument(
         "--expose-to-network",

@@ -97,7 +97,7 @@ def test_the_message_groups_equal_problems_shows_20_and_hides_arguments() -> Non
     with pytest.raises(LaunchesError) as caught:
         requests([changed(arguments={**ARGUMENTS, str(each): ""}) for each in range(1500)])
     shown = str(caught.value).splitlines()
-    assert (len(shown), shown[-1].strip()) == (22, "... and 1,480 more")
+    assert (len(shown), shown[-1].strip()) == (22, "... and 1,480 more [errors#launches-error]")
     with pytest.raises(LaunchesError) as caught:
         requests([None] * 1500)
     head, line = str(caught.value).splitlines()

@@ -20,7 +20,6 @@ from libica.local import LocalTes
 from libica.local.__main__ import _parser, main
 from libica.openapi import libtes
 
-from ..helpers import ROOT
 from .caller import PATIENCE, TRUE
 from .serving import Serving
 
@@ -160,18 +159,3 @@ def test_the_options_are_those_of_the_class_and_each_is_described() -> None:
     names = {each.dest for each in options.values()} - {"token_file", "repair"}
     assert names == set(inspect.signature(LocalTes).parameters)
     assert _parser().parse_args(["serve"]).time_limit == 86400
-
-
-def test_the_table_of_options_in_the_docs_is_that_of_the_parser() -> None:
-    text = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(--[a-z-]+)( [^`]+)?` \| (.+) \| (.+) \|$", text, re.MULTILINE)
-    documented = {name: metavar.strip() for name, metavar, _, _ in rows}
-    expected = {
-        name: "" if each.nargs == 0 else str(each.metavar)
-        for name, each in options_of_serve().items()
-    }
-    assert documented == expected
-    for name, each in options_of_serve().items():
-        if each.default not in (None, False, True, []) and name != "--time-limit":
-            (default,) = (row[3] for row in rows if row[0] == name)
-            assert str(each.default) in default

@@ -13,7 +13,7 @@ from libica.local import LocalTes
 from libica.openapi import libtes
 from libica.openapi.libtes import api, models
 
-from ..test_docs import DOCS, EXAMPLES, Example, examples_in, failures
+from ..test_docs import EXAMPLES, STORY, Example, examples_in, failures
 from .caller import SLEEP, Caller
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,9 @@ def test_examples_of_the_guide_to_cohorts_run_one_after_the_other(
     monkeypatch.setenv("ICA_ACCESS_TOKEN", caller.token)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    for example in examples_in(DOCS / "cohorts.md"):
-        example.run(names)
+    for path in STORY:
+        for example in examples_in(path):
+            example.run(names)
     assert names["report"].summary() == {"Completed": 2, "Failed": 1}
     assert names["repeated"].summary() == {"Completed": 1}
     launched = Counter(run["name"] for run in caller.ok("GET", "/v1/tasks/runs")["items"])
@@ -77,6 +78,7 @@ def test_examples_of_the_guide_to_cohorts_run_one_after_the_other(
     pyplot.close("all")
     assert (tmp_path / "cohort.png").stat().st_size > 5000
     printed = capsys.readouterr().out
-    for comment in re.findall(r"print\(.+?\)  # (.+)", (DOCS / "cohorts.md").read_text("utf-8")):
+    pages = "".join(path.read_text("utf-8") for path in STORY)
+    for comment in re.findall(r"print\(.+?\)  # (.+)", pages):
         expected = re.escape(comment).replace(re.escape("..."), ".+")
         assert re.search(expected, printed), comment
