@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from libica import batch
 from libica.openapi import libtes
@@ -34,6 +35,7 @@ _TRANSIENT = (
     libtes.TooManyRequestsException,
     libtes.ServiceException,
 )
+_ARGUMENT = re.compile(r"\b(name_column|ignore_columns|allow_empty)(=\.\.\.|=True|=\[.*?\])?")
 _GO_ON = "the same command goes on where it stopped"
 
 
@@ -64,9 +66,16 @@ def explain(error: BaseException) -> tuple[str, int]:
         first = f"{error.differences[0]}{f' (and {more:,} more differences)' if more else ''}"
         return f"{error.args[0]} {first}; give another --journal for another cohort", INVALID
     if isinstance(error, libtes.OpenApiException):
-        return str(error), INVALID
+        return _ARGUMENT.sub(_as_option, str(error)), INVALID
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}", FAILED
     told = libtes.redact(f"{type(error).__name__}: {error}")
     return f"unexpected error: {told}; --debug shows where", FAILED
+
+
+def _as_option(argument: re.Match[str]) -> str:
+    """Return the option of `launch` for what a message says of an argument of `launch_all`."""
+    columns = ",".join(re.findall("'(.*?)'", argument[2] or ""))
+    value = "COLUMN" if argument[2] == "=..." else f"'{columns}'" if columns else ""
+    return f"--{argument[1].replace('_', '-')} {value}".rstrip()

@@ -75,9 +75,13 @@ def test_a_table_or_journal_that_does_not_fit_is_refused_before_anything_is_sent
 ) -> None:
     caller.task("check", **CHECK)
     path = table(command.folder)
-    wrong = command("launch", "check", "1", path, "--journal", "c.jsonl", "--name-column", "sample")
+    launch = ("launch", "check", "1", path, "--journal", "c.jsonl")
+    wrong = command(*launch)
     assert wrong.status == 2
-    assert "notes" in wrong.errors
+    assert "choose one with --name-column COLUMN" in wrong.errors
+    wrong = command(*launch, "--name-column", "sample")
+    assert wrong.status == 2
+    assert "to ignore them, pass --ignore-columns 'notes'" in wrong.errors
     assert caller.ok("GET", "/v1/tasks/runs")["items"] == []
 
     command("launch", "check", "1", path, *OPTIONS, "--wait")
