@@ -181,6 +181,7 @@ def test_the_start_page_leads_from_an_installation_to_a_finished_cohort(
     environment |= {
         "PIP_FIND_LINKS": str(wheels[OURS].parent),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONWARNINGS": "",  # the pip of older Pythons has some
     }
 
     def shell(script: str) -> subprocess.CompletedProcess[str]:
