@@ -300,12 +300,12 @@ def kept(raised: Any) -> list[bool]:
 
 
 CLEARED = [
-    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base http.client".split(),
-    *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split(),
+    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base libica.batch.plan http.client".split(),
+    *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings concurrent".split(),
     *"socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split(),
 ]
 OF_OTHERS = [
-    *("__main__", "a", "libica", "libica.batch.launching", "libica.openapi.v3.api"),
+    *("__main__", "a", "libica", "libica.batches.x", "libica.openapi.v3.api"),
     *("libica.openapi.libtes2.x", "my.libica.openapi.libtes.x", "requests", "", None),
 ]
 
