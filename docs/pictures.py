@@ -181,10 +181,6 @@ def jupyter(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values), encoding="utf-8")
-    profile = home / "ipython" / "profile_default"
-    profile.mkdir(parents=True)
-    sharp = 'get_config().InlineBackend.figure_formats = {"retina"}'
-    (profile / "ipython_kernel_config.py").write_text(sharp, encoding="utf-8")
     own = {
         "HOME": str(home),
         "IPYTHONDIR": str(home / "ipython"),
@@ -281,10 +277,10 @@ def notebook_shot(page: Page, address: str) -> Shot:
     page.get_by_text("| Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.locator(".jp-OutputArea img").wait_for()
+    page.locator(".libtes-figure > svg").wait_for()
     page.get_by_text("| Idle").wait_for()
     panel = page.locator(".jp-NotebookPanel").bounding_box()
-    end = page.locator(".jp-OutputArea img").bounding_box()
+    end = page.locator(".libtes-figure > svg").bounding_box()
     assert panel is not None
     assert end is not None
     height = end["y"] + end["height"] + 20 - panel["y"]

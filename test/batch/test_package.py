@@ -26,8 +26,8 @@ NAMES = """
     duration is_finished launch_all live placeholders relaunch wait wait_all
 """.split()
 LAYERS = """
-    cells delimited workbook tables plan mark html_page report plot progress calling journal ledger
-    finding sending waiting following launching __init__
+    cells delimited workbook tables plan mark html_page report figure plot progress calling journal
+    ledger finding sending waiting following launching __init__
 """.split()
 """Each module imports only modules that stand before it."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from libica.local import LocalTes
 
-from ..real_parts import lacking, real_part
+from ..browser import violations
 from .caller import ECHO, PATIENCE, SLEEP, TRUE, Caller, Json
 from .test_page import HOSTILE, sh, version_path
 
@@ -23,21 +23,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="the browser is looked for as on Linux"),
 ]
-_AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    program = real_part("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        lacking("chromium", f"what drives it is not installed: {error}")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -101,7 +86,6 @@ def _filled(caller: Caller) -> tuple[Json, list[str]]:
 def test_every_page_is_accessible_and_fits_from_phone_to_wide_screen(
     tes: LocalTes, caller: Caller, chromium: Browser, scheme: Any
 ) -> None:
-    axe = Path(_folder_of("axe_playwright_python"), "axe.min.js").read_text(encoding="utf-8")
     task, paths = _filled(caller)
     context = chromium.new_context(base_url=tes.url, color_scheme=scheme)
     page, complaints = _opened(context, tes)
@@ -112,11 +96,11 @@ def test_every_page_is_accessible_and_fits_from_phone_to_wide_screen(
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, (path, width)
             if width == (390 if path in paths[::2] else 1280):
-                assert _violations(page, axe) == [], (path, width)
+                assert violations(page) == [], (path, width)
     page.goto(version_path(task))
     page.get_by_role("button", name="Launch", exact=True).click()
     page.get_by_text("Arguments are missing").wait_for()
-    assert _violations(page, axe) == []
+    assert violations(page) == []
     context.close()
     # Chromium mentions each page whose status is an error.
     errors = [each for each in complaints if not each.startswith("debug:")]
@@ -222,21 +206,3 @@ def test_the_page_says_when_the_service_has_gone(chromium: Browser) -> None:
         page.get_by_text("Live").wait_for()
     page.get_by_text("Not connected").wait_for()
     context.close()
-
-
-def _folder_of(package: str) -> str:
-    from importlib.util import find_spec
-
-    found = find_spec(package)
-    if found is None or found.origin is None:
-        lacking("chromium", f"{package} is not installed")
-    return str(Path(found.origin).parent)
-
-
-def _violations(page: Page, axe: str) -> list[Any]:
-    page.evaluate(axe)
-    return page.evaluate(  # type: ignore[no-any-return]
-        """tags => axe.run({runOnly: tags}).then(found => found.violations.map(
-            each => [each.id, each.help, each.nodes.slice(0, 3).map(node => node.html)]))""",
-        _AXE_TAGS,
-    )

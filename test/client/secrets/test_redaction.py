@@ -300,8 +300,9 @@ def kept(raised: Any) -> list[bool]:
 
 
 CLEARED = [
-    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base libica.batch.plan http.client".split(),
-    *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings concurrent".split(),
+    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base libica.batch.plan".split(),
+    *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split(),
+    *("http.client", "concurrent.futures.thread"),
     *"socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split(),
 ]
 OF_OTHERS = [
