@@ -266,3 +266,4 @@ def test_jupyterlab_shows_all_of_it_in_both_themes_and_a_plain_table_before_trus
         assert outputs.locator("style, script, svg, [onclick]").count() == 0
         rows = outputs.nth(0).locator("tr")
         assert max(rows.evaluate_all("rows => rows.map(each => each.offsetHeight)")) < 40
+        page.goto("about:blank")  # JupyterLab ends when nobody looks at it

@@ -22,7 +22,6 @@ from ..store.errors import StoreError
 from . import launching, run_list, run_page, system, task_pages
 from .beside import Surroundings
 from .rendering import STATIC, Renderer
-from .sent import Sent
 from .sign_in import LIFETIME, SignIn
 from .visit import Changing, Page, Visit
 
@@ -52,7 +51,7 @@ def make_page(
     service: Service, workers: Workers, sign_in: SignIn, surroundings: Surroundings
 ) -> Starlette:
     """Make the ASGI application of the page."""
-    page = Page(service, surroundings, Renderer(), Sent())
+    page = Page(service, surroundings, Renderer())
 
     def route(path: str, *, is_slow: bool = False, **views: View) -> Route:
         """Return the route of the views of a path, by method."""

@@ -111,7 +111,9 @@ def shown(
             after=found.after and all(fits[-1:]),
         )
     tokens = paging.envelope(found, store.key)
-    wanted = {name: value for name, value in query.items() if name != "page" and value}
+    wanted = {
+        name: value for name, value in query.items() if name not in ("page", "sent") and value
+    }
     links = {
         name: f"{visit.path}?{urlencode({**wanted, 'page': tokens[token]})}"
         for name, token in (("previous", "prevPageToken"), ("next", "nextPageToken"))

@@ -135,15 +135,22 @@ class Store:
 
     def add_run(self, run: Json, execution: Json) -> Future[None]:
         """Add a pending run."""
-        launched = run.get("taskVersionSummary", {})
-        more = {
-            "versionId": launched.get("id", ""),
-            "version": launched.get("version", ""),
-            "execution": dumps(execution),
-            "logs": "[]",
-            "aborting": False,
-        }
-        return self._database.write(lambda db: insert(db, "runs", run, **more))
+        return self._database.write(lambda db: _add_run(db, run, execution))
+
+    def add_runs(self, runs: Sequence[tuple[Json, Json]]) -> Future[int]:
+        """Add pending runs, each with its execution, all or none; the future has how many.
+
+        One whose id is known was added before, and is left as it is.
+        """
+
+        def apply(db: sqlite3.Connection) -> int:
+            known = "SELECT 1 FROM runs WHERE id = ?"
+            new = [each for each in runs if not db.execute(known, (each[0]["id"],)).fetchone()]
+            for run, execution in new:
+                _add_run(db, run, execution)
+            return len(new)
+
+        return self._database.write(apply)
 
     def change_task(
         self, task_id: str, by: Identity, change: Callable[[Json], Json]
@@ -227,6 +234,18 @@ class Store:
 
         go_on(0)
         return pruned
+
+
+def _add_run(db: sqlite3.Connection, run: Json, execution: Json) -> None:
+    launched = run.get("taskVersionSummary", {})
+    more = {
+        "versionId": launched.get("id", ""),
+        "version": launched.get("version", ""),
+        "execution": dumps(execution),
+        "logs": "[]",
+        "aborting": False,
+    }
+    insert(db, "runs", run, **more)
 
 
 def _key(db: sqlite3.Connection) -> bytes:
