@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from libica.local.page.logs import Log
 from libica.local.page.sign_in import LIFETIME
 from libica.openapi.libtes.placeholders import fill, find
 
-from .caller import PATIENCE, SLEEP, TRUE, Caller, Json, wait_until
+from .caller import ECHO, PATIENCE, SLEEP, TRUE, Caller, Json, wait_until
 from .visitor import Visitor
 
 HOSTILE = [
@@ -387,7 +388,8 @@ def test_a_table_launches_a_run_for_each_row_or_none(caller: Caller, visitor: Vi
     table = 'more,name,word\r\n"a, b",first,1\r\nc,,"two\r\nlines"\r\n'
     launched = visitor.post(path, table=table, once=once or "")
     assert launched.status == 303
-    assert visitor.post(path, table=table, once=once or "").status == 409  # sent twice
+    again = visitor.post(path, table=table, once=once or "").headers["Location"]
+    assert "sent before, so nothing was launched" in visitor.ok(again).text
     links = visitor.all_of(launched.headers["Location"])
     runs = [caller.run_when(link.rpartition("/")[2], "Completed") for link in links[::-1]]
     assert [run["execution"]["args"] for run in runs] == [["1", "a, b"], ["two\r\nlines", "c"]]
@@ -395,6 +397,53 @@ def test_a_table_launches_a_run_for_each_row_or_none(caller: Caller, visitor: Vi
     tabs = visitor.post(path, table="word\tmore\nx\ty")
     assert tabs.status == 303
     assert len(visitor.all_of("/runs")) == 3
+
+
+def test_a_form_launches_once_also_if_the_service_has_started_again(tmp_path: Path) -> None:
+    table = "name,word\n" + "".join(f"sample-{number},{number}\n" for number in range(50))
+    single = {"once": "mark", "argument:word": "x", "name": "one"}
+    forms = [("", {"once": "mark", "table": table}), ("", single), ("again", {"once": "mark"})]
+    paths: dict[str, str] = {}
+
+    def send(visitor: Visitor, kind: str, form: dict[str, str]) -> bool:
+        return visitor.post(paths[kind], **form).headers["Location"].endswith("sent=before")
+
+    for started in (1, 2):
+        with LocalTes(data=tmp_path, token="to-look-and-launch") as tes:  # noqa: SIM117
+            with Caller(tes.url, tes.token) as caller, Visitor(tes, tes.token) as visitor:
+                if started == 1:
+                    paths[""] = version_path(caller.task(args=["{{word}}"]))
+                    paths["again"] = f"/runs/{caller.start(TRUE, 'Completed')['id']}/again"
+                with ThreadPoolExecutor(8) as clicks:
+                    sent = [clicks.submit(send, visitor, *form) for form in forms * 4]
+                before = [each.result() for each in sent]
+                assert before.count(False) == (len(forms) if started == 1 else 0)
+                assert len(visitor.all_of("/runs", size="200")) == 1 + 50 + 1 + 1
+    with LocalTes(data=tmp_path, token="to-look-and-launch") as tes, Visitor(tes, tes.token) as it:
+        for change in ({"once": "other"}, {"name": "two"}):  # another form, or filled in otherwise
+            assert it.post(paths[""], **{**single, **change}).status == 303
+        assert len(it.all_of("/runs", size="200")) == 53 + 2
+
+
+def test_nothing_is_launched_of_a_version_that_has_changed_since_its_form_was_shown(
+    caller: Caller, visitor: Visitor
+) -> None:
+    task = caller.task(args=["{{word}}"])
+    path = version_path(task)
+
+    def seen() -> str:
+        fields = [a for tag, a in visitor.ok(path).elements if a.get("name") == "seen"]
+        return str(fields[0]["value"])
+
+    old = seen()
+    changed = {"execution": {**ECHO, "args": ["-n", "{{word}}"]}}
+    caller.ok("PATCH", f"/v1{path}", changed)
+    for form in ({"argument:word": "x"}, {"table": "word\nx"}):
+        refused = visitor.post(path, seen=old, **form)
+        assert refused.status == 409
+        assert "has changed since" in refused.html.text
+    assert visitor.all_of("/runs") == []
+    assert visitor.post(path, seen=seen(), **{"argument:word": "x"}).status == 303
 
 
 def test_a_run_of_no_version_runs_again(caller: Caller, visitor: Visitor) -> None:
