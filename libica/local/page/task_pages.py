@@ -16,7 +16,7 @@ from .visit import Page, Visit
 def show_all(page: Page, visit: Visit) -> Response:
     """Show the tasks."""
     name = visit.query.get("name", "")
-    tasks = shown(page.service, visit, lists.TASKS, {"names": name})
+    tasks = shown(page.service, visit, lists.TASKS, {}, name=name)
     return page.render(visit, "tasks.html", tasks=tasks, sizes=SIZES)
 
 

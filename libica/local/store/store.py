@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
@@ -206,6 +206,10 @@ class Store:
     def page(self, listing: Listing, cursor: Cursor, by: Identity, total: bool) -> Page:
         """Return the page of a list at a cursor, with the total if requested."""
         return self._database.view(lambda db: query.page(db, listing, cursor, by, total))
+
+    def counts(self, filters: Mapping[str, list[str]], by: Identity) -> dict[str, int]:
+        """Return how many runs of each status there are; by name or by version, not by both."""
+        return self._database.view(lambda db: query.by_status(db, filters, by))
 
     def prune(self, older_than_days: float) -> Future[int]:
         """Remove the runs that ended that long ago; the future has how many.
