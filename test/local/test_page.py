@@ -133,10 +133,28 @@ def test_signing_in_leads_to_the_page_that_was_asked_for_and_nowhere_else(
             assert answer.headers["Location"] == (asked if to == asked else "/runs")
 
 
-def test_signing_out_removes_the_cookie(visitor: Visitor) -> None:
-    answer = visitor.post("/sign-out")
-    assert answer.status == 303
-    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+def test_signing_out_ends_the_cookie_and_all_copies_of_it(
+    visitor: Visitor, shared_tes: LocalTes, caller: Caller
+) -> None:
+    with Visitor(shared_tes, caller.token) as elsewhere:
+        answer = visitor.post("/sign-out")
+        assert answer.status == 303
+        assert "Max-Age=0" in answer.headers["Set-Cookie"]
+        refused = visitor.get("/runs")
+        assert refused.status == 401
+        assert "You have signed out" in refused.text
+        elsewhere.ok("/runs")
+
+
+def test_a_cookie_ends_with_the_service(tmp_path: Path) -> None:
+    cookie = ""
+    for status in (200, 401):
+        token = "to-sign-in"
+        with LocalTes(data=tmp_path, token=token) as tes, Visitor(tes, token) as visitor:
+            name, _, value = visitor.cookie.partition("=")  # the name has the port
+            cookie = cookie or value
+            visitor.cookie = f"{name}={cookie}"
+            assert visitor.get("/runs").status == status
 
 
 def test_a_change_from_anywhere_but_the_page_is_refused(caller: Caller, visitor: Visitor) -> None:
@@ -204,7 +222,9 @@ def test_whatever_names_logs_and_errors_hold_is_text(caller: Caller, visitor: Vi
     for path in paths:
         document = visitor.ok(path)
         plain = {tag for tag, _ in document.elements}
-        assert not plain & {"img", "b", "i", "textarea"} - {"b" if path.partition("?")[0] == "/runs" else ""}, path
+        assert not plain & {"img", "b", "i", "textarea"} - {
+            "b" if path.partition("?")[0] == "/runs" else ""
+        }, path
         assert [tag for tag, _ in document.elements].count("script") == 1, path
         assert not [a for _, a in document.elements if any(name.startswith("on") for name in a)]
     page = visitor.ok(f"/runs/{failed['id']}").text

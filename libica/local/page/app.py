@@ -64,7 +64,7 @@ def make_page(
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/sign-in", _signing_in(page, workers, sign_in), methods=["GET", "POST"]),
-            Route("/sign-out", _signing_out(sign_in), methods=["POST"]),
+            Route("/sign-out", _signing_out(workers, sign_in), methods=["POST"]),
             Route("/static/{name}", _static, methods=["GET"]),
             Route("/events/runs", _stream(page, workers, sign_in, run_list.mark)),
             Route("/events/runs/{runId}", _stream(page, workers, sign_in, run_page.mark)),
@@ -154,10 +154,11 @@ def _signing_in(page: Page, workers: Workers, sign_in: SignIn) -> Endpoint:
     return respond
 
 
-def _signing_out(sign_in: SignIn) -> Endpoint:
+def _signing_out(workers: Workers, sign_in: SignIn) -> Endpoint:
     async def respond(request: Request) -> Response:
         request.scope["operation"] = "page"
         await _form(request)
+        await workers.read(sign_in.sign_out, request.cookies.get(sign_in.cookie_name))
         response = _to("/sign-in")
         response.delete_cookie(
             sign_in.cookie_name, secure=sign_in.is_secure, httponly=True, samesite="strict"

@@ -58,6 +58,7 @@ def show(page: Page, visit: Visit) -> Response:
         counts=counts,
         chosen=chosen,
         statuses=STATUSES,
+        unfinished=UNFINISHED,
         sizes=SIZES,
         bars=_bars(runs.items),
         took=[_took(run) for run in runs.items],
