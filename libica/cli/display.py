@@ -162,6 +162,16 @@ def as_json(data: Any) -> None:
     print(json.dumps(libtes.redact(data), indent=2, default=_text))
 
 
+def as_json_list(data: Iterable[Any]) -> int:
+    """Print a JSON list as it comes, an item a line, secrets masked; return how many there are."""
+    count = 0
+    print("[", end="")
+    for count, item in enumerate(data, 1):
+        print("," * (count > 1), json.dumps(libtes.redact(item), default=_text), sep="\n", end="")
+    print("\n" * bool(count) + "]")
+    return count
+
+
 def command_line(*words: object) -> str:
     """Return a command to type."""
     return " ".join(["libica-tes", *(shlex.quote(str(each)) for each in words)])

@@ -59,9 +59,7 @@ def items(
     """Show objects of a kind, at most so many."""
     shown = islice(found, limit)
     if json:
-        listed = list(shown)
-        count = len(listed)
-        display.as_json(client.sanitize_for_serialization(listed))
+        count = display.as_json_list(map(client.sanitize_for_serialization, shown))
     else:
         count = display.table(kind.headings, map(kind.row, shown))
     if not count and not json:

@@ -56,9 +56,11 @@ def test_no_more_runs_are_shown_than_asked_for_and_what_is_left_out_is_told(
     for number in range(3):
         caller.start(ECHO | {"args": []}, "Completed", name=f"run-{number}")
     two = command.ok("runs", "--limit", 2)
-    assert re.findall(r"^run-\d", two.out, re.MULTILINE) == ["run-2", "run-1"]
+    two_names = ["run-2", "run-1"]
+    assert re.findall(r"^run-\d", two.out, re.MULTILINE) == two_names
     assert "--all" in two.errors
-    assert len(command.ok("runs", "--limit", 2, "--json").json) == 2
+    assert [each["name"] for each in command.ok("runs", "--limit", 2, "--json").json] == two_names
+    assert command.ok("runs", "--name", "none", "--json").json == []
     every = command.ok("runs", "--all", "--status", "completed,timedout")
     assert (len(every.out.splitlines()), every.errors) == (4, "")
 
@@ -76,7 +78,7 @@ def test_long_lists_are_aligned_and_printed_as_they_come(
             yield (
                 one_line(f"sample-{number}-\u2603\u4e2d" * (1 + number % 3)),
                 status("Failed"),
-                number,
+                f"{number:04}",
             )
 
     assert table(("NAME", "STATUS", "N"), rows()) == 2500

@@ -396,6 +396,23 @@ def test_a_version_is_launched_by_its_form_and_again_as_it_was(
     assert {name: values[name] for name in ("name", *arguments)} == {"name": "mine", **arguments}
 
 
+def test_a_task_or_a_version_is_found_by_its_id(
+    caller: Caller, visitor: Visitor, stranger: Visitor
+) -> None:
+    task = caller.task("align")
+    for found, path in (
+        (task, f"/tasks/{task['id']}"),
+        (task["taskVersions"][0], version_path(task)),
+    ):
+        assert visitor.get("/tasks", name=f" {found['id']}").headers["Location"] == path
+        visitor.ok(path)
+    refused = stranger.get("/tasks", name=task["taskVersions"][0]["id"])
+    assert refused.status == 404
+    assert task["id"] not in refused.text
+    assert "/tasks/tdn" in visitor.get("/tasks", name="tdn./../x").headers["Location"]
+    assert visitor.get("/tasks", name="tvn.none").status == 404
+
+
 def test_a_table_launches_a_run_for_each_row_or_none(caller: Caller, visitor: Visitor) -> None:
     task = caller.task(args=["{{word}}", "{{more}}"])
     path = version_path(task)

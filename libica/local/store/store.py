@@ -102,6 +102,13 @@ class Store:
         summary, execution = self._get("versions", version_id, by, task_id)
         return summary, execution
 
+    def task_of(self, version_id: str, by: Identity) -> str:
+        """Return the id of the task that a version belongs to."""
+        rows = self._database.read("SELECT scope FROM versions WHERE id = ?", version_id)
+        task_id = str(rows[0][0]) if rows else ""
+        self.version(task_id, version_id, by)
+        return task_id
+
     def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
         """Return the versions of a task, oldest first."""
         return self._database.view(lambda db: versions_of(db, task_id, by))

@@ -41,7 +41,7 @@ def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
             return value
         for each in known:
             value = value.replace(each, MASK)
-        return _URL_SIGNED(rf"\1{MASK}", value)
+        return _URL_SIGNED(rf"\1{MASK}", value) if "?" in value else value
 
     return _mapped(data, name, mask)
 
