@@ -120,7 +120,7 @@ async function update() {
     while (wanted) {
       wanted = false;
       const response = await fetch(location.href);
-      if (response.status === 401 || response.status === 404) { // the run has been removed
+      if (response.status === 401) {
         location.reload();
         return;
       }
