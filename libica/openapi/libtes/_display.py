@@ -13,8 +13,8 @@ HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}
 FIRST = ("name", "status", "why", "status_details", "time_created")  # columns of a table
 STATUSES = "Failed|TimedOut|Aborted|Lost|Unsure|Not launched||Running|Pending|Completed".split("|")
-RANKS = {status: rank for rank, status in enumerate(STATUSES)}
-MARKS = "✗✗■??-•▸○✓"  # of these; the empty one stands for any other
+# Of each status; the empty one stands for any other.
+RANKS, MARKS = {status: rank for rank, status in enumerate(STATUSES)}, "✗✗■??-•▸○✓"
 LEFT, LINE = ' style="text-align:left"', ' style="white-space:nowrap"'  # where sheets are removed
 CLIP = LINE[:-1] + ';display:inline-block;max-width:36ch;overflow:hidden;text-overflow:ellipsis"'
 
