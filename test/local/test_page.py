@@ -371,6 +371,30 @@ def test_an_address_that_makes_no_sense_is_a_page_that_says_so(
     assert visitor.get("/other").headers["Content-Type"] == "application/json"
 
 
+@pytest.mark.slow
+def test_a_run_that_was_forgotten_is_an_error_that_says_so_on_each_of_its_pages(
+    tmp_path: Path,
+) -> None:
+    access: dict[str, Any] = {"data": tmp_path, "token": "to-look"}
+    with LocalTes(**access) as tes, Caller(tes.url, tes.token) as caller:
+        run = caller.start(sh("echo hello"), "Completed")
+    time.sleep(1.1)  # times are compared by the second
+    with LocalTes(**access, keep_runs=1e-6) as tes, Visitor(tes, tes.token) as it:
+        wait_until(lambda: it.all_of("/runs") == [])
+        path = f"/runs/{run['id']}"
+        for each in (
+            path,
+            f"{path}/1/stdout?from=0",
+            f"{path}/1/stdout/download",
+            f"/events{path}",
+        ):
+            answer = it.get(each)
+            assert answer.status == 404
+            assert "There is no run" in answer.html.text
+        for each in (f"{path}/abort", f"{path}/again"):
+            assert it.post(each).status == 404
+
+
 def test_a_version_is_launched_by_its_form_and_again_as_it_was(
     caller: Caller, visitor: Visitor
 ) -> None:
