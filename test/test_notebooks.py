@@ -230,6 +230,9 @@ def lab(folder: Path) -> Iterator[tuple[str, str]]:
         yield told["url"], told["token"]
     finally:
         process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()  # it sometimes hangs; kernels end without it
         process.wait(PATIENCE)
 
 
