@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from libica.openapi import libtes
 
+from .browser import started
 from .server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TOKEN = "token-that-nobody-may-see"
 
@@ -33,6 +38,12 @@ if "HYPOTHESIS_PROFILE" in os.environ:  # or else hypothesis has one of its own 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2  # many tests wait for something
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import Any, Optional
 
 from libica.openapi.libtes import ApiClient, ApiValueError
+from libica.openapi.libtes._redaction import confidential
 
 from .progress import in_notebook
 from .report import Report
 from .waiting import Poll, follow
 
 
+@confidential
 def live(
     report: Report,
     api_client: Optional[ApiClient] = None,

@@ -19,6 +19,7 @@ from libica.openapi.libtes import (
     TaskVersion,
     TaskVersionsApi,
 )
+from libica.openapi.libtes._redaction import confidential
 from libica.openapi.libtes.placeholders import find as placeholders
 
 from . import calling
@@ -41,6 +42,7 @@ NAMESAKES = 5
 MARKS_LOST = "the service does not keep marks in descriptions: runs were recognised by name"
 
 
+@confidential
 def launch_all(
     api_client: ApiClient,
     task_id: str,
@@ -150,6 +152,7 @@ def launch_all(
         return batch.report(ledger.rows)
 
 
+@confidential
 def relaunch(
     api_client: ApiClient,
     journal: Union[str, os.PathLike[str]],

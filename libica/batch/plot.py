@@ -24,13 +24,6 @@ COLOURS = {
 OTHER = "#0072B2"
 UNDER_WAY = "#56B4E959"  # runs in progress at a past time: pale
 ABSENT = "#BBBBBB"
-INK = "#7C7C7C"
-"""Colour of text and lines, with equal contrast on white and on dark notebook pages."""
-
-LIGHTER_INK = "#808080"
-"""Of the labels of runs. Where all labels are darker, or all are lighter, than middle grey,
-notebooks put a transparent figure on a white or a black background."""
-
 MOST_BARS = 300
 """Maximum number of runs that are drawn as one bar each; beyond that, they are counted."""
 
@@ -56,15 +49,19 @@ def timeline(report: Report, ax: Optional[Axes] = None) -> Axes:
         if error.name == "matplotlib":
             error.msg += "; it comes with: pip install 'libica-libtes[plot]'"
         raise
+    from .figure import ThemedFigure
+
     dates: Any = import_module("matplotlib.dates")  # has no type annotations
     spans = _spans(report, dates)
     if ax is not None:
         return _draw(ax, report, spans, dates)
     size = (10, min(max(1.5 + 0.25 * len(spans), 3), 7))
     theme = _theme()
+    shown: Any = {"FigureClass": ThemedFigure, "facecolor": "none"} if theme else {}
     # Outside the context: a notebook's first figure changes settings for all that follow.
-    figure = pyplot.figure(figsize=size, layout="constrained")
-    figure.set_facecolor(theme.get("figure.facecolor", figure.get_facecolor()))
+    figure = pyplot.figure(figsize=size, layout="constrained", **shown)
+    counts = [f"{count:,} {status}" for status, count in report.summary().items()]
+    figure.set_label(f"Timeline: {', '.join(counts)}")
     with rc_context(theme):
         return _draw(figure.subplots(), report, spans, dates)
 
@@ -87,6 +84,8 @@ def _theme() -> Any:
 
     If the user has set a matplotlib style, return no settings.
     """
+    from .figure import INK, LIGHTER_INK
+
     matplotlib: Any = import_module("matplotlib")
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     theme = {"figure.facecolor": "none", "axes.facecolor": "none", **dict.fromkeys(inked, INK)}

@@ -12,6 +12,8 @@ from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Optional, Union, overload
 
+from libica.openapi.libtes._redaction import Boundary
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -105,7 +107,7 @@ class Launch:
 COLUMNS = tuple("tries" if each.name == "earlier" else each.name for each in fields(Launch))
 
 
-class Report(Sequence[Launch]):
+class Report(Boundary, Sequence[Launch]):
     """The outcome of each launch, in the order given.
 
     A subset of it (``report[:10]``, ``report.failed``) is a report too.

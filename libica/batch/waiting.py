@@ -27,6 +27,7 @@ from libica.openapi.libtes import (
     TaskRunsApi,
     TaskRunSummary,
 )
+from libica.openapi.libtes._redaction import confidential
 from libica.openapi.libtes.exceptions import kind
 from libica.openapi.libtes.rest import retry_after
 
@@ -69,6 +70,7 @@ def duration(run: Union[AnyRun, Launch]) -> Optional[timedelta]:
     return run.time_modified - run.time_created
 
 
+@confidential
 def wait(
     api_client: ApiClient, run: Run, *, timeout: Optional[float] = None, poll: Poll = None
 ) -> Launch:
@@ -76,6 +78,7 @@ def wait(
     return wait_all(api_client, [run], timeout=timeout, poll=poll, progress=False)[0]
 
 
+@confidential
 def wait_all(
     api_client: ApiClient,
     runs: Runs,
@@ -188,6 +191,7 @@ def audit(watch: Watch, launches: Sequence[Launch], batch: str) -> list[Launch]:
     return adopted
 
 
+@confidential
 def abort_all(api_client: ApiClient, runs: Runs, *, concurrency: int = 16) -> Report:
     """Abort the runs that have not finished.
 

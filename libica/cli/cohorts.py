@@ -99,15 +99,16 @@ def reported(
 
 def aborted(report: batch.Report, json: bool) -> int:
     """Show which runs were aborted; return the exit status."""
-    rows = []
-    for each in report:
-        soon = "" if batch.is_finished(each) else "will be aborted soon"
-        rows.append((each.run_id, status(each.status), each.error or soon))
     if json:
         display.as_json(report.to_dicts())
     else:
-        display.table(("ID", "STATUS", "REASON"), rows)
+        display.fields((each.run_id, _aborted(each)) for each in report)
     return SOME_FAILED if any(each.error for each in report) else 0
+
+
+def _aborted(launch: batch.Launch) -> Text:
+    soon = "" if batch.is_finished(launch) else "will be aborted soon"
+    return Text("  ").join([status(launch.status), display.one_line(launch.error or soon)])
 
 
 def _status(report: batch.Report) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 STATUSES = (
     *("Pending", "Running", "Completed", "Failed", "TimedOut", "Aborted"),
@@ -27,6 +27,25 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted from error
+
+
+class _Serve(TyperCommand):
+    """Passes its options on; they are completed as the help of `serve` has them."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may follow."""
+        import re
+        from contextlib import redirect_stdout, suppress
+        from io import StringIO
+
+        from libica.local.__main__ import main
+
+        (serve, *_) = ctx.parent.command.shell_complete(ctx.parent, "serve")
+        with redirect_stdout(StringIO()) as told, suppress(SystemExit):
+            main(["serve", "--help"])
+        found = re.findall(r"^  (?:-h, )?(--[\w-]+)", told.getvalue(), re.MULTILINE)
+        # The class of completions has moved between versions of Typer.
+        return [type(serve)(name) for name in found if name.startswith(incomplete)]
 
 
 app: typer.Typer = typer.Typer(
@@ -417,6 +436,7 @@ def mirror(
 
 
 @app.command(
+    cls=_Serve,
     rich_help_panel=SERVICE,
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "help_option_names": []},

@@ -8,6 +8,8 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Optional
 
 from rich.console import Console
@@ -17,6 +19,9 @@ from rich.text import Text
 from libica.openapi import libtes
 
 WIDEST = 10_000  # columns where nothing is cut: in files and pipes
+_GAP = "  "
+_LEAST = 8  # columns that are left of what is cut
+_AT_A_TIME = 1000  # rows; the service has so many on a page
 _STYLES = {
     "Completed": "green",
     "Failed": "bold red",
@@ -48,6 +53,8 @@ def plain(value: object) -> str:
 def escape(text: str) -> str:
     """Return a text without control characters but line breaks; secrets masked."""
     shown = str(libtes.redact(text))
+    if shown.isprintable():
+        return shown
     return "".join(
         each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in shown
     )
@@ -79,7 +86,7 @@ def ago(time: Optional[datetime], now: Optional[datetime] = None) -> str:
     left = seconds
     for size, unit in _UNITS:
         if left < size:
-            return f"{left:.0f} {unit if round(left) != 1 else unit.rstrip('s') or unit} ago"
+            return f"{int(left)} {'day' if unit == 'days' and int(left) == 1 else unit} ago"
         left = left // size
     return f"{time:%Y-%m-%d}"
 
@@ -89,15 +96,43 @@ def exact(time: Optional[datetime]) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else ""
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; what is made by `one_line` is cut if the table is too wide."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, heading in enumerate(headings):
-        cut = any(getattr(row[number], "no_wrap", False) for row in rows)
-        shown.add_column(heading, no_wrap=not cut)
-    for row in rows:
-        shown.add_row(*map(_cell, row))
-    _print(shown)
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Print a table, and return how many rows it has.
+
+    What is made by `one_line` is cut if the table is too wide. Rich's own tables take a second for
+    a thousand rows; these are printed as they come, so many at a time.
+    """
+    target, count, left = console(), 0, iter(rows)
+    widths = [0] * len(headings)
+    while some := [[_cell(value) for value in row] for row in islice(left, _AT_A_TIME)]:
+        cut = [any(cell.no_wrap for cell in column) for column in zip(*some)]
+        if not count:
+            some.insert(0, [Text(heading, "bold") for heading in headings])
+        wanted = [max(each.cell_len for each in column) for column in zip(*some)]
+        widths = list(map(max, widths, wanted))
+        over = sum(widths) + len(_GAP) * (len(widths) - 1) - target.width
+        shown = [max(_LEAST, each - over) if may else each for each, may in zip(widths, cut)]
+        printed = widths if over <= 0 else list(map(min, widths, shown))
+        lines = (_GAP.join(map(partial(_padded, target), row, printed)).rstrip() for row in some)
+        print("\n".join(lines), file=target.file)
+        count += len(some) - (not count)
+    return count
+
+
+def _padded(target: Console, cell: Text, width: int) -> str:
+    if cell.cell_len > width:
+        cell = cell.copy()
+        cell.truncate(width, overflow="ellipsis")
+    return _styled(target, cell.plain, str(cell.style)) + " " * (width - cell.cell_len)
+
+
+@lru_cache(1000)
+def _styled(target: Console, text: str, style: str) -> str:
+    if not style:
+        return text
+    with target.capture() as captured:
+        target.print(Text(text, style), end="", soft_wrap=True)
+    return captured.get()
 
 
 def fields(pairs: Iterable[tuple[Any, Any]], stderr: bool = False) -> None:
@@ -125,6 +160,16 @@ def tell(text: str) -> None:
 def as_json(data: Any) -> None:
     """Print data as JSON, secrets masked."""
     print(json.dumps(libtes.redact(data), indent=2, default=_text))
+
+
+def as_json_list(data: Iterable[Any]) -> int:
+    """Print a JSON list as it comes, an item a line, secrets masked; return how many there are."""
+    count = 0
+    print("[", end="")
+    for count, item in enumerate(data, 1):
+        print("," * (count > 1), json.dumps(libtes.redact(item), default=_text), sep="\n", end="")
+    print("\n" * bool(count) + "]")
+    return count
 
 
 def command_line(*words: object) -> str:

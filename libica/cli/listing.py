@@ -57,15 +57,14 @@ def items(
     client: libtes.ApiClient, found: Iterator[Any], limit: Optional[int], json: bool, kind: Kind
 ) -> None:
     """Show objects of a kind, at most so many."""
-    shown = list(islice(found, limit))
-    more = limit is not None and len(shown) == limit and next(found, None) is not None
+    shown = islice(found, limit)
     if json:
-        display.as_json(client.sanitize_for_serialization(shown))
-    elif shown:
-        display.table(kind.headings, list(map(kind.row, shown)))
+        count = display.as_json_list(map(client.sanitize_for_serialization, shown))
     else:
+        count = display.table(kind.headings, map(kind.row, shown))
+    if not count and not json:
         display.tell(f"no {kind.plural}")
-    if more:
+    if count == limit and next(found, None) is not None:
         display.tell(f"These are the newest {limit:,}: --limit N or --all shows more.")
 
 

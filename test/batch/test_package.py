@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from libica.batch.progress import bar
 from libica.openapi import libtes
 
 from ..helpers import PACKAGE, ROOT, run_python
+from .service import Service, refuse
 
 FILES = sorted((ROOT / "libica" / "batch").glob("*.py"))
 NAMES = """
@@ -24,15 +26,18 @@ NAMES = """
     duration is_finished launch_all live placeholders relaunch wait wait_all
 """.split()
 LAYERS = """
-    cells delimited workbook tables plan mark html_page report plot progress calling journal ledger
-    finding sending waiting following launching __init__
+    cells delimited workbook tables plan mark html_page report figure plot progress calling journal
+    ledger finding sending waiting following launching __init__
 """.split()
 """Each module imports only modules that stand before it."""
 
 DEFERRED = {"report": {"journal", "plot", "waiting"}}
 """Methods of a report import these when they are called."""
 
-CLIENT = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("exceptions", "placeholders", "rest"))}
+CLIENT = {
+    PACKAGE,
+    *(f"{PACKAGE}.{name}" for name in ("_redaction", "exceptions", "placeholders", "rest")),
+}
 LOOKS = {"html_page": {"_display"}}
 """A report looks as what the client shows does."""
 
@@ -76,6 +81,32 @@ def test_these_names_are_public() -> None:
     assert issubclass(BatchError, libtes.OpenApiException)
     assert issubclass(JournalError, libtes.ApiValueError)
     assert issubclass(LaunchesError, libtes.ApiValueError)
+
+
+TOO_MANY = [{"name": "a", "arguments": {"sample": "p4ssword", "none": "p4ssword"}}]
+FAILURES: dict[str, Callable[[Service], object]] = {
+    "launch": lambda service: service.launch(1),
+    "table": lambda service: libica.batch.launch_all(service.client, *service.ids, TOO_MANY),
+    "wait": lambda service: libica.batch.wait(service.client, "trn.1"),
+    "abort": lambda service: libica.batch.abort_all(service.client, ["trn.1"]),
+    "live": lambda _: libica.batch.live(Report()),
+    "relaunch": lambda service: libica.batch.relaunch(service.client, "none"),
+    "from_journal": lambda _: Report.from_journal("none"),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_failed_call_ends_at_the_line_of_the_caller(what: str, service: Service) -> None:
+    if what != "table":
+        service.before = refuse(401)
+    with pytest.raises((libtes.OpenApiException, OSError)) as info:
+        FAILURES[what](service)
+    for error in (info.value, info.value.__cause__):
+        for frame, _ in traceback.walk_tb(error and error.__traceback__):
+            if not frame.f_globals["__name__"].startswith("test."):
+                # pytest and IPython leave it out.
+                assert frame.f_locals.get("__tracebackhide__"), frame
+                assert "p4ssword" not in repr(frame.f_locals)
 
 
 HEAVY = ["tqdm", "matplotlib", "pandas", "polars"]

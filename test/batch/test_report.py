@@ -167,11 +167,11 @@ def head(html: str) -> list[str]:
 
 def test_a_notebook_shows_a_table_of_the_columns_in_use_with_failed_launches_first() -> None:
     html = REPORT._repr_html_()
-    columns = ["", "name", "status", "why", "time_created", "duration", "run_id", "attempts"]
+    columns = ["#", "name", "status", "why", "time_created", "duration", "run_id", "attempts"]
     assert head(html) == columns
     rows = [each for each in texts(html, "th") if each.isdigit()]
     assert "".join(LAUNCHES[int(row)].name for row in rows) == "bfgeckijdah"
-    assert texts(Report([Launch("a")])._repr_html_(), "th") == ["", "name", "status", "0"]
+    assert texts(Report([Launch("a")])._repr_html_(), "th") == ["#", "name", "status", "0"]
 
 
 ENDED_BADLY: dict[str, Any] = {

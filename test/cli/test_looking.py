@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
-from libica.cli.display import ago
+from libica.cli.display import ago, one_line, status, table
 
 from ..local.caller import ECHO, SLEEP, Caller, wait_until
 from .command import Command
@@ -21,7 +24,7 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        *((-3600, "2026-11-29"), (-1, "now"), (0, "0 s ago"), (59.4, "59 s ago")),
+        *((-3600, "2026-11-29"), (-1, "now"), (0, "0 s ago"), (59.9, "59 s ago")),
         *((61, "1 min ago"), (7200, "2 h ago"), (86400, "1 day ago"), (200_000, "2 days ago")),
         (8 * 86400, "2026-11-21"),
     ],
@@ -53,11 +56,38 @@ def test_no_more_runs_are_shown_than_asked_for_and_what_is_left_out_is_told(
     for number in range(3):
         caller.start(ECHO | {"args": []}, "Completed", name=f"run-{number}")
     two = command.ok("runs", "--limit", 2)
-    assert re.findall(r"^run-\d", two.out, re.MULTILINE) == ["run-2", "run-1"]
+    two_names = ["run-2", "run-1"]
+    assert re.findall(r"^run-\d", two.out, re.MULTILINE) == two_names
     assert "--all" in two.errors
-    assert len(command.ok("runs", "--limit", 2, "--json").json) == 2
+    assert [each["name"] for each in command.ok("runs", "--limit", 2, "--json").json] == two_names
+    assert command.ok("runs", "--name", "none", "--json").json == []
     every = command.ok("runs", "--all", "--status", "completed,timedout")
     assert (len(every.out.splitlines()), every.errors) == (4, "")
+
+
+def test_long_lists_are_aligned_and_printed_as_they_come(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    printed: list[str] = []
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for number in range(2500):
+            if number == 2000:
+                printed.append(capsys.readouterr().out)
+            yield (
+                one_line(f"sample-{number}-\u2603\u4e2d" * (1 + number % 3)),
+                status("Failed"),
+                f"{number:04}",
+            )
+
+    assert table(("NAME", "STATUS", "N"), rows()) == 2500
+    lines = (printed[0] + capsys.readouterr().out).splitlines()
+    assert printed[0].count("\n") == 2001
+    assert lines[0].split() == ["NAME", "STATUS", "N"]
+    assert {cell_len(line[: line.index("Failed")]) for line in lines[1:]} == {28}
+    assert max(map(cell_len, lines)) <= 40
+    assert sum("\u2026" in line for line in lines) > 1000
 
 
 @terminal

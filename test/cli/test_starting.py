@@ -120,7 +120,12 @@ def test_debug_shows_the_requests_and_the_traceback(command: Command) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_commands_and_statuses_are_completed(offline: Command, shell: str) -> None:
-    for words, expected in (("re", {"relaunch", "report"}), ("runs --status Run", {"Running"})):
+    for words, expected in (
+        ("re", {"relaunch", "report"}),
+        ("runs --status Run", {"Running"}),
+        ("serve --to", {"token"}),
+        ("serve --data x --tls-", {"cert", "key"}),
+    ):
         given = f"libica-tes {words}"
         env = {
             "_LIBICA_TES_COMPLETE": f"complete_{shell}",

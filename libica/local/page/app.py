@@ -22,7 +22,6 @@ from ..store.errors import StoreError
 from . import launching, run_list, run_page, system, task_pages
 from .beside import Surroundings
 from .rendering import STATIC, Renderer
-from .sent import Sent
 from .sign_in import LIFETIME, SignIn
 from .visit import Changing, Page, Visit
 
@@ -52,7 +51,7 @@ def make_page(
     service: Service, workers: Workers, sign_in: SignIn, surroundings: Surroundings
 ) -> Starlette:
     """Make the ASGI application of the page."""
-    page = Page(service, surroundings, Renderer(), Sent())
+    page = Page(service, surroundings, Renderer())
 
     def route(path: str, *, is_slow: bool = False, **views: View) -> Route:
         """Return the route of the views of a path, by method."""
@@ -65,7 +64,7 @@ def make_page(
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/sign-in", _signing_in(page, workers, sign_in), methods=["GET", "POST"]),
-            Route("/sign-out", _signing_out(sign_in), methods=["POST"]),
+            Route("/sign-out", _signing_out(workers, sign_in), methods=["POST"]),
             Route("/static/{name}", _static, methods=["GET"]),
             Route("/events/runs", _stream(page, workers, sign_in, run_list.mark)),
             Route("/events/runs/{runId}", _stream(page, workers, sign_in, run_page.mark)),
@@ -155,10 +154,11 @@ def _signing_in(page: Page, workers: Workers, sign_in: SignIn) -> Endpoint:
     return respond
 
 
-def _signing_out(sign_in: SignIn) -> Endpoint:
+def _signing_out(workers: Workers, sign_in: SignIn) -> Endpoint:
     async def respond(request: Request) -> Response:
         request.scope["operation"] = "page"
         await _form(request)
+        await workers.read(sign_in.sign_out, request.cookies.get(sign_in.cookie_name))
         response = _to("/sign-in")
         response.delete_cookie(
             sign_in.cookie_name, secure=sign_in.is_secure, httponly=True, samesite="strict"

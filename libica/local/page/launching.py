@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional, Union
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from libica.openapi.libtes._redaction import redact
 from libica.openapi.libtes.models import CreateTaskRunRequest, LaunchTaskRequest
 from libica.openapi.libtes.placeholders import fill, find
 
 from ..service import bodies
-from ..service.errors import Refused, refusal
-from ..service.operations import create_task_run, launch_task_run
-from ..store.errors import StoreError
+from ..service.errors import Refused
+from ..service.operations import created, launched, start_once
+from ..store.rows import dumps
 from .rendering import in_order
 from .tables import rows_of
 from .visit import Changing, Page, Visit
@@ -39,49 +40,42 @@ def show(page: Page, visit: Visit) -> Response:
 def launch(page: Page, visit: Visit) -> Union[Response, Changing]:
     """Launch the version, or show the form again with what is wrong."""
     form = visit.form
-    if "table" in form:
-        return _launch_table(page, visit)
     _, execution = _version(page, visit)
+    if form.get("seen", _digest(execution)) != _digest(execution):
+        changed = "The version has changed since this form was shown: check it, then launch it"
+        return _shown(page, visit, form, changed, status=409)
+    if "table" in form:
+        return _launch_table(page, visit, execution)
     arguments = {name: form.get(f"{_ARGUMENT}{name}", "") for name in find(execution)}
     missing = [name for name, value in arguments.items() if not value]
     if missing:
         return _shown(page, visit, form, f"Arguments are missing: {', '.join(missing)}", missing)
     try:
-        launched = _body(form, arguments)
-        page.sent.note(form)
-        written = launch_task_run(page.service, visit.call(launched))
+        body = _body(form, arguments)
+        run, filled = launched(page.service, visit.call(body), _key(visit, body))
     except Refused as refused:
         if refused.status != 400:
             raise
         return _shown(page, visit, form, refused.message)
-    return Changing(written, _to_run)
+    return Changing(start_once(page.service, [(run, filled)]), _to(f"/runs/{run['id']}"))
 
 
-def _launch_table(page: Page, visit: Visit) -> Response:
+def _launch_table(page: Page, visit: Visit, execution: Json) -> Union[Response, Changing]:
     """Launch the version for each row of a table, if all rows are valid."""
-    _, execution = _version(page, visit)
+    runs, number = [], 0
     try:
-        rows = rows_of(visit.form["table"], find(execution))
-        launches = [_body({"name": row.name}, row.arguments) for row in rows]
-    except (ValueError, Refused) as error:
+        for number, row in enumerate(rows_of(visit.form["table"], find(execution)), 2):
+            body = _body({"name": row.name}, row.arguments)
+            runs.append(launched(page.service, visit.call(body), _key(visit, body, number)))
+    except ValueError as error:
         return _shown(page, visit, visit.form, str(error))
-    page.sent.note(visit.form)
-    begun = 0
-    try:
-        for body in launches:
-            written = launch_task_run(page.service, visit.call(body))
-            written.respond(written.future.result())
-            begun += 1
-    except (Refused, StoreError) as error:
-        refused = error if isinstance(error, Refused) else refusal(error)
-        so_far = f"{begun} of {len(launches)} rows were launched"
-        raise Refused(refused.status, f"{so_far}, then: {refused.message}") from None
-    return RedirectResponse(f"/runs?version={visit.ids['versionId']}", 303)
-
-
-def _body(given: Mapping[str, str], arguments: Mapping[str, str]) -> Json:
-    described = {name: given[name] for name in _BODY if given.get(name)}
-    return bodies.canonical(LaunchTaskRequest, {**described, "arguments": dict(arguments)})
+    except Refused as refused:
+        if refused.status != 400:
+            raise
+        problem = f"Nothing was launched: row {number}: {refused.message}"
+        return _shown(page, visit, visit.form, problem)
+    version = f"/runs?version={visit.ids['versionId']}"
+    return Changing(start_once(page.service, runs), _to(version))
 
 
 def again(page: Page, visit: Visit) -> Changing:
@@ -89,13 +83,34 @@ def again(page: Page, visit: Visit) -> Changing:
     summary, execution, _ = page.service.store.run(visit.ids["runId"], visit.by)
     run = json.loads(summary)
     given = {name: run[name] for name in _BODY if name in run}
-    page.sent.note(visit.form)
     body = bodies.canonical(CreateTaskRunRequest, {**given, "execution": json.loads(execution)})
-    return Changing(create_task_run(page.service, visit.call(body)), _to_run)
+    copy, filled = created(page.service, visit.call(body), _key(visit, body))
+    return Changing(start_once(page.service, [(copy, filled)]), _to(f"/runs/{copy['id']}"))
 
 
-def _to_run(response: bytes) -> str:
-    return f"/runs/{json.loads(response)['id']}"
+def _body(given: Mapping[str, str], arguments: Mapping[str, str]) -> Json:
+    described = {name: given[name] for name in _BODY if given.get(name)}
+    return bodies.canonical(LaunchTaskRequest, {**described, "arguments": dict(arguments)})
+
+
+def _key(visit: Visit, body: Json, row: int = 0) -> str:
+    """Return what the id of a run ends with: the same whenever the same form is sent again.
+
+    So a form launches once, also if a browser repeats it after the service has started anew.
+    """
+    mark = visit.form.get("once")
+    what = [visit.by.tenant, visit.by.user, visit.path, mark, row, body]
+    return hashlib.sha256(dumps(what).encode()).hexdigest()[:32] if mark else ""
+
+
+def _to(address: str) -> Callable[[bytes], str]:
+    """Return what makes the address of the next page from the number of new runs."""
+    before = f"{address}{'&' if '?' in address else '?'}sent=before"
+    return lambda added: address if json.loads(added) else before
+
+
+def _digest(execution: Json) -> str:
+    return hashlib.sha256(dumps(execution).encode()).hexdigest()[:16]
 
 
 def _version(page: Page, visit: Visit) -> tuple[Json, Json]:
@@ -110,6 +125,7 @@ def _shown(
     given: Mapping[str, str],
     problem: str = "",
     missing: Optional[list[str]] = None,
+    status: int = 400,
 ) -> Response:
     version, execution = _version(page, visit)
     task = json.loads(page.service.store.task(visit.ids["taskId"], visit.by))
@@ -121,10 +137,11 @@ def _shown(
     return page.render(
         visit,
         "version.html",
-        400 if problem else 200,
+        status if problem else 200,
         task=redact(task),
         version=redact(version),
         execution=in_order(masked),
+        seen=_digest(execution),
         names=names,
         secret=secret,
         given=given,

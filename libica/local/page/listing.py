@@ -1,12 +1,13 @@
 """A page of a list: what the address asks for, the objects, and the way to other pages.
 
-The store finds objects by exact values. A range of names or times is a part of the list that is
-sorted by them: paging begins where the range does, and ends with it.
+The store finds objects by exact values and by patterns of names. A range of times is a part of the
+list that is sorted by them: paging begins where the range does, and ends with it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Optional
@@ -16,7 +17,7 @@ from libica.openapi.libtes._redaction import redact
 
 from ..service import paging
 from ..service.operations import Service
-from ..store.lists import Cursor, Listing
+from ..store.lists import LIKE, Cursor, Listing
 from .visit import Visit
 
 SIZES = ("25", "50", "100", "200")
@@ -24,7 +25,7 @@ _SIZE = SIZES[1]
 
 
 class Range(NamedTuple):
-    """Values of the field that a list is sorted by: from `least` on, and less than `below`."""
+    """Times of the field that a list is sorted by: from `least` on, and before `below`."""
 
     least: str
     below: str
@@ -72,7 +73,9 @@ def shown(
     *,
     sort: str = "timeCreated desc",
     scope: str = "",
+    name: str = "",
     within: Optional[Range] = None,
+    counted: bool = True,
 ) -> Shown:
     """Return the page of a list that an address asks for.
 
@@ -83,7 +86,9 @@ def shown(
         filters: The filters, as in the query of the API.
         sort: The sort, unless the address has one.
         scope: What the list is of.
+        name: What names must contain; with ``*`` for any text, what they must be.
         within: A range of the field that it is sorted by.
+        counted: Whether to count the objects.
 
     Raises:
         Refused: Something in the address is invalid.
@@ -96,10 +101,12 @@ def shown(
         "pagetoken": query.get("page", ""),
     }
     cursor = paging.read(listing, scope, asked, store.key)
+    if name:
+        cursor = cursor._replace(filters={**cursor.filters, LIKE: [pattern(name)]})
     is_first = cursor.start is None and not cursor.backwards
     if within is not None and is_first:
         cursor = _entering(cursor, listing, within)
-    found = store.page(listing, cursor, visit.by, total=within is None)
+    found = store.page(listing, cursor, visit.by, total=counted)
     items = [json.loads(item) for item in found.items]
     fits = [
         within is None or within.least <= item.get(cursor.sort, "") < within.below for item in items
@@ -111,7 +118,9 @@ def shown(
             after=found.after and all(fits[-1:]),
         )
     tokens = paging.envelope(found, store.key)
-    wanted = {name: value for name, value in query.items() if name != "page" and value}
+    wanted = {
+        name: value for name, value in query.items() if name not in ("page", "sent") and value
+    }
     links = {
         name: f"{visit.path}?{urlencode({**wanted, 'page': tokens[token]})}"
         for name, token in (("previous", "prevPageToken"), ("next", "nextPageToken"))
@@ -130,6 +139,15 @@ def shown(
         visit.path,
         wanted,
     )
+
+
+def pattern(name: str) -> str:
+    """Return the pattern of SQL's `LIKE` for names that contain a text, in any case.
+
+    With ``*``, which stands for any text, the names that are like that as a whole.
+    """
+    literal = re.sub(r"[\\%_]", r"\\\g<0>", name)
+    return literal.replace("*", "%") if "*" in name else f"%{literal}%"
 
 
 def _entering(cursor: Cursor, listing: Listing, within: Range) -> Cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,13 +15,13 @@ from ..service.operations import Service
 from ..store import lists
 from ..store.identity import Identity
 from ..store.lists import Cursor
-from .listing import SIZES, Range, shown
+from .listing import SIZES, Range, pattern, shown
 from .rendering import between, moment, now
 from .visit import Page, Visit
 
 STATUSES = ("Pending", "Running", "Completed", "Failed", "TimedOut", "Aborted")
 UNFINISHED = ("Pending", "Running")
-_FILTERS = {"status": "status", "name": "names", "version": "versions"}
+_FILTERS = {"status": "status", "version": "versions"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?")
 _LAST = "\U0010ffff"  # sorts after all other characters
 _WIDTH = 100.0  # of the bar that stands for all time on a page
@@ -38,26 +39,31 @@ def show(page: Page, visit: Visit) -> Response:
     seen = mark(page, visit)  # first: what changes after that is not seen
     service, query = page.service, visit.query
     _check_statuses(query.get("status", ""))
-    within, sort = _range(query)
+    within, name = _range(query), query.get("name", "")
     filters = {api: query[name] for name, api in _FILTERS.items() if query.get(name)}
-    if "name" in query and query["name"].endswith("*"):
-        filters.pop("names", None)
-    runs = shown(service, visit, lists.RUNS, filters, sort=sort, within=within)
-    _check_sort(within, runs.field, sort)
-    others = {name: value for name, value in filters.items() if name != "status"}
-    counts = _counts(service, visit.by, others) if within is None else None
+    runs = shown(service, visit, lists.RUNS, filters, name=name, within=within, counted=False)
+    if within is not None and runs.field != "timeCreated":
+        raise Refused(400, f"sort must be timeCreated with this filter, not {runs.field}")
+    versions = filters.get("versions", "")
+    chosen = [status for status in query.get("status", "").split(",") if status]
+    counts = None
+    if within is None and not (name and versions):  # whose numbers are kept
+        counts = _counts(service, visit.by, versions, name)
+        total = sum(counts[each] for each in set(chosen)) if chosen else counts[""]
+        runs = dataclasses.replace(runs, total=total)
     return page.render(
         visit,
         "runs.html",
         runs=runs,
         counts=counts,
-        chosen=[status for status in query.get("status", "").split(",") if status],
+        chosen=chosen,
         statuses=STATUSES,
+        unfinished=UNFINISHED,
         sizes=SIZES,
         bars=_bars(runs.items),
         took=[_took(run) for run in runs.items],
         span=_span(runs.items),
-        is_filtered=bool(filters or within),
+        is_filtered=bool(filters or name or within),
         seen=seen,
     )
 
@@ -76,23 +82,10 @@ def _check_statuses(text: str) -> None:
             raise Refused(400, f"status must be one of {', '.join(STATUSES)}, not {status!r}")
 
 
-def _range(query: Mapping[str, str]) -> tuple[Optional[Range], str]:
-    """Return the range of names or times that the address asks for, and the usual sort."""
-    name = query.get("name", "")
+def _range(query: Mapping[str, str]) -> Optional[Range]:
+    """Return the range of times that the address asks for."""
     times = {each: _time(query, each) for each in ("from", "until") if query.get(each)}
-    if name.endswith("*"):
-        if times:
-            raise Refused(400, "A name that ends in * cannot be combined with times; remove one")
-        return Range(name[:-1], name[:-1] + _LAST), "name asc"
-    if times:
-        return Range(times.get("from", ""), times.get("until", _LAST)), "timeCreated desc"
-    return None, "timeCreated desc"
-
-
-def _check_sort(within: Optional[Range], field: str, sort: str) -> None:
-    must = sort.partition(" ")[0]
-    if within is not None and field != must:
-        raise Refused(400, f"sort must be {must} with this filter, not {field}")
+    return Range(times.get("from", ""), times.get("until", _LAST)) if times else None
 
 
 def _time(query: Mapping[str, str], name: str) -> str:
@@ -105,16 +98,13 @@ def _time(query: Mapping[str, str], name: str) -> str:
         raise Refused(400, f"{name} must be a time that exists, not {text!r}") from None
 
 
-def _counts(service: Service, by: Identity, filters: Mapping[str, str]) -> dict[str, int]:
+def _counts(service: Service, by: Identity, versions: str, name: str) -> dict[str, int]:
     """Return how many runs there are of each status, and of all."""
-    accepted = {name: sorted(set(value.split(","))) for name, value in filters.items()}
-
-    def count(**status: list[str]) -> int:
-        cursor = Cursor("runs", "", "timeCreated", True, {**accepted, **status}, 1)
-        return service.store.page(lists.RUNS, cursor, by, total=True).total or 0
-
-    counts = {status: count(status=[status]) for status in STATUSES}
-    return {"": sum(counts.values()), **counts}
+    accepted = {"versions": versions.split(",")} if versions else {}
+    if name:
+        accepted[lists.LIKE] = [pattern(name)]
+    found = service.store.counts(accepted, by)
+    return {"": sum(found.values()), **{status: found.get(status, 0) for status in STATUSES}}
 
 
 def ended(run: Mapping[str, Any]) -> Optional[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from libica.openapi.libtes._redaction import redact, secrets_of
 
@@ -85,9 +85,11 @@ def download(page: Page, visit: Visit) -> Response:
     return StreamingResponse(opened.all(), headers=headers, media_type="text/plain")
 
 
-def abort(page: Page, visit: Visit) -> Changing:
-    """Abort a run."""
+def abort(page: Page, visit: Visit) -> Union[Response, Changing]:
+    """Abort a run; once more does no harm."""
     run_id = visit.ids["runId"]
+    if _run(page, visit)[0]["status"] == "Aborted":
+        return RedirectResponse(f"/runs/{run_id}", 303)
     return Changing(abort_task_run(page.service, visit.call()), lambda _: f"/runs/{run_id}")
 
 

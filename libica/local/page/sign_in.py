@@ -1,7 +1,7 @@
 """Who looks at the page: one-time keys, and the cookie that each becomes.
 
-A cookie is signed with the key of the service and the digest of the access token that it stands
-for. It ends with that access token.
+A cookie is signed with a key that the service makes when it starts, and with the digest of the
+access token that it stands for. It ends with either, after a day, and when its browser signs out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from contextlib import suppress
 from typing import Optional
 
 from itsdangerous import BadData, SignatureExpired, TimestampSigner
@@ -19,7 +20,7 @@ from ..service.errors import Refused
 from ..store.identity import Grant, digest
 from ..store.store import Store
 
-LIFETIME = 7 * 24 * 60 * 60
+LIFETIME = 24 * 60 * 60
 """Seconds for which a browser stays signed in."""
 _MOST_KEYS = 100  # unused; beyond, the oldest is no longer valid
 
@@ -41,6 +42,8 @@ class SignIn:
         self._store = store
         self._label = label
         self._keys: dict[bytes, bool] = {}  # digests, oldest first
+        self._secret = secrets.token_bytes(32)
+        self._signed_out: dict[bytes, float] = {}  # digests of cookies, and until when to keep them
 
     def address(self) -> str:
         """Return an address with a new key, which lets one browser in, once."""
@@ -82,11 +85,13 @@ class SignIn:
         """
         if not cookie:
             raise Refused(401, "You are not signed in")
+        if digest(cookie) in self._signed_out:
+            raise Refused(401, "You have signed out")
         try:
             label = base64_decode(cookie.partition(".")[0]).decode()
             grant = self._store.grant_of(label)
             if grant is not None:
-                _signer(self._store, grant).unsign(cookie, max_age=LIFETIME)
+                self._signer(grant).unsign(cookie, max_age=LIFETIME)
                 return Caller(grant, int(time.time()))
         except SignatureExpired:
             raise Refused(401, "Your sign-in has expired") from None
@@ -94,11 +99,20 @@ class SignIn:
             pass
         raise Refused(401, "Your sign-in is no longer valid")
 
+    def sign_out(self, cookie: Optional[str]) -> None:
+        """Let nobody in with a cookie any more, such as with a copy of it."""
+        with suppress(Refused):
+            self.caller(cookie)
+            now = time.time()
+            kept = {each: until for each, until in self._signed_out.items() if until > now}
+            self._signed_out = {**kept, digest(cookie or ""): now + LIFETIME}
+
     def _cookie(self, grant: Grant) -> str:
-        return _signer(self._store, grant).sign(base64_encode(grant.label)).decode()
+        # Two browsers that sign in within a second have different cookies.
+        content = f"{base64_encode(grant.label).decode()}.{secrets.token_urlsafe(9)}"
+        return self._signer(grant).sign(content).decode()
 
-
-def _signer(store: Store, grant: Grant) -> TimestampSigner:
-    return TimestampSigner(
-        store.key + grant.digest, salt="libica-local:cookie", digest_method=hashlib.sha256
-    )
+    def _signer(self, grant: Grant) -> TimestampSigner:
+        return TimestampSigner(
+            self._secret + grant.digest, salt="libica-local:cookie", digest_method=hashlib.sha256
+        )

@@ -18,6 +18,7 @@ def show(page: Page, visit: Visit) -> Response:
     """Show them."""
     service, about = page.service, page.surroundings
     cpu, memory, attempts = about.capacity
+    counts = service.store.counts({}, visit.by)
     engine = [
         ("Engine", about.engine),
         ("Commands run in", about.run_in),
@@ -25,7 +26,10 @@ def show(page: Page, visit: Visit) -> Response:
         ("Processors", _limit(cpu)),
         ("Memory", f"{memory:.1f} GB" if memory < math.inf else "no limit"),
         ("Concurrent runs", _limit(attempts)),
-        ("Attempts since the start", f"{service.scheduler.started}"),
+        (
+            "Your runs",
+            f"{counts.get('Running', 0):,} running, {counts.get('Pending', 0):,} pending",
+        ),
     ]
     gds = service.gds
     database = sum(file.stat().st_size for file in about.home.glob("tes.sqlite*"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from libica.openapi.libtes._redaction import redact
 
@@ -14,9 +15,14 @@ from .visit import Page, Visit
 
 
 def show_all(page: Page, visit: Visit) -> Response:
-    """Show the tasks."""
-    name = visit.query.get("name", "")
-    tasks = shown(page.service, visit, lists.TASKS, {"names": name})
+    """Show the tasks, or go to the one, or to the version, whose id is asked for."""
+    name = visit.query.get("name", "").strip()
+    if name.startswith("tdn."):
+        return RedirectResponse(f"/tasks/{quote(name, safe='')}", 303)
+    if name.startswith("tvn."):
+        task_id = page.service.store.task_of(name, visit.by)
+        return RedirectResponse(f"/tasks/{task_id}/versions/{name}", 303)
+    tasks = shown(page.service, visit, lists.TASKS, {}, name=name)
     return page.render(visit, "tasks.html", tasks=tasks, sizes=SIZES)
 
 

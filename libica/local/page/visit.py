@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -13,7 +14,6 @@ from ..service.operations import Call, Service, Written
 from ..store.identity import Identity
 from .beside import Surroundings
 from .rendering import Renderer
-from .sent import Sent
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,15 @@ class Page:
         service: What the operations work on.
         surroundings: What the page says of the service.
         renderer: Makes HTML.
-        sent: The forms that were sent.
     """
 
     service: Service
     surroundings: Surroundings
     renderer: Renderer
-    sent: Sent
 
     def render(
         self, visit: Optional[Visit], template: str, status: int = 200, **values: Any
     ) -> Response:
-        """Return a page."""
-        return HTMLResponse(
-            self.renderer.html(template, visit=visit, once=self.sent.mark(), **values), status
-        )
+        """Return a page; its forms have a mark, by which they launch once."""
+        once = secrets.token_urlsafe(12)
+        return HTMLResponse(self.renderer.html(template, visit=visit, once=once, **values), status)

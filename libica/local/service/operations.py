@@ -7,7 +7,7 @@ that changes the store returns without waiting for the disk, which the loop then
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -208,6 +208,29 @@ def launch_task_run(service: Service, call: Call) -> Written:
     Each placeholder needs an argument. Arguments without a placeholder are ignored: the contract
     does not mention them, and scripts use the same arguments for several versions.
     """
+    return _start(service, *launched(service, call))
+
+
+def create_task_run(service: Service, call: Call) -> Written:
+    """Run an execution without a task."""
+    return _start(service, *created(service, call))
+
+
+def start_once(service: Service, runs: Sequence[tuple[Json, Json]]) -> Written:
+    """Add runs, each with its execution, all or none; the response is how many of them are new.
+
+    This is no operation of the contract. A run whose id is known was started before.
+    """
+
+    def respond(added: int) -> bytes:
+        service.scheduler.wake()
+        return dumps(added).encode()
+
+    return Written(service.store.add_runs(runs), respond)
+
+
+def launched(service: Service, call: Call, key: str = "") -> tuple[Json, Json]:
+    """Return a run of a version, and its execution; its id ends with the key, if one is given."""
     ids = call.ids["taskId"], call.ids["versionId"]
     summary, execution = service.store.version(*ids, call.by)
     if execution is None:
@@ -216,15 +239,17 @@ def launch_task_run(service: Service, call: Call) -> Written:
     inherited = {"name": version["version"], "description": version.get("description")}
     given = {**{name: value for name, value in inherited.items() if value}, **call.body}
     filled = _filled(service, json.loads(execution), call.body.get("arguments", {}))
-    return _start(service, call.by, given, filled, version)
+    run = objects.run(given, filled, call.by, key)
+    return {**run, "taskVersionSummary": version}, filled
 
 
-def create_task_run(service: Service, call: Call) -> Written:
-    """Run an execution without a task."""
+def created(service: Service, call: Call, key: str = "") -> tuple[Json, Json]:
+    """Return a run of a given execution, and the execution; the key is as for `launched`."""
     execution = call.body.get("execution")
     if execution is None:
         raise Refused(400, "$.execution must be given", "$.execution")
-    return _start(service, call.by, call.body, _filled(service, execution, {}))
+    filled = _filled(service, execution, {})
+    return objects.run(call.body, filled, call.by, key), filled
 
 
 def get_task_run(service: Service, call: Call) -> str:
@@ -288,13 +313,8 @@ def _filled(service: Service, execution: Json, arguments: Mapping[str, str]) -> 
     return {**filled, "retryCount": 0}
 
 
-def _start(
-    service: Service, by: Identity, given: Json, execution: Json, version: Optional[Json] = None
-) -> Written:
+def _start(service: Service, run: Json, execution: Json) -> Written:
     """Add a run; wake the scheduler when it is on disk."""
-    run = objects.run(given, execution, by)
-    if version is not None:
-        run["taskVersionSummary"] = version
     future = service.store.add_run(run, execution)
     response = _run(service, dumps(run), dumps(execution), "[]").encode()
 

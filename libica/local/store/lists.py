@@ -28,6 +28,9 @@ class Listing:
     counted: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
+LIKE = "like"
+"""A filter of names by patterns of SQL's `LIKE` that all apply. The contract has none like it."""
+
 _TIMES = {"timeCreated": ("timeCreated",), "timeModified": ("timeModified",)}
 _NAME = ("name", "timeCreated")
 _ACLS = ("audience",)
@@ -60,7 +63,10 @@ RUNS = Listing(
         "status": ("status", "timeCreated", "timeModified", "name"),
         "versions": ("timeCreated",),
     },
-    counted={"counts": {"acls", "status", "versions"}, "name_counts": {"acls", "names", "status"}},
+    counted={
+        "counts": {"acls", "status", "versions"},
+        "name_counts": {"acls", "names", "status", LIKE},
+    },
 )
 
 

@@ -28,9 +28,12 @@ def version(given: Mapping[str, Any], task_id: str, by: Identity) -> Json:
     return named(summary, "taskversion", summary["version"])
 
 
-def run(given: Mapping[str, Any], execution: Json, by: Identity) -> Json:
-    """Create a ``TaskRunSummary`` from a request body and the execution with its arguments."""
-    summary = _object("trn", "/v1/tasks/runs/", given, by, "name", "description")
+def run(given: Mapping[str, Any], execution: Json, by: Identity, key: str = "") -> Json:
+    """Create a ``TaskRunSummary`` from a request body and the execution with its arguments.
+
+    Its id ends with the key, 32 hexadecimal digits; by default, with random ones.
+    """
+    summary = _object("trn", "/v1/tasks/runs/", given, by, "name", "description", key=key)
     resources = execution.get("environment", {}).get("resources", {})
     machine = {
         f"{what}OfResource": resources[what][:_WORD]
@@ -54,9 +57,11 @@ def changed(summary: Json, by: Identity) -> Json:
     return summary
 
 
-def _object(prefix: str, path: str, given: Mapping[str, Any], by: Identity, *fields: str) -> Json:
+def _object(
+    prefix: str, path: str, given: Mapping[str, Any], by: Identity, *fields: str, key: str = ""
+) -> Json:
     """Create the fields that all objects have, with the given ones of ``fields``."""
-    object_id = f"{prefix}.{uuid.uuid4().hex}"
+    object_id = f"{prefix}.{key or uuid.uuid4().hex}"
     time_created = now()
     return {
         "id": object_id,

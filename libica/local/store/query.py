@@ -10,11 +10,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from .identity import Identity
-from .lists import Cursor, Listing, Page
+from .lists import LIKE, RUNS, Cursor, Listing, Page
 from .rows import VALUES, dumps, who
 
 _ARMS = 256  # most of them for a page; beyond, SQLite sorts what it finds
@@ -71,6 +71,18 @@ def page(
     )
 
 
+def by_status(
+    db: sqlite3.Connection, filters: Mapping[str, list[str]], by: Identity
+) -> dict[str, int]:
+    """Return how many runs of each status the filters accept, whose numbers are kept."""
+    cursor = Cursor("runs", "", "timeCreated", True, dict(filters), 1)
+    table = next(table for table, known in RUNS.counted.items() if filters.keys() <= set(known))
+    conditions = [_accepts(RUNS, name, accepted) for name, accepted in filters.items()]
+    where = _all(_one_of(["audience"], _audiences(db, cursor, by)), *conditions)
+    sql = f"SELECT status, sum(runs) FROM {table} WHERE {where.sql} GROUP BY status"  # noqa: S608
+    return dict(db.execute(sql, where.values).fetchall())
+
+
 def _audiences(db: sqlite3.Connection, cursor: Cursor, by: Identity) -> list[int]:
     """Return the audiences whose objects the caller may see and the list may have."""
     sql, values = _AUDIENCES, [*who(by)]
@@ -85,7 +97,7 @@ def _rows(
     """Return sort values, number and JSON of the objects from the cursor on, in its direction."""
     driver = _driver(db, listing, cursor, audiences)
     rest = [
-        _one_of([f"+{column}" for column in listing.filters[name]], accepted)
+        _accepts(listing, name, accepted, "+")
         for name, accepted in cursor.filters.items()
         if name not in ("acls", driver)
     ]
@@ -130,7 +142,7 @@ def _number(
 ) -> int:
     """Return how many objects a filter accepts; if that is not kept, as far as they are few."""
     where = [_one_of(["audience"], audiences), *_scope(listing, cursor)]
-    where.append(_one_of(listing.filters[name], cursor.filters[name]))
+    where.append(_accepts(listing, name, cursor.filters[name]))
     for table, known in listing.counted.items():
         if name in known:
             return _sum(db, "coalesce(sum(runs), 0)", table, *where)
@@ -144,7 +156,14 @@ def _arms(
 ) -> Iterator[tuple[Condition, ...]]:
     """Yield the conditions of each arm."""
     choices = [[_equals("audience", audience) for audience in audiences]]
-    if driver is not None:
+    if driver == LIKE:  # an index has all that this looks at, so reading all of it is quick
+        index = f"{listing.table} INDEXED BY {listing.table}_name"
+        where = _all(
+            _one_of(["audience"], audiences), _accepts(listing, LIKE, cursor.filters[LIKE])
+        )
+        numbers = f"seq IN (SELECT seq FROM {index} WHERE {where.sql})"  # noqa: S608
+        choices.append([Condition(numbers, where.values)])
+    elif driver is not None:
         columns, accepted = listing.filters[driver], cursor.filters[driver]
         choices.append([_equals(column, value) for column in columns for value in accepted])
         if len(choices[0]) * len(choices[1]) > _ARMS:
@@ -172,7 +191,7 @@ def _arm(
     all_of = _all(*where)
     in_order = driver is None or (
         cursor.sort in listing.indexed.get(driver, ())
-        and any(each.column in listing.filters[driver] for each in conditions)
+        and any(each.column in listing.filters.get(driver, ()) for each in conditions)
     )
     # A `+` keeps SQLite from an index in the order of the list, where the filter's serves better.
     by, direction = "" if in_order else "+", "DESC" if downwards else "ASC"
@@ -208,7 +227,7 @@ def _count(db: sqlite3.Connection, listing: Listing, cursor: Cursor, audiences: 
     """Return the number of objects of a list that are not newer than its newest."""
     where = [_one_of(["audience"], audiences), *_scope(listing, cursor)]
     names = [name for name in cursor.filters if name != "acls"]
-    conditions = {name: _one_of(listing.filters[name], cursor.filters[name]) for name in names}
+    conditions = {name: _accepts(listing, name, cursor.filters[name]) for name in names}
     for table, known in listing.counted.items():
         if cursor.filters.keys() <= set(known):
             kept = _sum(db, "coalesce(sum(runs), 0)", table, *where, *conditions.values())
@@ -238,6 +257,14 @@ def _one_of(columns: Sequence[str], accepted: Sequence[Any]) -> Condition:
     """Return the condition that one of the columns has an accepted value."""
     sql = " OR ".join(f"{column} IN {VALUES}" for column in columns)
     return Condition(f"({sql})", (dumps(accepted),) * len(columns))
+
+
+def _accepts(listing: Listing, name: str, accepted: Sequence[Any], prefix: str = "") -> Condition:
+    """Return the condition of a filter; a prefix of its columns is for SQLite's planner."""
+    if name == LIKE:
+        sql = " AND ".join([f"{prefix}name LIKE ? ESCAPE '\\'"] * len(accepted))
+        return Condition(sql, tuple(accepted))
+    return _one_of([f"{prefix}{column}" for column in listing.filters[name]], accepted)
 
 
 def _all(*conditions: Condition) -> Condition:

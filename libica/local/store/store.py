@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Optional
@@ -102,6 +102,13 @@ class Store:
         summary, execution = self._get("versions", version_id, by, task_id)
         return summary, execution
 
+    def task_of(self, version_id: str, by: Identity) -> str:
+        """Return the id of the task that a version belongs to."""
+        rows = self._database.read("SELECT scope FROM versions WHERE id = ?", version_id)
+        task_id = str(rows[0][0]) if rows else ""
+        self.version(task_id, version_id, by)
+        return task_id
+
     def versions(self, task_id: str, by: Identity) -> list[tuple[str, Optional[str]]]:
         """Return the versions of a task, oldest first."""
         return self._database.view(lambda db: versions_of(db, task_id, by))
@@ -135,8 +142,22 @@ class Store:
 
     def add_run(self, run: Json, execution: Json) -> Future[None]:
         """Add a pending run."""
-        more = run_columns(run, execution)
-        return self._database.write(lambda db: insert(db, "runs", run, **more))
+        return self._database.write(lambda db: _add_run(db, run, execution))
+
+    def add_runs(self, runs: Sequence[tuple[Json, Json]]) -> Future[int]:
+        """Add pending runs, each with its execution, all or none; the future has how many.
+
+        One whose id is known was added before, and is left as it is.
+        """
+
+        def apply(db: sqlite3.Connection) -> int:
+            known = "SELECT 1 FROM runs WHERE id = ?"
+            new = [each for each in runs if not db.execute(known, (each[0]["id"],)).fetchone()]
+            for run, execution in new:
+                _add_run(db, run, execution)
+            return len(new)
+
+        return self._database.write(apply)
 
     def change_task(
         self, task_id: str, by: Identity, change: Callable[[Json], Json]
@@ -209,6 +230,10 @@ class Store:
         """Return the page of a list at a cursor, with the total if requested."""
         return self._database.view(lambda db: query.page(db, listing, cursor, by, total))
 
+    def counts(self, filters: Mapping[str, list[str]], by: Identity) -> dict[str, int]:
+        """Return how many runs of each status there are; by name or by version, not by both."""
+        return self._database.view(lambda db: query.by_status(db, filters, by))
+
     def prune(self, older_than_days: float) -> Future[int]:
         """Remove the runs that ended that long ago; the future has how many.
 
@@ -236,6 +261,10 @@ class Store:
 
         go_on(0)
         return pruned
+
+
+def _add_run(db: sqlite3.Connection, run: Json, execution: Json) -> None:
+    insert(db, "runs", run, **run_columns(run, execution))
 
 
 def _key(db: sqlite3.Connection) -> bytes:

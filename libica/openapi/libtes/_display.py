@@ -13,9 +13,10 @@ HEADLINE = ("id", "name", "version", "status", "items", "total_item_count")
 OWNERS = {"href", "urn", "acl", "tenantid", "subtenantid", "createdby", "modifiedby"}
 FIRST = ("name", "status", "why", "status_details", "time_created")  # columns of a table
 STATUSES = "Failed|TimedOut|Aborted|Lost|Unsure|Not launched||Running|Pending|Completed".split("|")
-RANKS = {status: rank for rank, status in enumerate(STATUSES)}
-MARKS = "✗✗■??-•▸○✓"  # of these; the empty one stands for any other
+# Of each status; the empty one stands for any other.
+RANKS, MARKS = {status: rank for rank, status in enumerate(STATUSES)}, "✗✗■??-•▸○✓"
 LEFT, LINE = ' style="text-align:left"', ' style="white-space:nowrap"'  # where sheets are removed
+CLIP = LINE[:-1] + ';display:inline-block;max-width:36ch;overflow:hidden;text-overflow:ellipsis"'
 
 
 def summary(name: str, fields: Mapping[str, Any]) -> str:
@@ -57,9 +58,9 @@ def table(data: Sequence[Mapping[str, Any]], most: int = ROWS) -> str:
     rows = {at: redact(_parted(data[at])[0]) for at in first}
     names = dict.fromkeys(name for row in (FIRST, *rows.values()) for name in row)
     used = [name for name in names if any(row.get(name) is not None for row in rows.values())]
-    lines = ["".join(f"<th{LEFT}>{text(name)}</th>" for name in ("", *used))]
+    lines = ["".join(f"<th{LEFT}>{text(name)}</th>" for name in ("#", *used))]
     for at, row in rows.items():
-        cells = "".join(f"<td{LEFT}>{_value(name, row.get(name))}</td>" for name in used)
+        cells = "".join(f"<td{LEFT}>{_value(name, row.get(name), long=CLIP)}</td>" for name in used)
         lines.append(f"<th{LEFT}>{at}</th>{cells}")
     body = "".join(f"<tr>{each}</tr>" for each in lines) * bool(used)
     return f"<div><table>{body}</table></div>{_more(len(data) - most)}"
@@ -71,10 +72,10 @@ def badge(status: str, count: str = "") -> str:
     return f'<code class="is" data-is="{shown}"{LINE}>{mark} {count}{shown}</code>'
 
 
-def code(value: Any, name: str = "") -> str:
+def code(value: Any, name: str = "", long: str = "") -> str:
     """Return a value as text that stays what it is; a click copies a long one without blanks."""
     shown, kind = text(value), "id short" if name.lower().endswith("id") else "id"
-    line = LINE * (len(shown) < 80 and "\n" not in shown)
+    line = LINE if len(shown) < 80 and "\n" not in shown else long
     if isinstance(value, datetime) and value.tzinfo:
         return f'<time datetime="{value.isoformat()}"{LINE}>{shown}</time>'
     if not isinstance(value, str) or len(value) < 20:
@@ -82,10 +83,10 @@ def code(value: Any, name: str = "") -> str:
     return f'<code class="{kind * (" " not in value)}" title="{shown}"{line}>{shown}</code>'
 
 
-def _value(name: str, data: Any, title: str = "") -> str:
+def _value(name: str, data: Any, title: str = "", long: str = "") -> str:
     if not data or not isinstance(data, (Mapping, list)):
-        shown = badge(data) if name == "status" and isinstance(data, str) else code(data, name)
-        return title if data is None else title + shown
+        is_status = name == "status" and isinstance(data, str)
+        return title + (badge(data) if is_status else code(data, name, long)) * (data is not None)
     keys = [str(k) for k in data if data[k] is not None] if isinstance(data, Mapping) else []
     brief = ", ".join(keys) or f"{len(data)} items"
     return f"<details><summary>{title}{text(brief, 60)}</summary>{_inside(data)}</details>"

@@ -41,7 +41,7 @@ def redact(data: Any, name: str = "", known: Sequence[str] = ()) -> Any:
             return value
         for each in known:
             value = value.replace(each, MASK)
-        return _URL_SIGNED(rf"\1{MASK}", value)
+        return _URL_SIGNED(rf"\1{MASK}", value) if "?" in value else value
 
     return _mapped(data, name, mask)
 
@@ -144,7 +144,7 @@ def _guarded(member: Any) -> Any:
 
 
 def confidential(function: Function) -> Function:
-    """Clear the local variables of this package, which hold secrets, from tracebacks."""
+    """Clear our local variables, which hold secrets, from tracebacks."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -171,20 +171,20 @@ def shows_locals(*arguments: object) -> bool:
     return SHOW_LOCALS
 
 
-_PACKAGE = __name__.rpartition(".")[0]
+_OURS = (f"{__name__.rpartition('.')[0]}.", "libica.batch.")
 _OPTIMIZED = 1  # flag of the code of functions; the frame of a module has the module's own names
 _CLEARED = frozenset(  # the second line: what urllib3 calls if it is installed
-    "urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split()
+    "urllib3 http email json six dateutil codecs ssl socket abc urllib encodings concurrent".split()
     + "socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split()
 )
 
 
 def _is_ours(module: str) -> bool:
-    return module.startswith(f"{_PACKAGE}.")
+    return module.startswith(_OURS)
 
 
 def clear_frames(error: BaseException) -> None:
-    """Clear the local variables in the frames of this package and of the libraries it calls.
+    """Clear the local variables in our own frames and in those of the libraries that we call.
 
     pytest and IPython then leave the frames out, so that a traceback ends at the caller's line.
     """

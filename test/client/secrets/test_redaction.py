@@ -300,12 +300,13 @@ def kept(raised: Any) -> list[bool]:
 
 
 CLEARED = [
-    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base http.client".split(),
+    *"libica.openapi.libtes.rest libica.openapi.libtes.models.base libica.batch.plan".split(),
     *"urllib3 http email json six dateutil codecs ssl socket abc urllib encodings".split(),
+    *("http.client", "concurrent.futures.thread"),
     *"socks OpenSSL truststore wrapt opentelemetry sentry_sdk".split(),
 ]
 OF_OTHERS = [
-    *("__main__", "a", "libica", "libica.batch.launching", "libica.openapi.v3.api"),
+    *("__main__", "a", "libica", "libica.batches.x", "libica.openapi.v3.api"),
     *("libica.openapi.libtes2.x", "my.libica.openapi.libtes.x", "requests", "", None),
 ]
 

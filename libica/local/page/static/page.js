@@ -21,6 +21,23 @@ function ago(seconds) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
+// As `duration` in rendering.py.
+function lasting(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (number) => String(number).padStart(2, "0");
+  if (whole < 10) return `${Math.max(seconds, 0).toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  return `${Math.floor(whole / 86400)} d ${two(Math.floor((whole % 86400) / 3600))} h`;
+}
+
+function count() {
+  for (const each of document.querySelectorAll("[data-since]")) {
+    each.textContent = lasting((Date.now() - Date.parse(each.dataset.since)) / 1000);
+  }
+}
+
 function tick() {
   for (const each of document.querySelectorAll("time")) {
     const seconds = (Date.now() - Date.parse(each.dateTime)) / 1000;
@@ -40,6 +57,16 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(button.dataset.copy);
   button.classList.add("done");
   setTimeout(() => button.classList.remove("done"), 1500);
+});
+
+// A second press of a button would only repeat what the first one does.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "1";
+});
+addEventListener("pageshow", () => {
+  for (const each of document.querySelectorAll("[data-sent]")) delete each.dataset.sent;
 });
 
 // A file is shown before it is sent, and only its text is.
@@ -98,7 +125,11 @@ async function update() {
         return;
       }
       if (response.ok) {
-        replace(new DOMParser().parseFromString(await response.text(), "text/html"));
+        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+        replace(fresh);
+        // Another attempt has begun, and the address asks for none.
+        const [old, now] = [document, fresh].map((page) => page.getElementById("outputs"));
+        if (now && now.dataset.attempt !== old.dataset.attempt) old.replaceWith(document.adoptNode(now));
         for (const log of document.querySelectorAll("[data-log]")) await extend(log);
         const facts = document.getElementById("facts");
         if (facts && !("unfinished" in facts.dataset)) disconnect();
@@ -159,4 +190,5 @@ const fold = document.querySelector(".fold");
 if (fold && matchMedia("(max-width: 44rem)").matches) fold.open = false;
 usable();
 setInterval(tick, 5000);
+setInterval(count, 1000);
 connect();
