@@ -61,7 +61,10 @@ def mirror(
 def _progress() -> Iterator[Any]:
     """Show on a terminal how many objects have been read."""
     console = display.console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console, transient=True) as bars:
         known: dict[str, Any] = {}
 
         def update(what: str, done: int, total: int) -> None:
