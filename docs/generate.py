@@ -20,7 +20,6 @@ sys.path.insert(0, str(DOCS.parent))
 from docs import options, signatures, snippets
 from docs.prose import entries, joined, names, script, sections, table
 from libica import batch, export, local
-from libica.batch import plan
 from libica.local import pytest_plugin
 from libica.openapi import libtes
 from libica.openapi.libtes import api, exceptions, models, rest
@@ -96,10 +95,7 @@ ERRORS_OF_BATCH = [
 
 def anchor(name: str) -> str:
     """Return the code of an exception, which is its anchor on the page of errors."""
-    cls: Any = FAILURES.get(name) or getattr(batch, name)
-    if issubclass(cls, exceptions.ApiException):
-        return exceptions.heading(cls)
-    return plan.heading(cls)
+    return exceptions.heading(FAILURES.get(name) or getattr(batch, name))
 
 
 TARGETS = {

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, Optional
 import pytest
 
 from libica import batch
-from libica.batch import plan
 from libica.local import LocalTes
 from libica.openapi import libtes
 from libica.openapi.libtes import api, exceptions, models
@@ -222,7 +221,7 @@ def test_each_exception_has_the_heading_that_its_text_names() -> None:
     of_batch = [getattr(batch, name) for name in vars(batch)["__all__"]]
     for cls in (each for each in of_batch if isinstance(each, type)):
         if issubclass(cls, BaseException):
-            assert slug(named[cls.__name__].splitlines()[0]) == plan.heading(cls)
+            assert slug(named[cls.__name__].splitlines()[0]) == exceptions.heading(cls)
 
 
 def test_each_message_in_the_page_of_errors_is_one_of_the_code() -> None:

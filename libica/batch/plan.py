@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Protocol, Union
 
 from libica.openapi.libtes import ApiClient, ApiTypeError, ApiValueError, LaunchTaskRequest
-from libica.openapi.libtes.exceptions import kind
+from libica.openapi.libtes.exceptions import heading, kind
 
 from .tables import FIELDS, Problem, Reader
 
@@ -75,11 +75,6 @@ def told(error: BaseException, head: str, found: Sequence[object] = ()) -> str:
     more = [f"... and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else []
     text = "\n  ".join([head, *map(str, found[:SHOWN]), *more])
     return f"{text} [errors#{heading(type(error))}]"
-
-
-def heading(cls: type) -> str:
-    """Return the anchor of a class in the documentation's page of errors: ``launches-error``."""
-    return "-".join(re.findall("[A-Z][a-z]+", cls.__name__)).lower()
 
 
 class Plan:

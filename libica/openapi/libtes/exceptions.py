@@ -196,9 +196,9 @@ STATUS_EXCEPTIONS: dict[int, type[ApiException]] = {
 }
 
 
-def heading(cls: type[ApiException]) -> str:
+def heading(cls: type[BaseException]) -> str:
     """Return the anchor of a class in the documentation's page of errors: ``not-found``."""
-    return "-".join(re.findall("[A-Z][a-z]+", cls.__name__)[:-1]).lower()  # without Exception
+    return "-".join(re.findall("[A-Z][a-z]+", cls.__name__.removesuffix("Exception"))).lower()
 
 
 def _headers(response: Any) -> Mapping[str, str]:
