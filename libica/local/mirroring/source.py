@@ -6,7 +6,6 @@ import copy
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
 
 from libica.openapi import libtes
@@ -83,13 +82,8 @@ class Source:
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self._client.__exit__(kind, error, traceback)
+    def __exit__(self, *raised: Any) -> None:
+        self._client.__exit__(*raised)
 
     def objects(self, requests: Iterable[Request]) -> Iterator[Found]:
         """Read objects, in their order.

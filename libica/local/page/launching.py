@@ -41,7 +41,7 @@ def launch(page: Page, visit: Visit) -> Union[Response, Changing]:
     """Launch the version, or show the form again with what is wrong."""
     form = visit.form
     _, execution = _version(page, visit)
-    if form.get("seen", _digest(execution)) != _digest(execution):
+    if form.get("seen") not in (None, _digest(execution)):
         changed = "The version has changed since this form was shown: check it, then launch it"
         return _shown(page, visit, form, changed, status=409)
     if "table" in form:
