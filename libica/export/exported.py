@@ -42,7 +42,7 @@ def exported(document: dict[str, Any], notes: Sequence[str]) -> Export:
 
 
 def told(notes: Sequence[str]) -> list[str]:
-    """Return lines that tell the notes to who reads a document."""
+    """Return the notes as lines for the reader of a document."""
     return [_TO_CHECK, *(f"- {_one_line(note)}" for note in notes)] if notes else []
 
 

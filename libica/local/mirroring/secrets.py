@@ -14,7 +14,7 @@ def without_secrets(execution: Any) -> tuple[Any, list[str]]:
     """Return an execution without its secrets, and the places where they were.
 
     What is secret is decided by `libtes.redact`: credentials, `SECURE_*` variables and the like are
-    left out, the query of a URL is masked. A value that only consists of placeholders is none: the
+    left out, the query of a URL is masked. A value that consists only of placeholders is kept: its
     secret comes with the launch.
     """
     places: list[str] = []

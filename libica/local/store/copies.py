@@ -65,7 +65,7 @@ class Known(NamedTuple):
 
 
 def known(db: sqlite3.Connection, table: str, object_id: str) -> Optional[Known]:
-    """Return a stored object, whoever may see it; ``None`` if there is none of that id."""
+    """Return a stored object by its id, ignoring its access list; ``None`` if it is unknown."""
     parts = ", ".join(part for part in PARTS[table].split(", ") if part != "aborting")
     sql = (
         f"SELECT {table}.timeModified, mirrored.timeModified, listed, leftOut, {parts} "  # noqa: S608

@@ -211,7 +211,7 @@ class Store:
         return self._database.write(apply)
 
     def known(self, table: str, object_id: str) -> Optional[copies.Known]:
-        """Return a stored object, whoever may see it; ``None`` if there is none of that id."""
+        """Return a stored object by its id, ignoring its access list; ``None`` if it is unknown."""
         return self._database.view(lambda db: copies.known(db, table, object_id))
 
     def tasks_made_here(self) -> dict[str, list[str]]:
